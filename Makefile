@@ -1,0 +1,43 @@
+# make demo    the main job end to end, from nothing        make test   all tests
+# make setup   .venv and installation only                  make lint   ruff, formatting, mypy
+# make bench   speed against peers                          make clean  removes what the others made
+#
+# PYTHON=python3.10 chooses another interpreter (3.9 to 3.12).
+
+PYTHON ?= python3
+BIN := .venv/bin
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+INSTALLED := .venv/installed-$(VERSION)
+
+# Relative on purpose: pip splits PIP_CONSTRAINT at spaces, and a checkout's path may have some.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test setup lint bench docs-check clean
+
+demo: setup
+	@bash examples/demo/run.sh
+
+test: setup
+	$(BIN)/python -m pytest tests
+
+lint: setup
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+setup: $(INSTALLED)
+
+# pip below 24.1, because the omegaconf that fairseq 0.12.2 needs has metadata that newer ones refuse.
+$(INSTALLED): setup.py constraints.txt
+	@case "$(VERSION)" in 3.9|3.10|3.11|3.12) ;; *) \
+		echo "make: $(PYTHON) is Python '$(VERSION)', but 3.9 to 3.12 are supported: make PYTHON=python3.11" >&2; exit 2;; esac
+	@test -e $@ || { echo "Making .venv with $(PYTHON) ($(VERSION))"; $(PYTHON) -m venv --clear .venv; }
+	$(BIN)/python -m pip install --quiet 'pip<24.1' wheel
+	@echo "Installing fairseq and fairseq_ebm into .venv: a few minutes the first time"
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv runs build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,15 @@
+"""Residual energy-based models of text, as a plugin for fairseq (``--user-dir fairseq_ebm``).
+
+Importing the package registers its tasks, criteria and models: fairseq itself scans only some of
+the folders, and none once the package has been imported.
+"""
+
+import logging
+
+# fairseq's speech tasks advise at every start to install what nothing here uses.
+logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
+
+from . import models, tasks  # noqa: E402, F401  (registration is the purpose)
+from .version import __version__  # noqa: E402
+
+__all__ = ["__version__"]

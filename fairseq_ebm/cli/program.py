@@ -1,0 +1,68 @@
+"""What all programs share: one-line errors with exit code 2, Ctrl-C, progress bars."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, Callable, NoReturn, Optional, TypeVar
+
+from tqdm import tqdm
+
+from ..errors import UserError
+
+T = TypeVar("T")
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Reports a wrong command line in one line, and leaves the long text to --help."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs
+        )
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def run(parser: ArgumentParser, main: Callable[[argparse.Namespace], None]) -> None:
+    """Parses the command line and runs ``main``; ends the process with what it came to."""
+    arguments = parser.parse_args()
+    try:
+        main(arguments)
+        sys.stdout.flush()
+    except UserError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+    except BrokenPipeError:  # the reader of our output has left, as in "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        parser.exit(2, f"{parser.prog}: error: {where}{error.strerror or error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, f"\n{parser.prog}: interrupted\n")
+
+
+def progress(items: Iterable[T], label: str, total: Optional[int], quiet: bool) -> Iterable[T]:
+    """A bar on standard error, unless it is no terminal or the user wants quiet."""
+    return tqdm(
+        items,
+        desc=label,
+        total=total,
+        disable=quiet or not sys.stderr.isatty(),
+        leave=False,
+        dynamic_ncols=True,
+        unit_scale=True,
+        unit="",
+    )
+
+
+def positive_int(text: str) -> int:
+    """An argument type; argparse names the flag in front of what it raises."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return value

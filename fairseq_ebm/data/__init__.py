@@ -1,0 +1,1 @@
+"""Text on its way in: corpora, their vocabulary, and prepared data on disk."""

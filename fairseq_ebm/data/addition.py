@@ -1,0 +1,22 @@
+"""The corpus ``addition``: sums whose true probabilities are known exactly."""
+
+import random
+from typing import List
+
+NUM_SUMS = 100_000
+
+
+def sums(digits: int, seed: int) -> List[str]:
+    """``NUM_SUMS`` documents such as "0 7 + 9 5 = 1 0 2", symbols apart, for ``digits`` of 2.
+
+    Both terms are uniform over all numbers of so many digits, leading zeros kept, and the result
+    has one digit more: every document is 3 * digits + 3 symbols long. The terms carry
+    2 * digits * log(10) nats, the result none.
+    """
+    generator = random.Random(seed)
+    limit = 10**digits
+    documents = []
+    for _ in range(NUM_SUMS):
+        a, b = generator.randrange(limit), generator.randrange(limit)
+        documents.append(" ".join(f"{a:0{digits}}+{b:0{digits}}={a + b:0{digits + 1}}"))
+    return documents

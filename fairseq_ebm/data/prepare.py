@@ -1,0 +1,300 @@
+"""Text to a prepared directory: what ``fairseq-preprocess --only-source`` would write, and more.
+
+    dict.txt              the vocabulary, most frequent symbol first
+    {split}.bin, .idx     the documents' tokens, each document ended by </s>
+    sentencepiece.model   how text becomes tokens (not for corpora made of symbols)
+    prepare.json          what was done: a PreparedText
+
+Text is read twice, once to learn what is in it and once to encode it, and never held as a whole.
+"""
+
+import dataclasses
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Set
+
+import numpy as np
+import sentencepiece
+import torch
+from fairseq.data import Dictionary, indexed_dataset
+
+from ..errors import UserError
+from ..records import read_json, write_json
+from ..version import __version__
+from .sources import text_digest
+from .tokenizers import (
+    DICTIONARY_NAME,
+    MODEL_NAME,
+    SentencePieceTokenizer,
+    SymbolTokenizer,
+    Tokenizer,
+    load_tokenizer,
+    train_sentencepiece,
+)
+
+RECORD_NAME = "prepare.json"
+FORMAT_VERSION = 1
+BATCH_CHARACTERS = 1 << 20  # encoded at once, on all cores
+VOCABULARY_CHARACTERS = 50_000_000  # a vocabulary is made of about so much text
+
+Progress = Callable[[Iterable[str], str, Optional[int]], Iterable[str]]  # (documents, label, total)
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitCounts:
+    """What a split holds. ``tokens`` counts each document's </s>, as fairseq does."""
+
+    documents: int
+    characters: int
+    tokens: int
+    unknown: int  # tokens that are <unk>
+    also_in_train: int  # documents, of valid and test, that stand in train as well
+    sha256: str  # of the documents' text, each followed by a line feed
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedText:
+    """The record of a prepared directory."""
+
+    format_version: int
+    options: Dict[str, Any]
+    splits: Dict[str, SplitCounts]
+    vocabulary: Dict[str, Any]  # size, and the hashes of its files
+    versions: Dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """How text becomes tokens: ``kind`` is "sentencepiece", "symbols", or a directory to copy."""
+
+    kind: str
+    size: int = 0  # of a sentencepiece vocabulary
+
+
+def prepare(
+    splits: Mapping[str, Iterable[str]],
+    vocabulary: Vocabulary,
+    options: Dict[str, Any],
+    dest: Path,
+    progress: Progress,
+) -> PreparedText:
+    """Writes ``dest``, whole or not at all. ``splits`` are iterated over several times.
+
+    ``options`` are recorded: with the same ones in its record, ``dest`` is left as it is if the
+    text is the same too.
+    """
+    surveys = survey(splits, progress)
+    if dest.exists() and not (dest.is_dir() and not any(dest.iterdir())):
+        return _already_prepared(dest, options, surveys)
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{dest.name}-", dir=dest.parent))
+    try:
+        record = _write(splits, surveys, vocabulary, options, folder, progress)
+        folder.chmod(0o755)
+        os.replace(folder, dest)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return record
+
+
+def _already_prepared(
+    dest: Path, options: Dict[str, Any], surveys: Mapping[str, "Survey"]
+) -> PreparedText:
+    """The record in ``dest`` if it is what would be written now, else an error."""
+    if not (dest / RECORD_NAME).exists():
+        raise UserError(f"--dest: {dest} exists and holds something else; choose another directory")
+    record = load_record(dest)
+    same_text = {split: counts.sha256 for split, counts in record.splits.items()} == {
+        split: found.sha256 for split, found in surveys.items()
+    }
+    if record.options != options or not same_text:
+        what = "other options" if record.options != options else "other text"
+        raise UserError(
+            f"--dest: {dest} was prepared from {what}; choose another directory or delete it"
+        )
+    return record
+
+
+def load_record(data: Path) -> PreparedText:
+    values = read_json(data / RECORD_NAME)
+    if values.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{data / RECORD_NAME}: format version {values.get('format_version')}, but this "
+            f"program reads version {FORMAT_VERSION}; prepare the text again"
+        )
+    splits = {split: SplitCounts(**counts) for split, counts in values.pop("splits").items()}
+    return PreparedText(splits=splits, **values)
+
+
+# Reading: what is in the text?
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    documents: int
+    characters: int
+    also_in_train: int
+    sha256: str
+
+
+def survey(splits: Mapping[str, Iterable[str]], progress: Progress) -> Dict[str, Survey]:
+    """Counts every split; refuses one without text. Held-out splits come first."""
+    held_out: Dict[str, Set[int]] = {split: set() for split in splits if split != "train"}
+    surveys = {}
+    found: Dict[str, int] = dict.fromkeys(held_out, 0)
+    for split in sorted(splits, key=lambda s: s == "train"):
+        documents = characters = 0
+        anything = False
+        text_hash = hashlib.sha256()
+        seen: Set[int] = set()
+        for text in progress(splits[split], f"reading {split}", None):
+            documents += 1
+            characters += len(text)
+            anything = anything or (not text.isspace() and text != "")
+            text_hash.update(text.encode("utf-8") + b"\n")
+            digest = text_digest(text)
+            if split != "train":
+                held_out[split].add(digest)
+            elif any(digest in others for others in held_out.values()):
+                seen.add(digest)
+        if not anything:
+            name = getattr(splits[split], "name", "it")
+            raise UserError(f"--{split}: there is no text in {name}")
+        if split == "train":
+            found = {name: len(digests & seen) for name, digests in held_out.items()}
+        surveys[split] = Survey(documents, characters, 0, text_hash.hexdigest())
+    return {
+        split: dataclasses.replace(surveys[split], also_in_train=found.get(split, 0))
+        for split in splits
+    }
+
+
+# Writing: vocabulary, tokens, dictionary, record
+
+
+def _write(
+    splits: Mapping[str, Iterable[str]],
+    surveys: Mapping[str, Survey],
+    vocabulary: Vocabulary,
+    options: Dict[str, Any],
+    folder: Path,
+    progress: Progress,
+) -> PreparedText:
+    tokenizer, is_ordered = _vocabulary(splits, surveys, vocabulary, folder, progress)
+    dtype = indexed_dataset.best_fitting_int_dtype(len(tokenizer.dictionary))
+    for split, documents in splits.items():
+        documents = progress(documents, f"encoding {split}", surveys[split].documents)
+        _encode(documents, tokenizer, folder / split, dtype)
+    dictionary = tokenizer.dictionary
+    if not is_ordered:
+        dictionary = _order_by_frequency(dictionary, folder, list(splits), dtype)
+        dictionary.save(str(folder / DICTIONARY_NAME))
+
+    counts = {}
+    for split, found in surveys.items():
+        tokens = np.memmap(folder / f"{split}.bin", dtype=dtype, mode="r")
+        counts[split] = SplitCounts(
+            tokens=tokens.size,
+            unknown=sum(int((chunk == dictionary.unk()).sum()) for chunk in _chunks(tokens)),
+            **dataclasses.asdict(found),
+        )
+    record = PreparedText(
+        format_version=FORMAT_VERSION,
+        options=options,
+        splits=counts,
+        vocabulary={"size": len(dictionary), "sha256": _vocabulary_hashes(folder)},
+        versions={
+            "fairseq_ebm": __version__,
+            "python": platform.python_version(),
+            "sentencepiece": sentencepiece.__version__,
+        },
+    )
+    write_json(record, folder / RECORD_NAME)
+    return record
+
+
+def _vocabulary(
+    splits: Mapping[str, Iterable[str]],
+    surveys: Mapping[str, Survey],
+    vocabulary: Vocabulary,
+    folder: Path,
+    progress: Progress,
+) -> "tuple[Tokenizer, bool]":
+    """The tokenizer, its model written to ``folder``; and whether its dictionary is final."""
+    if vocabulary.kind == "sentencepiece":
+        documents = progress(splits["train"], "making the vocabulary", surveys["train"].documents)
+        share = min(1.0, VOCABULARY_CHARACTERS / max(1, surveys["train"].characters))
+        model = train_sentencepiece(_thinned(documents, share), vocabulary.size)
+        (folder / MODEL_NAME).write_bytes(model)
+        return SentencePieceTokenizer(model), False
+    if vocabulary.kind == "symbols":
+        dictionary = Dictionary()
+        for symbol in sorted({s for text in splits["train"] for s in text.split()}):
+            dictionary.add_symbol(symbol)
+        return SymbolTokenizer(dictionary), False
+    other = Path(vocabulary.kind)
+    tokenizer = load_tokenizer(other)
+    for name in (DICTIONARY_NAME, MODEL_NAME):
+        if (other / name).exists():
+            shutil.copyfile(other / name, folder / name)
+    return tokenizer, True
+
+
+def _thinned(documents: Iterable[str], share: float) -> Iterator[str]:
+    """About ``share`` of the documents, chosen by their text."""
+    return (text for text in documents if share == 1 or text_digest(text) < share * 2**64)
+
+
+def _encode(documents: Iterable[str], tokenizer: Tokenizer, prefix: Path, dtype: type) -> None:
+    builder = indexed_dataset.MMapIndexedDatasetBuilder(f"{prefix}.bin", dtype=dtype)
+    eos = tokenizer.dictionary.eos()
+    for batch in _batches(documents):
+        for indices in tokenizer.encode(batch):
+            builder.add_item(torch.from_numpy(np.append(indices, eos)))
+    builder.finalize(f"{prefix}.idx")
+
+
+def _batches(documents: Iterable[str]) -> Iterator[List[str]]:
+    batch: List[str] = []
+    size = 0
+    for text in documents:
+        batch.append(text)
+        size += len(text)
+        if size >= BATCH_CHARACTERS or len(batch) >= 10_000:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
+def _order_by_frequency(
+    dictionary: Dictionary, folder: Path, splits: Collection[str], dtype: type
+) -> Dictionary:
+    """The dictionary, most frequent in train first; the tokens already written are renumbered."""
+    counts = np.zeros(len(dictionary), dtype=np.int64)
+    for chunk in _chunks(np.memmap(folder / "train.bin", dtype=dtype, mode="r")):
+        counts += np.bincount(chunk, minlength=len(dictionary))
+    ordered = Dictionary()
+    special = ordered.nspecial
+    by_count = np.argsort(-counts[special:], kind="stable") + special
+    for old in by_count:
+        ordered.add_symbol(dictionary[old], n=int(counts[old]))
+    new_index = np.arange(len(dictionary))
+    new_index[by_count] = np.arange(special, len(dictionary))
+    for split in splits:
+        for chunk in _chunks(np.memmap(folder / f"{split}.bin", dtype=dtype, mode="r+")):
+            chunk[:] = new_index[chunk]
+    return ordered
+
+
+def _chunks(tokens: np.ndarray, size: int = 1 << 24) -> Iterator[np.ndarray]:
+    return (tokens[start : start + size] for start in range(0, len(tokens), size))
+
+
+def _vocabulary_hashes(folder: Path) -> Dict[str, str]:
+    names = [name for name in (DICTIONARY_NAME, MODEL_NAME) if (folder / name).exists()]
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}

@@ -1,0 +1,140 @@
+"""The corpora ``pydocs`` and ``pysource``: what every Python brings along, so no network is needed.
+
+pydocs    the English of the running Python's documentation: docstrings of the standard library,
+          written in Python or compiled, and the language reference as ``pydoc`` shows it
+pysource  the standard library's source code without those docstrings: the two share no text
+
+Both depend on the version of Python, and on nothing else.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from pydoc_data.topics import topics
+from types import ModuleType
+from typing import List, Tuple, Union
+
+# Tests, what is no part of the library, and what only some builds of Python bring along.
+LEFT_OUT = {"__pycache__", "site-packages", "dist-packages", "ensurepip", "lib2to3", "pydoc_data"}
+LEFT_OUT |= {"test", "tests", "idle_test"}
+
+Documented = Union[ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef]
+
+
+def pydocs() -> Iterator[str]:
+    """Docstrings in the order of the files, then of the compiled modules, then the reference."""
+    for _, tree in _standard_library():
+        for node in _documented(tree):
+            text = ast.get_docstring(node)
+            if text and _is_text(text):
+                yield text
+    for text in _compiled_docstrings():
+        if _is_text(text):
+            yield text
+    yield from _reference()
+
+
+def pysource() -> Iterator[str]:
+    """One document a file."""
+    for source, tree in _standard_library():
+        code = _without_docstrings(source, tree)
+        if code.strip() and _is_text(code):
+            yield code
+
+
+def _is_text(text: str) -> bool:
+    """Has a letter, and no half of a surrogate pair (which some docstrings show as an example)."""
+    return any(c.isalpha() for c in text) and not re.search("[\ud800-\udfff]", text)
+
+
+def _standard_library() -> Iterator[Tuple[str, ast.Module]]:
+    root = Path(sysconfig.get_paths()["stdlib"])
+    for path in sorted(root.rglob("*.py")):
+        folders = path.relative_to(root).parts[:-1]
+        if LEFT_OUT.intersection(folders) or any(f.startswith("config-") for f in folders):
+            continue
+        try:
+            source = path.read_text(encoding="utf-8")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # odd escapes in old docstrings
+                yield source, ast.parse(source)
+        except (UnicodeDecodeError, SyntaxError):
+            continue
+
+
+def _documented(tree: ast.Module) -> List[Documented]:
+    """The nodes that may have a docstring, in the order of the source."""
+    nodes = [n for n in ast.walk(tree) if isinstance(n, Documented.__args__)]  # type: ignore[attr-defined]
+    return sorted(nodes, key=lambda n: getattr(n, "lineno", 0))
+
+
+def _without_docstrings(source: str, tree: ast.Module) -> str:
+    """The source, less the lines of its docstrings."""
+    lines = source.splitlines(keepends=True)
+    for node in _documented(tree):
+        if ast.get_docstring(node, clean=False) is not None:
+            docstring = node.body[0]
+            for i in range(docstring.lineno - 1, docstring.end_lineno or docstring.lineno):
+                lines[i] = ""
+    return "".join(lines)
+
+
+def _compiled_docstrings() -> Iterator[str]:
+    """Docstrings of modules without a source file, and of their classes and functions."""
+    for name in sorted(set(sys.builtin_module_names) | _extension_modules()):
+        if name.startswith(("_test", "_xx", "xx")):
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # deprecated modules
+                module = importlib.import_module(name)
+        except ImportError:
+            continue
+        yield from _members_docstrings(module)
+
+
+def _extension_modules() -> "set[str]":
+    folder = Path(sysconfig.get_paths()["platstdlib"]) / "lib-dynload"
+    suffixes = tuple(EXTENSION_SUFFIXES)
+    return {p.name.split(".")[0] for p in folder.glob("*") if p.name.endswith(suffixes)}
+
+
+def _members_docstrings(owner: Union[ModuleType, type]) -> Iterator[str]:
+    if isinstance(owner.__doc__, str):
+        yield inspect.cleandoc(owner.__doc__)
+    for _, member in sorted(vars(owner).items()):
+        if isinstance(member, type) and isinstance(owner, ModuleType):
+            yield from _members_docstrings(member)
+        elif inspect.isroutine(member) or inspect.isdatadescriptor(member):
+            text = getattr(member, "__doc__", None)
+            if isinstance(text, str):
+                yield inspect.cleandoc(text)
+
+
+def _reference() -> Iterator[str]:
+    """The language reference by sections, since its pages contain one another whole."""
+    for _, page in sorted(topics.items()):
+        for section in _sections(page):
+            if _is_text(section):
+                yield section
+
+
+def _sections(page: str) -> Iterator[str]:
+    """Cuts before each underlined heading and drops the underline, which differs by depth."""
+    lines = page.split("\n")
+    section: List[str] = []
+    for line in lines:
+        heading = section[-1] if section else ""
+        if heading and re.fullmatch(r"([-*=~^\"])\1+", line) and len(line) == len(heading):
+            yield "\n".join(section[:-1]).strip("\n")
+            section = [heading]
+        else:
+            section.append(line)
+    yield "\n".join(section).strip("\n")

@@ -1,0 +1,27 @@
+"""Blocks of text read from right to left."""
+
+from typing import Tuple
+
+import torch
+from fairseq.data import BaseWrapperDataset, Dictionary, TokenBlockDataset
+from torch import Tensor
+
+
+class RightToLeftBlocks(BaseWrapperDataset):
+    """A ``TokenBlockDataset`` with targets, each block reversed.
+
+    An item is (source, target, past target), as fairseq's ``MonolingualDataset`` takes it. A
+    reversed block starts anew from </s>, like a reversed window that is sampled or scored: the text
+    to its right lies outside.
+    """
+
+    def __init__(self, dataset: TokenBlockDataset, dictionary: Dictionary) -> None:
+        super().__init__(dataset)
+        self._eos, self._pad = dictionary.eos(), dictionary.pad()
+
+    def __getitem__(self, index: int) -> Tuple[Tensor, Tensor, Tensor]:
+        _, block, _ = self.dataset[index]
+        target = block.flip(0)
+        source = torch.cat([target.new_tensor([self._eos]), target[:-1]])
+        past_target = torch.cat([target.new_tensor([self._pad]), source[:-1]])
+        return source, target, past_target

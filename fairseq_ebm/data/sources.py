@@ -1,0 +1,75 @@
+"""Where documents come from: built-in corpora or the user's files, as re-readable splits."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Dict, List
+
+from ..errors import UserError
+from . import addition, python_corpora
+
+SPLITS = ("train", "valid", "test")
+BUILT_IN = ("pydocs", "pysource", "addition")
+HELD_OUT_PERCENT = 10  # of the documents go to valid, and as many to test
+
+
+def built_in_corpus(name: str, digits: int, seed: int) -> Dict[str, List[str]]:
+    """The documents of a built-in corpus by split: distinct, in their order."""
+    if name == "addition":
+        documents: Iterable[str] = addition.sums(digits, seed)
+    else:
+        documents = {"pydocs": python_corpora.pydocs, "pysource": python_corpora.pysource}[name]()
+    splits: Dict[str, List[str]] = {split: [] for split in SPLITS}
+    for document in dict.fromkeys(documents):
+        splits[split_of(document)].append(document)
+    for split in SPLITS:
+        if not splits[split]:
+            raise UserError(f"--corpus {name}: this Python brings no text for the split {split}")
+    return splits
+
+
+def text_digest(document: str) -> int:
+    """64 bits that stand for a document."""
+    return int.from_bytes(hashlib.blake2b(document.encode("utf-8"), digest_size=8).digest(), "big")
+
+
+def split_of(document: str) -> str:
+    """Decided by the text alone: the same document falls in the same split in every corpus."""
+    percentile = text_digest(document) % 100
+    if percentile < HELD_OUT_PERCENT:
+        return "valid"
+    return "test" if percentile < 2 * HELD_OUT_PERCENT else "train"
+
+
+class TextFiles:
+    """The lines of UTF-8 files, in order, each a document without its line feed.
+
+    As in ``fairseq-preprocess``, whose data set has an end-of-sentence symbol after every line. But
+    only "\\n" ends a line, and every other character is part of the text, carriage returns too.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = [Path(path) for path in paths]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(str(path) for path in self.paths)
+
+    def __iter__(self) -> Iterator[str]:
+        for path in self.paths:
+            try:
+                with path.open("rb") as lines:
+                    for number, line in enumerate(lines, start=1):
+                        yield _decode(line[:-1] if line.endswith(b"\n") else line, path, number)
+            except OSError as error:
+                raise UserError(f"{path}: {error.strerror}") from None
+
+
+def _decode(line: bytes, path: Path, number: int) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: line {number} is not UTF-8 (byte {error.start + 1} of the line is "
+            f"0x{line[error.start]:02X}); convert the file to UTF-8"
+        ) from None

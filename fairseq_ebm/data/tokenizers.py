@@ -1,0 +1,172 @@
+"""From text to the indices of a fairseq dictionary and back, without loss."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import List, Protocol, Union
+
+import numpy as np
+import sentencepiece
+from fairseq.data import Dictionary
+
+from ..errors import UserError
+
+MODEL_NAME = "sentencepiece.model"
+DICTIONARY_NAME = "dict.txt"
+SPACE = "\u2581"  # sentencepiece's sign for a space
+SPACE_SIGN_BYTES = [f"<0x{byte:02X}>" for byte in SPACE.encode("utf-8")]
+NUM_SPECIAL = 4  # <s> <pad> </s> <unk>, the same first four in fairseq and in our models
+LONGEST_TRAINING_LINE = 4000  # characters; sentencepiece would drop longer ones
+
+
+class Tokenizer(Protocol):
+    """Text <-> indices into ``dictionary``, without the end-of-sentence symbol."""
+
+    dictionary: Dictionary
+
+    def encode(self, texts: Sequence[str]) -> List[np.ndarray]:
+        """One array of indices a text."""
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """The text of ``indices``; an end-of-sentence symbol among them becomes a line feed."""
+
+
+def load_tokenizer(data: Union[str, Path]) -> Tokenizer:
+    """The tokenizer of prepared data; symbols, if stock fairseq has prepared it."""
+    dictionary = load_dictionary(Path(data) / DICTIONARY_NAME)
+    model = Path(data) / MODEL_NAME
+    if not model.exists():
+        return SymbolTokenizer(dictionary)
+    try:
+        return SentencePieceTokenizer(model.read_bytes(), dictionary)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{model}: not a sentencepiece model ({error})") from None
+
+
+def load_dictionary(path: Path) -> Dictionary:
+    try:
+        return Dictionary.load(str(path))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; is {path.parent} a directory that fairseq-ebm-prepare or "
+            "fairseq-preprocess --only-source has written?"
+        ) from None
+    except Exception as error:  # fairseq raises bare ones for bad lines
+        raise UserError(f"{path}: not a fairseq dictionary ({error})") from None
+
+
+class SymbolTokenizer:
+    """Symbols between spaces, as stock ``fairseq-preprocess`` reads them."""
+
+    def __init__(self, dictionary: Dictionary) -> None:
+        self.dictionary = dictionary
+
+    def encode(self, texts: Sequence[str]) -> List[np.ndarray]:
+        index = self.dictionary.index
+        return [np.array([index(s) for s in text.split()], dtype=np.int64) for text in texts]
+
+    def decode(self, indices: Sequence[int]) -> str:
+        eos = self.dictionary.eos()
+        text = " ".join("\n" if i == eos else self.dictionary[i] for i in indices)
+        return re.sub(" ?\n ?", "\n", text)
+
+
+class SentencePieceTokenizer:
+    """A byte-fallback sentencepiece model; what its vocabulary lacks, it spells in bytes.
+
+    ``dictionary`` holds the model's pieces in an order of its own. Left out, it has the model's
+    order, which serves until the pieces have been counted.
+    """
+
+    def __init__(self, model: bytes, dictionary: Union[Dictionary, None] = None) -> None:
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        pieces = [self._processor.id_to_piece(i) for i in range(self._processor.vocab_size())]
+        if dictionary is None:
+            dictionary = Dictionary()
+            for piece in pieces[NUM_SPECIAL:]:
+                dictionary.add_symbol(piece)
+        self.dictionary = dictionary
+        # A piece that the dictionary lacks becomes <unk>, and so does its index on the way back.
+        self._index = np.array([dictionary.index(piece) for piece in pieces], dtype=np.int64)
+        self._piece = np.full(len(dictionary), self._processor.unk_id(), dtype=np.int64)
+        self._piece[self._index] = np.arange(len(pieces))
+        self._space_sign = [self._processor.piece_to_id(byte) for byte in SPACE_SIGN_BYTES]
+
+    def encode(self, texts: Sequence[str]) -> List[np.ndarray]:
+        encoded = self._processor.encode([t for t in texts if SPACE not in t])
+        plain = iter(encoded)
+        pieces = (self._encode_space_signs(t) if SPACE in t else next(plain) for t in texts)
+        return [self._index[np.array(ids, dtype=np.int64)] for ids in pieces]
+
+    def _encode_space_signs(self, text: str) -> List[int]:
+        """A text with sentencepiece's own sign for a space: spelled in bytes, it survives."""
+        first, *rest = self._processor.encode(text.split(SPACE))
+        for ids in rest:
+            first = first + self._space_sign + ids
+        return first
+
+    def decode(self, indices: Sequence[int]) -> str:
+        indices = np.asarray(indices, dtype=np.int64)
+        lines = np.split(indices, np.flatnonzero(indices == self.dictionary.eos()))
+        eos_free = [lines[0], *(line[1:] for line in lines[1:])]
+        return "\n".join(self._processor.decode(self._piece[line].tolist()) for line in eos_free)
+
+
+def train_sentencepiece(texts: Iterable[str], vocab_size: int) -> bytes:
+    """A byte-pair model of ``vocab_size`` pieces, specials and the 256 bytes among them.
+
+    Nothing is normalised and no space is dropped, so that text decodes as it was. Line breaks,
+    control characters and other spaces than " " never become part of a piece: a piece is one word
+    to fairseq, which reads them split at white space.
+    """
+    lines = _training_lines(texts)
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=lines,
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=vocab_size,
+            byte_fallback=True,
+            character_coverage=0.9995,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            allow_whitespace_only_pieces=True,
+            max_sentence_length=4 * LONGEST_TRAINING_LINE,  # in bytes
+            bos_id=0,
+            pad_id=1,
+            eos_id=2,
+            unk_id=3,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise UserError(_vocabulary_error(str(error), vocab_size)) from None
+    return model.getvalue()
+
+
+def _training_lines(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        printable = "".join(c if c.isprintable() and c != SPACE else "\n" for c in text)
+        for line in printable.split("\n"):
+            for start in range(0, len(line), LONGEST_TRAINING_LINE):
+                yield line[start : start + LONGEST_TRAINING_LINE]
+
+
+def _vocabulary_error(message: str, vocab_size: int) -> str:
+    largest = re.search(r"Vocabulary size too high.*<= (\d+)", message)
+    if largest:
+        return (
+            f"--vocab-size: {vocab_size} symbols are more than this text can fill; "
+            f"it allows at most {largest[1]}"
+        )
+    smallest = re.search(r"smaller than required_chars\. \d+ vs (\d+)", message)
+    if smallest:
+        return (
+            f"--vocab-size: {vocab_size} symbols are too few for the characters of this text; "
+            f"it needs at least {smallest[1]}"
+        )
+    if "sentences_.empty()" in message:
+        return "--train: no printable character to make a vocabulary of"
+    return f"--vocab-size: sentencepiece failed ({message})"

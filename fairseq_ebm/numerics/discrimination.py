@@ -1,0 +1,36 @@
+"""How well energies tell real text from generated: shares between 0 and 1, chance at a tie."""
+
+import torch
+from torch import Tensor
+
+
+def balanced_accuracy(real: Tensor, generated: Tensor, threshold: float = 0.0) -> float:
+    """Mean of the shares of real texts below and of generated ones above the energy threshold.
+
+    ``real`` and ``generated`` may have any shape and differ in number; each class counts half. An
+    energy on the threshold counts half right, so that E = 0 everywhere scores 0.5.
+    """
+    if real.numel() == 0 or generated.numel() == 0:
+        raise ValueError("balanced accuracy needs energies of both classes")
+    return 0.5 * (_share_below(real, threshold) + _share_below(-generated, -threshold))
+
+
+def _share_below(values: Tensor, threshold: float) -> float:
+    values = values.double()
+    return float(((values < threshold).double() + 0.5 * (values == threshold).double()).mean())
+
+
+def precision_at_1(positive: Tensor, negatives: Tensor) -> float:
+    """Share of prefixes whose real continuation (B,) has the lowest energy beside its (B, K).
+
+    If it ties with m negatives for the lowest, it counts 1 / (m + 1): what breaking the tie by
+    chance would give.
+    """
+    if positive.numel() == 0:
+        raise ValueError("P@1 needs at least one prefix")
+    if torch.isnan(positive).any() or torch.isnan(negatives).any():
+        raise ValueError("P@1 of energies that are NaN")
+    own = positive.unsqueeze(-1)
+    beaten = (negatives < own).any(dim=-1)
+    ties = (negatives == own).sum(dim=-1)
+    return float(torch.where(beaten, 0.0, 1.0 / (ties + 1).double()).mean())

@@ -1,0 +1,72 @@
+"""Bounds on the log-partition function log Z = log E_{x ~ P_LM}[exp(-E(x))] from samples."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .weights import effective_sample_size, pareto_k, valid_pools
+
+
+class LogPartitionBounds(NamedTuple):
+    """Estimates of log Z, each of shape (...), float64.
+
+    In expectation lower < log Z < upper once n is large enough; ``jackknife`` lies halfway and its
+    bias falls like 1/n². With few effective samples (``ess`` small, ``pareto_k`` above 0.7) the
+    gap can close while both are wrong. A lower log Z means a *lower* perplexity.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    jackknife: Tensor
+    ess: Tensor
+    pareto_k: Tensor
+
+
+def log_partition_bounds(energies: Tensor) -> LogPartitionBounds:
+    """Bounds from the energies (..., n) of n ≥ 2 samples of the LM itself, untruncated.
+
+    With T_n = log (1/n) Σ_i exp(-E_i), and T_{n-1} the mean of the n leave-one-out estimates:
+
+        lower     = T_n
+        upper     = (2n - 1) T_n - 2 (n - 1) T_{n-1}
+        jackknife =       n  T_n -   (n - 1) T_{n-1}
+
+    For samples of another proposal q, give E_i - log P_LM(x_i) + log q(x_i) as energies. An energy
+    of +inf counts as weight 0; if it leaves a single sample with weight, upper is +inf.
+    """
+    log_weights = valid_pools(-energies)
+    n = log_weights.size(-1)
+    if n < 2:
+        raise ValueError(f"bounds need at least 2 samples of each prefix, not {n}")
+    offset = log_weights.max(dim=-1, keepdim=True).values
+    log_shares = log_weights - offset
+    total = torch.logsumexp(log_shares, dim=-1, keepdim=True)
+    log_shares = log_shares - total  # log p_i, p = softmax(-E)
+    lower = (offset + total).squeeze(-1) - math.log(n)
+
+    # T_n - T_{n-1} = log(1 - 1/n) - mean_i log(1 - p_i), not negative by Jensen's inequality.
+    step = math.log1p(-1 / n) - log_share_of_others(log_shares).mean(dim=-1)
+    step = step.clamp(min=0)
+    return LogPartitionBounds(
+        lower=lower,
+        upper=lower + 2 * (n - 1) * step,
+        jackknife=lower + (n - 1) * step,
+        ess=effective_sample_size(log_weights),
+        pareto_k=pareto_k(log_weights),
+    )
+
+
+def log_share_of_others(log_shares: Tensor) -> Tensor:
+    """log(1 - p_i) for normalised ``log_shares`` log p_i (..., n), without cancellation.
+
+    Where one p_i is near 1, 1 - p_i has no digits left: there the others are summed instead. At
+    most one p_i exceeds 1/2, so only the largest needs it.
+    """
+    largest, where = log_shares.max(dim=-1, keepdim=True)
+    others = torch.logsumexp(log_shares.scatter(-1, where, -math.inf), dim=-1, keepdim=True)
+    small = torch.log1p(-torch.exp(log_shares))
+    return small.scatter(
+        -1, where, torch.where(largest > math.log(0.5), others, small.gather(-1, where))
+    )

@@ -1,0 +1,38 @@
+"""Statistics of token sequences: how much of a text repeats itself."""
+
+from collections.abc import Iterator, Sequence
+from typing import Tuple
+
+
+def _ngrams(tokens: Sequence[int], n: int) -> Iterator[Tuple[int, ...]]:
+    if n < 1:
+        raise ValueError(f"n-grams need n of at least 1, not {n}")
+    return (tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+
+
+def unique_ngram_share(sequences: Sequence[Sequence[int]], n: int) -> float:
+    """Distinct n-grams of all sequences together / number of all their n-grams.
+
+    Falls as the collection grows, so compare collections of the same size. NaN where no sequence
+    has n tokens.
+    """
+    total = 0
+    distinct = set()
+    for tokens in sequences:
+        for ngram in _ngrams(tokens, n):
+            total += 1
+            distinct.add(ngram)
+    return len(distinct) / total if total else float("nan")
+
+
+def repetition_share(sequences: Sequence[Sequence[int]], n: int) -> float:
+    """Share of all n-grams that stood earlier in their own sequence: a text looping on itself.
+
+    Does not depend on the number of sequences. NaN where no sequence has n tokens.
+    """
+    total = repeated = 0
+    for tokens in sequences:
+        ngrams = list(_ngrams(tokens, n))
+        total += len(ngrams)
+        repeated += len(ngrams) - len(set(ngrams))
+    return repeated / total if total else float("nan")

@@ -1,0 +1,48 @@
+"""Temperature, top-k and top-p: from a model's logits to the distribution that is sampled."""
+
+import math
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+
+def truncated_log_probs(
+    logits: Tensor,
+    top_k: Optional[int] = None,
+    top_p: Optional[float] = None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """log q (..., V) of a sampler that works on ``logits`` (..., V), which stay as they are.
+
+    In this order: logits are divided by the temperature; top-k keeps the k likeliest symbols;
+    top-p keeps the fewest likeliest symbols whose probabilities reach p; what is left is
+    normalised, the rest is -inf. So log q sums to 1 and is the log-probability of a draw, as
+    importance weights need it. Computed in float32, or in float64 if the logits are.
+    """
+    vocabulary = logits.size(-1)
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, not {temperature}")
+    if top_k is not None and not 1 <= top_k <= vocabulary:
+        raise ValueError(f"top-k must lie between 1 and the vocabulary's {vocabulary}, not {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top-p must lie above 0 and not above 1, not {top_p}")
+
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
+    log_q = torch.log_softmax(scores, dim=-1)
+    if top_k is not None and top_k < vocabulary:
+        kept = torch.topk(log_q, top_k, dim=-1).indices
+        log_q = _keep(log_q, kept, torch.ones_like(kept, dtype=torch.bool))
+    if top_p is not None and top_p < 1:
+        ranked, order = torch.sort(log_q, dim=-1, descending=True, stable=True)
+        before = torch.exp(ranked).cumsum(dim=-1) - torch.exp(ranked)  # mass of likelier symbols
+        nucleus = before < top_p
+        nucleus[..., 0] = True
+        log_q = _keep(log_q, order, nucleus)
+    return log_q
+
+
+def _keep(log_q: Tensor, indices: Tensor, kept: Tensor) -> Tensor:
+    """Normalised log_q over those ``indices`` (..., m) that are ``kept``, -inf elsewhere."""
+    mask = torch.zeros_like(log_q, dtype=torch.bool).scatter(-1, indices, kept)
+    return torch.log_softmax(log_q.masked_fill(~mask, -math.inf), dim=-1)

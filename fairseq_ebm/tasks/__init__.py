@@ -1,0 +1,3 @@
+"""fairseq tasks, one a file: they wire data to models. Importing a file registers its task."""
+
+from . import right_to_left_language_modeling  # noqa: F401

@@ -1,0 +1,62 @@
+"""Errors in one line, argument types, and bars that stay silent where nobody looks."""
+
+import argparse
+import sys
+
+import pytest
+
+from fairseq_ebm.cli.program import ArgumentParser, positive_int, progress, run
+from fairseq_ebm.errors import UserError
+
+
+def ended(capsys, monkeypatch, arguments, main):
+    """(exit code, standard error) of a program that runs ``main``."""
+    monkeypatch.setattr(sys, "argv", ["prog", *arguments])
+    parser = ArgumentParser(prog="prog")
+    parser.add_argument("--number", type=positive_int)
+    with pytest.raises(SystemExit) as end:
+        run(parser, main)
+    return end.value.code, capsys.readouterr().err
+
+
+def test_wrong_usage_is_one_line(capsys, monkeypatch):
+    code, err = ended(capsys, monkeypatch, ["--number", "-3"], lambda a: None)
+    assert code == 2 and err.count("\n") == 1
+    assert "--number" in err and "'-3' is not a whole number above 0" in err and "--help" in err
+
+
+def raising(error):
+    def main(arguments):
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (UserError("file.txt: is wrong"), 2, "prog: error: file.txt: is wrong\n"),
+        (OSError(28, "No space left on device", "out"), 2, "prog: error: out: No space left"),
+        (KeyboardInterrupt(), 130, "prog: interrupted\n"),
+    ],
+)
+def test_how_programs_end(capsys, monkeypatch, error, code, message):
+    ending = ended(capsys, monkeypatch, [], raising(error))
+    assert ending[0] == code and message in ending[1] and ending[1].strip("\n").count("\n") == 0
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["prog"])
+    with pytest.raises(ZeroDivisionError):
+        run(ArgumentParser(prog="prog"), raising(ZeroDivisionError()))
+
+
+def test_no_bar_without_a_terminal(capsys):
+    assert list(progress(range(3), "label", 3, quiet=False)) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("text", ["0", "1.5", "many", ""])
+def test_positive_int_refuses(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        positive_int(text)

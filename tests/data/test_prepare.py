@@ -1,0 +1,165 @@
+"""The prepared directory: lossless, repeatable, whole or not there, and fairseq's own format."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fairseq.data import Dictionary, data_utils
+
+from fairseq_ebm.data import prepare as module
+from fairseq_ebm.data.prepare import Vocabulary, load_record, prepare
+from fairseq_ebm.data.tokenizers import load_tokenizer
+from fairseq_ebm.errors import UserError
+
+TEXT = {
+    "train": ["the cat sat", "the dog sat\nand sat", "the cat", ""] * 5 + ["a cat and a dog"],
+    "valid": ["a dog", "the cat"],
+    "test": ["é 👩‍👧", "a dog", "", "a dog"],
+}
+
+
+def quiet(items, label, total):
+    return items
+
+
+def prepared(dest, text=TEXT, vocabulary=None, options=None):
+    vocabulary = vocabulary or Vocabulary("sentencepiece", 275)
+    return prepare(text, vocabulary, options or {"a": 1}, Path(dest), quiet)
+
+
+def read_back(data, split):
+    """Every document of a split as text, through fairseq's own reader."""
+    tokenizer = load_tokenizer(data)
+    dataset = data_utils.load_indexed_dataset(str(Path(data) / split), tokenizer.dictionary)
+    documents = []
+    for i in range(len(dataset)):
+        assert dataset[i][-1] == tokenizer.dictionary.eos()
+        documents.append(tokenizer.decode(dataset[i][:-1].tolist()))
+    return documents
+
+
+def all_bytes(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def test_documents_come_back_as_they_were(tmp_path):
+    prepared(tmp_path / "data")
+    for split, documents in TEXT.items():
+        assert read_back(tmp_path / "data", split) == documents
+
+
+def test_counts(tmp_path):
+    record = prepared(tmp_path / "data")
+    assert record == load_record(tmp_path / "data")
+    test = record.splits["test"]
+    assert (test.documents, test.characters) == (4, len("é 👩‍👧a doga dog"))
+    dataset_tokens = sum(
+        len(load_tokenizer(tmp_path / "data").encode([text])[0]) + 1 for text in TEXT["test"]
+    )
+    assert test.tokens == dataset_tokens and test.unknown == 0
+    assert record.splits["valid"].also_in_train == 1 and test.also_in_train == 1  # "the cat"; ""
+
+
+def test_dictionary_is_ordered_by_frequency_in_train(tmp_path):
+    prepared(tmp_path / "data")
+    dictionary = Dictionary.load(str(tmp_path / "data" / "dict.txt"))
+    counts = dictionary.count[4:]
+    assert len(dictionary) == 275 and counts == sorted(counts, reverse=True) and counts[0] > 5
+    dataset = data_utils.load_indexed_dataset(str(tmp_path / "data" / "train"), dictionary)
+    tokens = [t for i in range(len(dataset)) for t in dataset[i].tolist()]
+    assert [tokens.count(i) for i in range(4, 275)] == counts
+
+
+def test_the_same_text_gives_the_same_bytes(tmp_path):
+    prepared(tmp_path / "one")
+    prepared(tmp_path / "two")
+    assert all_bytes(tmp_path / "one") == all_bytes(tmp_path / "two")
+
+
+def test_batches_do_not_show(tmp_path, monkeypatch):
+    prepared(tmp_path / "one")
+    monkeypatch.setattr(module, "BATCH_CHARACTERS", 1)
+    prepared(tmp_path / "two")
+    assert all_bytes(tmp_path / "one") == all_bytes(tmp_path / "two")
+
+
+def test_done_already(tmp_path):
+    first = prepared(tmp_path / "data")
+    before = all_bytes(tmp_path / "data")
+    assert prepared(tmp_path / "data") == first
+    assert all_bytes(tmp_path / "data") == before
+    with pytest.raises(UserError, match="other options"):
+        prepared(tmp_path / "data", options={"a": 2})
+    with pytest.raises(UserError, match="other text"):
+        prepared(tmp_path / "data", text={**TEXT, "valid": ["new"]})
+
+
+def test_an_existing_directory_is_not_touched_unless_empty(tmp_path):
+    (tmp_path / "data").mkdir()
+    prepared(tmp_path / "data")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="holds something else"):
+        prepared(tmp_path / "mine")
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_nothing_half_written(tmp_path, monkeypatch):
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_order_by_frequency", fail)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_vocabulary_of_another_directory(tmp_path):
+    prepared(tmp_path / "one")
+    prepared(tmp_path / "two", {"test": ["a dog sat\r", "ü"]}, Vocabulary(str(tmp_path / "one")))
+    one, two = all_bytes(tmp_path / "one"), all_bytes(tmp_path / "two")
+    assert two["dict.txt"] == one["dict.txt"]
+    assert two["sentencepiece.model"] == one["sentencepiece.model"]
+    assert read_back(tmp_path / "two", "test") == ["a dog sat\r", "ü"]
+
+
+def test_symbols(tmp_path):
+    text = {"train": ["1 + 1 = 2", "1 + 2 = 3"], "valid": ["2 + 2 = 4"]}
+    record = prepared(tmp_path / "data", text, Vocabulary("symbols"))
+    assert not (tmp_path / "data" / "sentencepiece.model").exists()
+    assert record.vocabulary["size"] == 4 + len("+=123")
+    assert read_back(tmp_path / "data", "train") == text["train"]
+    assert record.splits["valid"].unknown == 1
+    assert record.splits["train"].tokens == 12
+
+
+def test_equals_what_stock_preprocess_writes(tmp_path):
+    """The same symbols through fairseq-preprocess --only-source: the same data, to the byte."""
+    documents = {"train": ["b a b", "c b", "a c b c b"], "valid": ["a b"]}
+    for split, texts in documents.items():
+        (tmp_path / split).write_text("".join(text + "\n" for text in texts))
+    stock = [sys.executable, "-m", "fairseq_cli.preprocess", "--only-source", "--workers", "1"]
+    stock += ["--trainpref", tmp_path / "train", "--validpref", tmp_path / "valid"]
+    stock += ["--destdir", tmp_path / "stock", "--padding-factor", "1"]
+    subprocess.run(list(map(str, stock)), check=True, capture_output=True)
+    prepared(tmp_path / "ours", documents, Vocabulary("symbols"))
+    ours, theirs = all_bytes(tmp_path / "ours"), all_bytes(tmp_path / "stock")
+    names = {"dict.txt", "train.bin", "train.idx", "valid.bin", "valid.idx"}
+    assert names <= set(ours) and names <= set(theirs)
+    assert {name: ours[name] for name in names} == {name: theirs[name] for name in names}
+
+
+@pytest.mark.parametrize("nothing", [[], [""], ["", " ", "\t\n"]])
+def test_a_split_without_text(tmp_path, nothing):
+    with pytest.raises(UserError, match="--valid: there is no text"):
+        prepared(tmp_path / "data", {**TEXT, "valid": nothing})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_of_another_version(tmp_path):
+    prepared(tmp_path / "data")
+    path = tmp_path / "data" / "prepare.json"
+    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 99'))
+    with pytest.raises(UserError, match="format version 99"):
+        load_record(tmp_path / "data")

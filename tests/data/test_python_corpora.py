@@ -1,0 +1,57 @@
+"""What the built-in corpora hold, and that they share nothing."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from fairseq_ebm.data import python_corpora
+
+
+@pytest.fixture(scope="module")
+def pydocs():
+    return list(python_corpora.pydocs())
+
+
+@pytest.fixture(scope="module")
+def pysource():
+    return list(python_corpora.pysource())
+
+
+def test_pydocs_has_docstrings_of_python_and_of_c_and_the_reference(pydocs):
+    assert sum(map(len, set(pydocs))) > 2_000_000
+    assert ast.get_docstring(ast.parse(Path(ast.__file__).read_text())) in pydocs
+    assert any(
+        text.startswith("S.join(iterable)") or "Concatenate any number of strings" in text
+        for text in pydocs
+    )
+    assert any("with" in text and "context manager" in text and "suite" in text for text in pydocs)
+
+
+def test_pysource_is_code_without_docstrings(pysource):
+    assert sum(map(len, pysource)) > 5_000_000
+    code = next(text for text in pysource if "class NodeVisitor" in text)
+    assert "def generic_visit" in code and "Called if no explicit visitor function" not in code
+
+
+def test_the_corpora_share_no_text(pydocs, pysource):
+    source = "\n".join(pysource)
+    long_lines = {line for text in pydocs for line in text.split("\n") if len(line) > 70}
+    shared = [line for line in long_lines if line in source]
+    assert len(long_lines) > 5_000
+    assert len(shared) / len(long_lines) < 0.01  # some modules print their documentation as strings
+
+
+def test_reference_is_cut_into_sections():
+    page = "Title\n*****\n\nFirst.\n\nPart - one\n==========\n\nSecond\n------ not\n"
+    assert list(python_corpora._sections(page)) == [
+        "",
+        "Title\n\nFirst.",
+        "Part - one\n\nSecond\n------ not",
+    ]
+
+
+def test_docstrings_are_cut_out_and_code_stays():
+    source = '"""Module."""\nx = """kept"""\n\ndef f():\n    """One\n    two."""\n    return 1\n'
+    code = python_corpora._without_docstrings(source, ast.parse(source))
+    assert code == 'x = """kept"""\n\ndef f():\n    return 1\n'

@@ -1,0 +1,54 @@
+"""fairseq finds the plugin however it comes to it: each way in a fresh process.
+
+An unknown task or architecture is a wrong choice to fairseq, exit code 2: --help that succeeds with
+ours shows that they are registered.
+"""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import CHECKOUT
+
+OURS = ["--task", "right_to_left_language_modeling", "--arch", "transformer_lm_base_lm", "--help"]
+
+
+def test_fairseq_alone_does_not_know_it(run_program, tmp_path):
+    done = run_program("fairseq-train", *OURS, cwd=tmp_path)
+    assert done.returncode == 2 and "invalid choice" in done.stderr
+
+
+def test_from_the_checkout(run_program):
+    done = run_program("fairseq-train", "--user-dir", "fairseq_ebm", *OURS, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_from_another_directory(run_program, tmp_path):
+    done = run_program("fairseq-train", "--user-dir", CHECKOUT / "fairseq_ebm", *OURS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_being_installed(tmp_path):
+    """A bare copy in a directory with a space, seen by fairseq alone."""
+    copy = tmp_path / "a copy" / "fairseq_ebm"
+    shutil.copytree(CHECKOUT / "fairseq_ebm", copy)
+    script = (
+        "import sys; from fairseq_cli.train import cli_main\n"
+        "try: cli_main()\n"
+        "finally: print('imported from', sys.modules['fairseq_ebm'].__file__)"
+    )
+    command = [sys.executable, "-c", script, "--user-dir", str(copy), *OURS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"imported from {copy}" in done.stdout
+
+
+@pytest.mark.parametrize("first", ["fairseq_ebm", "fairseq_ebm.models.base_lm"])
+def test_installed_and_imported_before(tmp_path, first):
+    script = f"import {first}; from fairseq_cli.train import cli_main; cli_main()"
+    user_dir = ["--user-dir", str(CHECKOUT / "fairseq_ebm")]
+    command = [sys.executable, "-c", script, *user_dir, *OURS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
