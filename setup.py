@@ -29,8 +29,9 @@ setup(
         "fairseq==0.12.2; python_version < '3.11'",
         "fairseq-fixed==0.12.3.1; python_version >= '3.11'",
         "torch>=2.5,<=2.13.0",  # the newest version tested; beyond it pip fetches gigabytes
-        "numpy",
-        "numpy<1.24; python_version < '3.11'",  # fairseq 0.12.2 uses names that 1.24 removed
+        # Both use names of numpy that later versions removed, each its own.
+        "numpy<1.24; python_version < '3.11'",
+        "numpy<2; python_version >= '3.11'",
         "sentencepiece>=0.2",
         "tqdm",
     ],

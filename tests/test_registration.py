@@ -7,6 +7,7 @@ ours shows that they are registered.
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,18 +16,27 @@ from tests.conftest import CHECKOUT
 OURS = ["--task", "right_to_left_language_modeling", "--arch", "transformer_lm_base_lm", "--help"]
 
 
-def test_fairseq_alone_does_not_know_it(run_program, tmp_path):
-    done = run_program("fairseq-train", *OURS, cwd=tmp_path)
+def fairseq_train(*arguments, cwd):
+    program = Path(sys.executable).parent / "fairseq-train"
+    return run([program, *arguments], cwd)
+
+
+def run(command, cwd):
+    return subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True)
+
+
+def test_fairseq_alone_does_not_know_it(tmp_path):
+    done = fairseq_train(*OURS, cwd=tmp_path)
     assert done.returncode == 2 and "invalid choice" in done.stderr
 
 
-def test_from_the_checkout(run_program):
-    done = run_program("fairseq-train", "--user-dir", "fairseq_ebm", *OURS, cwd=CHECKOUT)
+def test_from_the_checkout():
+    done = fairseq_train("--user-dir", "fairseq_ebm", *OURS, cwd=CHECKOUT)
     assert done.returncode == 0, done.stderr
 
 
-def test_from_another_directory(run_program, tmp_path):
-    done = run_program("fairseq-train", "--user-dir", CHECKOUT / "fairseq_ebm", *OURS, cwd=tmp_path)
+def test_from_another_directory(tmp_path):
+    done = fairseq_train("--user-dir", CHECKOUT / "fairseq_ebm", *OURS, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -39,8 +49,7 @@ def test_without_being_installed(tmp_path):
         "try: cli_main()\n"
         "finally: print('imported from', sys.modules['fairseq_ebm'].__file__)"
     )
-    command = [sys.executable, "-c", script, "--user-dir", str(copy), *OURS]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = run([sys.executable, "-c", script, "--user-dir", copy, *OURS], tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"imported from {copy}" in done.stdout
 
@@ -48,7 +57,6 @@ def test_without_being_installed(tmp_path):
 @pytest.mark.parametrize("first", ["fairseq_ebm", "fairseq_ebm.models.base_lm"])
 def test_installed_and_imported_before(tmp_path, first):
     script = f"import {first}; from fairseq_cli.train import cli_main; cli_main()"
-    user_dir = ["--user-dir", str(CHECKOUT / "fairseq_ebm")]
-    command = [sys.executable, "-c", script, *user_dir, *OURS]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    user_dir = ["--user-dir", CHECKOUT / "fairseq_ebm"]
+    done = run([sys.executable, "-c", script, *user_dir, *OURS], tmp_path)
     assert done.returncode == 0, done.stderr

