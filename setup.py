@@ -40,6 +40,9 @@ setup(
         "dev": ["pytest>=8", "scipy", "ruff", "mypy"],
     },
     entry_points={
-        "console_scripts": ["fairseq-ebm-prepare = fairseq_ebm.cli.prepare:main"],
+        "console_scripts": [
+            "fairseq-ebm-prepare = fairseq_ebm.cli.prepare:main",
+            "fairseq-ebm-negatives = fairseq_ebm.cli.negatives:main",
+        ],
     },
 )

@@ -43,12 +43,15 @@ def run(parser: ArgumentParser, main: Callable[[argparse.Namespace], None]) -> N
         parser.exit(130, f"\n{parser.prog}: interrupted\n")
 
 
-def progress(items: Iterable[T], label: str, total: Optional[int], quiet: bool) -> Iterable[T]:
+def progress(
+    items: Iterable[T], label: str, total: Optional[int], quiet: bool, done: int = 0
+) -> Iterable[T]:
     """A bar on standard error, unless it is no terminal or the user wants quiet."""
     return tqdm(
         items,
         desc=label,
         total=total,
+        initial=done,
         disable=quiet or not sys.stderr.isatty(),
         leave=False,
         dynamic_ncols=True,

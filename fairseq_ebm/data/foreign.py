@@ -1,0 +1,81 @@
+"""Negatives from elsewhere: real and generated texts in JSON lines, cut into windows."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+
+from ..errors import UserError
+from .arrays import BLOCK, ArraysWriter, num_blocks
+from .sources import split_of
+from .store import layout, mark_whole
+from .tokenizers import Tokenizer
+from .windows import WindowOptions
+
+
+def read_texts(path: Path) -> Iterator[str]:
+    """The "text" of each line's object."""
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _text(line, f"{path}: line {number}")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def _text(line: bytes, where: str) -> str:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where} is not JSON ({error})") from None
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise UserError(f'{where} has no "text"; each line must be an object with one')
+    return str(value["text"])
+
+
+def windows_of(
+    path: Path, tokenizer: Tokenizer, options: WindowOptions
+) -> Tuple[Dict[str, List[np.ndarray]], int]:
+    """Windows by split, which a hash of the text decides; and how many texts are too short."""
+    windows: Dict[str, List[np.ndarray]] = {"train": [], "valid": [], "test": []}
+    too_short = 0
+    for text in read_texts(path):
+        (tokens,) = tokenizer.encode([text])
+        starts = range(0, len(tokens) - options.window + 1, options.stride)
+        too_short += not starts
+        windows[split_of(text)] += [tokens[s : s + options.window] for s in starts]
+    return windows, too_short
+
+
+def fill(
+    neg: Path,
+    subset: str,
+    real: List[np.ndarray],
+    fake: List[np.ndarray],
+    tokenizer: Tokenizer,
+    options: WindowOptions,
+) -> None:
+    """Writes a subset. Generated windows are shuffled and dealt to the real ones like cards, as
+    many to each as there are for all; if there are too few, they are dealt again."""
+    order = np.random.Generator(np.random.Philox(key=options.seed % 2**64)).permutation(len(fake))
+    each = max(1, len(fake) // len(real))
+    arrays = layout(options.window, options.window, each, len(tokenizer.dictionary))
+    with ArraysWriter(neg / subset, arrays, len(real)) as writer:
+        for block in range(writer.done, num_blocks(len(real))):
+            rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(real)))
+            dealt = order[(rows[:, None] * each + np.arange(each)) % len(fake)]
+            unknown = np.full((len(rows), each), np.nan)
+            content: Dict[str, Any] = {
+                "number": rows,
+                "window": np.stack([real[i] for i in rows]),
+                "prefix_length": np.zeros(len(rows)),
+                "negatives": np.array([[fake[j] for j in row] for row in dealt]),
+                "real_log_p": unknown[:, 0],
+                "log_p": unknown,
+                "log_q": unknown,
+            }
+            writer.write(content)
+    mark_whole(neg, subset, len(real))

@@ -1,0 +1,78 @@
+"""Windows over the running text of a prepared split: contexts and what really followed them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Tuple, Union
+
+import numpy as np
+from fairseq.data import indexed_dataset
+
+from ..errors import UserError
+from .streams import WindowStream
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """``prefix_lengths``: one, or several of equal probability; ``max_windows``: chosen at random.
+
+    Right to left, the prefix is what the model reads first: the end of the window.
+    """
+
+    window: int = 160
+    stride: int = 40
+    prefix_lengths: Tuple[int, ...] = (120,)
+    max_windows: Optional[int] = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if max(self.prefix_lengths) >= self.window:
+            raise UserError(
+                f"--prefix-length: {max(self.prefix_lengths)} must be below the window "
+                f"(--window {self.window}), or nothing is left to generate"
+            )
+
+
+class Windows:
+    """The windows of one split. ``numbers[i]`` is a window's place among all: it starts at token
+    number * stride, and its random numbers follow from that, whichever windows are chosen."""
+
+    def __init__(self, data: Union[str, Path], subset: str, options: WindowOptions) -> None:
+        self.subset, self.options = subset, options
+        self._text = running_text(Path(data), subset)
+        total = (len(self._text) - options.window) // options.stride + 1
+        if total < 1:
+            raise UserError(
+                f"--subsets: {subset} has {len(self._text)} tokens, too few for one window of "
+                f"{options.window} (--window)"
+            )
+        self.numbers = np.arange(total)
+        if options.max_windows is not None and options.max_windows < total:
+            chooser = np.random.Generator(np.random.Philox(key=options.seed % 2**64))
+            chosen = chooser.choice(total, options.max_windows, replace=False)
+            self.numbers = np.sort(chosen)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def tokens(self, i: int) -> np.ndarray:
+        """(T,) in the order of the text."""
+        start = self.numbers[i] * self.options.stride
+        return np.asarray(self._text[start : start + self.options.window])
+
+    def prefix_length(self, i: int) -> int:
+        lengths = self.options.prefix_lengths
+        stream = WindowStream(self.options.seed, self.subset, int(self.numbers[i]), "prefix")
+        return lengths[int(stream.uniforms(1)[0] * len(lengths))]
+
+
+def running_text(data: Path, subset: str) -> np.ndarray:
+    """All tokens of a split, documents after one another, each with its </s>; memory-mapped."""
+    prefix = str(data / subset)
+    if not indexed_dataset.dataset_exists(prefix, "mmap"):
+        raise UserError(f"{prefix}.bin: no such split; prepare it, or name others with --subsets")
+    if indexed_dataset.infer_dataset_impl(prefix) != "mmap":
+        raise UserError(f"{prefix}.bin: not in fairseq's format mmap; preprocess it again")
+    dtype = indexed_dataset.MMapIndexedDataset.Index(f"{prefix}.idx").dtype
+    if not Path(f"{prefix}.bin").stat().st_size:
+        raise UserError(f"{prefix}.bin: there is nothing in it")
+    return np.memmap(f"{prefix}.bin", dtype=dtype, mode="r")

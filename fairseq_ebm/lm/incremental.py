@@ -1,0 +1,57 @@
+"""Any other decoder of fairseq, through its incremental state: correct, if slower.
+
+The state after a prefix is kept and spread over its samples; nothing is reordered after that.
+"""
+
+import copy
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Prefix(NamedTuple):
+    inputs: Tensor  # (W, S)
+    state: Any  # incremental state after them
+    features: Tensor  # (W, V): what the decoder put out at the last position
+
+
+class IncrementalStepper:
+    """The interface of ``TransformerStepper``; "features" are the decoder's own output."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.decoder = model, model.decoder
+
+    def prefill(self, inputs: Tensor) -> Prefix:
+        """Inputs (W, S), fed one by one: that is how an incremental state is made."""
+        state: Any = torch.jit.annotate(dict, {})
+        for length in range(1, inputs.size(1) + 1):
+            output = self.decoder(inputs[:, :length], incremental_state=state)
+        return Prefix(inputs, state, output[0][:, -1])
+
+    def begin(self, prefix: Prefix, samples: int, steps: int) -> "IncrementalSamples":
+        return IncrementalSamples(self, prefix, samples)
+
+    def scores(self, features: Tensor) -> Tensor:
+        output = (features.unsqueeze(1), None)
+        return self.model.get_normalized_probs(output, log_probs=True, sample=None)[:, 0]
+
+    def bytes_per_row(self, steps: int) -> int:
+        """A guess: caches of a decoder unknown to us are bounded by its parameters' widths."""
+        widths = sum(max(parameter.shape) for parameter in self.decoder.parameters())
+        return 8 * widths * max(1, steps // 8) + 4 * 4 * len(self.decoder.dictionary)
+
+
+class IncrementalSamples:
+    def __init__(self, stepper: IncrementalStepper, prefix: Prefix, m: int) -> None:
+        self.stepper = stepper
+        windows = torch.arange(prefix.inputs.size(0), device=prefix.inputs.device)
+        rows = windows.repeat_interleave(m)
+        self._state = copy.deepcopy(prefix.state)
+        stepper.decoder.reorder_incremental_state_scripting(self._state, rows)
+        self._inputs = prefix.inputs[rows]
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """The next token of each sample (R,) -> the decoder's output (R, ...) after it."""
+        self._inputs = torch.cat([self._inputs, tokens.unsqueeze(1)], dim=1)
+        return self.stepper.decoder(self._inputs, incremental_state=self._state)[0][:, -1]

@@ -1,0 +1,97 @@
+"""Samples of fixed length from a base language model, with their log-probabilities."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, List, NamedTuple, Optional, Union
+
+import torch
+from torch import Tensor
+
+from ..data.streams import WindowStream
+from ..numerics.drawing import UNTRUNCATED, Draws, Truncation, draw
+from . import transformer
+from .incremental import IncrementalStepper
+
+Stepper = Union[transformer.TransformerStepper, IncrementalStepper]
+
+ROWS = {"cpu": 1024, "cuda": 16384}  # samples in hand at once, at most ...
+BYTES = {"cpu": 1 << 30, "cuda": 24 << 30}  # ... and what their caches and logits may take
+
+
+class Samples(NamedTuple):
+    """Continuations of W prefixes, n each: tokens (W, n, L), log P_LM and log q (W, n), float64."""
+
+    tokens: Tensor
+    log_p: Tensor
+    log_q: Tensor
+
+
+class Sampler:
+    """Draws from ``model``, a fairseq language model in evaluation mode, on its own device."""
+
+    def __init__(
+        self, model: Any, truncation: Truncation = UNTRUNCATED, rows: Optional[int] = None
+    ) -> None:
+        decoder = model.decoder
+        self.stepper: Stepper = (
+            transformer.TransformerStepper(decoder)
+            if transformer.is_supported(decoder)
+            else IncrementalStepper(model)
+        )
+        self.truncation = truncation
+        self.eos, self.pad = decoder.dictionary.eos(), decoder.dictionary.pad()
+        self.device = next(model.parameters()).device
+        self._rows = rows
+
+    def rows_at_once(self, length: int) -> int:
+        """Samples in hand at once: a function of the model's shape, not of what memory is free, so
+        that the same work is cut the same way every time."""
+        if self._rows is not None:
+            return self._rows
+        kind = "cuda" if self.device.type == "cuda" else "cpu"
+        fitting = BYTES[kind] // self.stepper.bytes_per_row(length)
+        return max(1, min(ROWS[kind], fitting))
+
+    def sample(
+        self, prefixes: Tensor, num_samples: int, length: int, streams: Sequence[WindowStream]
+    ) -> Samples:
+        """``num_samples`` continuations of ``length`` tokens of each prefix (W, P).
+
+        Prefix i draws from ``streams[i]`` alone. Results are on the CPU.
+        """
+        chunks = list(self.chunks(prefixes, num_samples, length, streams))
+        return Samples(*(torch.cat(parts, dim=1) for parts in zip(*chunks)))
+
+    @torch.inference_mode()
+    def chunks(
+        self, prefixes: Tensor, num_samples: int, length: int, streams: Sequence[WindowStream]
+    ) -> Iterator[Samples]:
+        """The same, some samples of every prefix at a time: the pool need not fit in memory."""
+        windows = prefixes.size(0)
+        inputs = torch.cat([prefixes.new_full((windows, 1), self.eos), prefixes], dim=1)
+        prefix = self.stepper.prefill(inputs.to(self.device))
+        at_once = max(1, self.rows_at_once(length) // windows)
+        for start in range(0, num_samples, at_once):
+            m = min(at_once, num_samples - start)
+            uniforms = torch.stack([stream.uniforms(m, length) for stream in streams])
+            yield self._continue(prefix, uniforms.to(self.device))
+
+    def _continue(self, prefix: Any, uniforms: Tensor) -> Samples:
+        """One chunk: ``uniforms`` (W, m, L), one for each token."""
+        windows, m, length = uniforms.shape
+        samples = self.stepper.begin(prefix, m, length - 1)
+        # All samples of a prefix draw their first token from the same distribution.
+        drawn = self._draw(prefix.features, uniforms[:, :, 0])
+        steps: List[Draws] = [Draws(*(part.reshape(-1) for part in drawn))]
+        for t in range(1, length):
+            features = samples.step(steps[-1].tokens)  # (R, d)
+            drawn = self._draw(features, uniforms[:, :, t].reshape(-1, 1))
+            steps.append(Draws(*(part.squeeze(1) for part in drawn)))
+        tokens, log_p, log_q = (torch.stack(parts, dim=1) for parts in zip(*steps))
+        return Samples(
+            tokens.view(windows, m, length).cpu(),
+            log_p.sum(dim=1).view(windows, m).cpu(),
+            log_q.sum(dim=1).view(windows, m).cpu(),
+        )
+
+    def _draw(self, features: Tensor, uniforms: Tensor) -> Draws:
+        return draw(self.stepper.scores(features), uniforms, self.pad, self.truncation)

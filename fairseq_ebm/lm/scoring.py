@@ -1,0 +1,35 @@
+"""Log P_LM of given text, token by token, by fairseq's own forward pass."""
+
+from typing import Any, List
+
+import torch
+from torch import Tensor
+
+LOGITS_AT_ONCE = 1 << 25  # numbers: 128 MB in float32
+
+
+@torch.inference_mode()
+def token_log_probs(model: Any, windows: Tensor, prefix_length: int) -> Tensor:
+    """log P_LM (B, T - p), float32, of the tokens of ``windows`` (B, T) after the first p.
+
+    The model reads </s>, then the window. Only continuations pass through the output layer, and
+    only so many positions at once that no more than ``LOGITS_AT_ONCE`` logits exist.
+    """
+    decoder = model.decoder
+    device = next(model.parameters()).device
+    windows = windows.to(device)
+    inputs = torch.cat(
+        [windows.new_full((len(windows), 1), decoder.dictionary.eos()), windows[:, :-1]], dim=1
+    )
+    has_output_layer = hasattr(decoder, "extract_features") and hasattr(decoder, "output_layer")
+    outputs = decoder.extract_features(inputs, None) if has_output_layer else decoder(inputs)
+    features = outputs[0][:, prefix_length:].flatten(0, 1)  # (B * (T - p), d)
+    targets = windows[:, prefix_length:].reshape(-1, 1)
+
+    at_once = max(1, LOGITS_AT_ONCE // len(decoder.dictionary))
+    scores: List[Tensor] = []
+    for part, target in zip(features.split(at_once), targets.split(at_once)):
+        logits = decoder.output_layer(part.unsqueeze(1)) if has_output_layer else part.unsqueeze(1)
+        log_probs = model.get_normalized_probs((logits, None), log_probs=True, sample=None)
+        scores.append(log_probs[:, 0].float().gather(1, target))
+    return torch.cat(scores).view(len(windows), -1).cpu()

@@ -1,0 +1,115 @@
+"""Drawing symbols by inverse CDF: given uniforms, the draws are a function of the logits."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from .truncation import truncated_log_probs
+
+BLOCK = 128  # symbols whose weights are summed before the search
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """How draws differ from the model's own distribution; by default, not at all."""
+
+    top_k: Optional[int] = None
+    top_p: Optional[float] = None
+    temperature: float = 1.0
+
+    @property
+    def is_none(self) -> bool:
+        return self.top_k is None and self.top_p in (None, 1.0) and self.temperature == 1.0
+
+
+class Draws(NamedTuple):
+    """Each (A, m): symbols, log P of the model, log q of what was really drawn from (float64)."""
+
+    tokens: Tensor
+    log_p: Tensor
+    log_q: Tensor
+
+
+UNTRUNCATED = Truncation()
+
+
+def draw(
+    logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation = UNTRUNCATED
+) -> Draws:
+    """m draws from each row of ``logits`` (A, V) by ``uniforms`` (A, m) in [0, 1).
+
+    log P is the log-softmax of the logits as they are. The symbol ``never`` (padding, which no text
+    contains) is never drawn, and its probability counts towards log P but not towards log q.
+    """
+    logits = logits.float()
+    largest = logits.max(dim=-1, keepdim=True).values
+    weights = _padded(logits)  # (A, V rounded up to blocks), zeros behind
+    filled = weights[:, : logits.size(1)]
+    torch.exp(torch.sub(logits, largest, out=filled), out=filled)
+    block_sums = _block_sums(weights)
+    log_total = torch.log(block_sums.sum(dim=-1, keepdim=True))  # (A, 1), float64
+    if truncation.is_none:
+        block = never // BLOCK
+        weights[:, never] = 0
+        block_sums[:, block] = weights[:, block * BLOCK : (block + 1) * BLOCK].sum(-1).double()
+        tokens = inverse_cdf(weights, block_sums, uniforms)
+        shifted = (logits.gather(1, tokens) - largest).double()
+        log_q_total = torch.log(block_sums.sum(dim=-1, keepdim=True))
+        return Draws(tokens, shifted - log_total, shifted - log_q_total)
+
+    support, log_q = _truncated(logits, never, truncation)
+    weights = _padded(log_q)
+    torch.exp(log_q, out=weights[:, : log_q.size(1)])
+    chosen = inverse_cdf(weights, _block_sums(weights), uniforms)
+    tokens = chosen if support is None else support.gather(1, chosen)
+    log_p = (logits.gather(1, tokens) - largest).double() - log_total
+    return Draws(tokens, log_p, log_q.gather(1, chosen).double())
+
+
+def _truncated(
+    logits: Tensor, never: int, truncation: Truncation
+) -> "tuple[Optional[Tensor], Tensor]":
+    """(symbols, log q): under top-k the k likeliest symbols (A, k), else None for all of them."""
+    logits = logits.clone()
+    logits[:, never] = -torch.inf
+    support = None
+    if truncation.top_k is not None:
+        k = min(truncation.top_k, logits.size(1) - 1)
+        logits, support = torch.topk(logits, k, dim=-1)  # top-p follows, on these
+    return support, truncated_log_probs(
+        logits, top_p=truncation.top_p, temperature=truncation.temperature
+    )
+
+
+def _padded(rows: Tensor) -> Tensor:
+    """Uninitialised weights for ``rows`` (A, V), with zeros up to whole blocks."""
+    size = -(-rows.size(1) // BLOCK) * BLOCK
+    weights = rows.new_empty(rows.size(0), size)
+    weights[:, rows.size(1) :] = 0
+    return weights
+
+
+def _block_sums(weights: Tensor) -> Tensor:
+    return weights.view(weights.size(0), -1, BLOCK).sum(dim=-1).double()
+
+
+def inverse_cdf(weights: Tensor, block_sums: Tensor, uniforms: Tensor) -> Tensor:
+    """Indices (A, m) of the first weight at which the running sum exceeds u times the total.
+
+    ``weights`` (A, V) are not negative, V is a multiple of ``BLOCK``, ``block_sums`` (A, V / BLOCK)
+    are theirs. Searched in two steps, blocks first: a running sum over a large vocabulary would
+    cost more than the rest, and lose small weights to rounding. A weight of zero is never found.
+    """
+    cdf = block_sums.cumsum(dim=-1)
+    targets = uniforms.to(cdf) * cdf[:, -1:]
+    last = torch.searchsorted(cdf, cdf[:, -1:].contiguous())  # a target may round up to the total
+    block = torch.minimum(torch.searchsorted(cdf, targets.contiguous(), right=True), last)
+    before = torch.where(block > 0, cdf.gather(1, (block - 1).clamp(min=0)), 0.0)
+    blocks = weights.view(weights.size(0), -1, BLOCK)
+    inner = blocks.gather(1, block.unsqueeze(-1).expand(-1, -1, BLOCK)).double().cumsum(-1)
+    inner_last = torch.searchsorted(inner, inner[..., -1:].contiguous())
+    inner_targets = (targets - before).unsqueeze(-1)
+    found = torch.minimum(torch.searchsorted(inner, inner_targets, right=True), inner_last)
+    return block * BLOCK + found.squeeze(-1)
