@@ -13,7 +13,7 @@ def write_json(record: Any, path: Union[str, Path]) -> None:
     """Writes a dataclass instance, whole or not at all: a temporary name first, then renamed."""
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
-    text = json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False)
+    text = json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=True)
     temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, path)
 

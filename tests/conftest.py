@@ -6,6 +6,7 @@ import subprocess
 import sys
 import traceback
 from importlib.metadata import entry_points
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 # Importing fairseq takes seconds. This server imports it once, does nothing else, and forks a
 # process for every program: as good as a fresh one, but for the imports.
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["fairseq_ebm", "fairseq_cli.train", "fairseq_ebm.cli.prepare"])
+FRESH.set_forkserver_preload(
+    ["fairseq_cli.train", "fairseq_ebm.cli.prepare", "fairseq_ebm.cli.negatives"]
+)
 
 
 def installed_programs():
@@ -25,15 +28,16 @@ def installed_programs():
     return {entry.name: entry for entry in found["console_scripts"]}  # Python 3.9
 
 
-def _become(program, arguments, cwd, out, err):
+def _become(program, arguments, cwd, environment, out, err):
     """Runs in the forked process: what the installed script does."""
     for path, stream in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8")
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1)
     code = 0
+    os.environ.update(environment)
     try:
-        os.chdir(cwd or CHECKOUT)
+        os.chdir(cwd)
         sys.argv = [program, *arguments]
         installed_programs()[program].load()()
     except SystemExit as end:
@@ -51,11 +55,13 @@ def run_program(tmp_path_factory):
     """Runs an installed program: run_program("fairseq-ebm-prepare", "--help").stdout"""
     folder = tmp_path_factory.mktemp("output")
 
-    def run(program, *arguments, cwd=None, timeout=240):
+    def run(program, *arguments, cwd=None, timeout=240, **environment):
         out, err = folder / "out", folder / "err"
         arguments = [str(argument) for argument in arguments]
-        where = str(cwd) if cwd else None
-        process = FRESH.Process(target=_become, args=(program, arguments, where, out, err))
+        where = str(cwd or folder)
+        process = FRESH.Process(
+            target=_become, args=(program, arguments, where, environment, out, err)
+        )
         process.start()
         process.join(timeout)
         if process.exitcode is None:
@@ -78,3 +84,51 @@ def pydocs(run_program, tmp_path_factory):
     done = run_program("fairseq-ebm-prepare", "--corpus", "pydocs", "--dest", data)
     assert done.returncode == 0, done.stderr
     return data
+
+
+TINY_LM = {
+    "--arch": "transformer_lm",
+    "--decoder-layers": 1,
+    "--decoder-embed-dim": 16,
+    "--decoder-input-dim": 16,
+    "--decoder-output-dim": 16,
+    "--decoder-ffn-embed-dim": 32,
+    "--decoder-attention-heads": 2,
+    "--dropout": 0,
+    "--tokens-per-sample": 64,
+    "--batch-size": 16,
+    "--optimizer": "adam",
+    "--lr": 0.02,
+    "--max-update": 20,
+    "--seed": 1,
+}
+
+
+def _train_lm(run_program, folder, data, *arguments):
+    """The checkpoint of a tiny language model: enough to be one, not to be good."""
+    flags = [*chain(*TINY_LM.items()), "--cpu", "--disable-validation", *arguments]
+    done = run_program("fairseq-train", data, "--save-dir", folder, *flags)
+    assert done.returncode == 0, done.stderr
+    return folder / "checkpoint_last.pt"
+
+
+@pytest.fixture(scope="session")
+def sums(run_program, tmp_path_factory):
+    """The corpus addition with two digits, 10 tokens a sum, prepared by the program itself."""
+    data = tmp_path_factory.mktemp("prepared") / "sums"
+    done = run_program("fairseq-ebm-prepare", "--corpus", "addition", "--digits", 2, "--dest", data)
+    assert done.returncode == 0, done.stderr
+    return data
+
+
+@pytest.fixture(scope="session")
+def sums_lm(run_program, sums, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lm")
+    return _train_lm(run_program, folder, sums, "--task", "language_modeling")
+
+
+@pytest.fixture(scope="session")
+def backward_lm(run_program, sums, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backward lm")
+    task = ["--user-dir", CHECKOUT / "fairseq_ebm", "--task", "right_to_left_language_modeling"]
+    return _train_lm(run_program, folder, sums, *task)

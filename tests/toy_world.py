@@ -65,7 +65,7 @@ class ToyWorld:
 
 def chi_square_p(counts: Tensor, probabilities: Tensor) -> float:
     """p-value of observed ``counts`` under ``probabilities``; cells expected below 5 are pooled."""
-    expected = probabilities.double() * counts.sum()
+    expected = probabilities.double() / probabilities.double().sum() * counts.sum()
     order = expected.argsort()
     counts, expected = counts.double()[order], expected[order]
     if bool((counts[expected == 0] > 0).any()):

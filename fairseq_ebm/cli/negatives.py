@@ -20,7 +20,7 @@ from ..lm.sampler import Sampler
 from ..numerics.drawing import Truncation
 from ..version import __version__
 from . import processes
-from .program import ArgumentParser, positive_int, progress, run
+from .program import ArgumentParser, progress, run, whole_number
 
 DESCRIPTION = """\
 Cuts prepared text into windows, lets a base language model continue the beginning of
@@ -47,9 +47,11 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--like", metavar="DATA", help="the vocabulary for --from-jsonl")
     windows = parser.add_argument_group("windows")
     windows.add_argument("--subsets", default="train,valid,test", help="(default: %(default)s)")
-    windows.add_argument("--window", type=positive_int, default=160, help="(default: 160 tokens)")
     windows.add_argument(
-        "--stride", type=positive_int, default=40, help="between windows (default: 40)"
+        "--window", type=whole_number(1), default=160, help="tokens (default: 160)"
+    )
+    windows.add_argument(
+        "--stride", type=whole_number(1), default=40, help="between windows (default: 40)"
     )
     windows.add_argument(
         "--prefix-length",
@@ -58,14 +60,18 @@ def build_parser() -> ArgumentParser:
         metavar="P[,P2]",
         help="tokens of context, of equal probability where several (default: 120)",
     )
-    windows.add_argument("--max-windows", type=positive_int, help="so many of a subset, at random")
+    windows.add_argument(
+        "--max-windows", type=whole_number(1), help="so many of a subset, at random"
+    )
     sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--num-negatives", type=positive_int, default=16, help="(default: 16)")
+    sampling.add_argument(
+        "--num-negatives", type=whole_number(1), default=16, help="of each window (default: 16)"
+    )
     sampling.add_argument("--right-to-left", action="store_true", help="the model reads backwards")
-    sampling.add_argument("--sampling-topk", type=positive_int, metavar="K")
+    sampling.add_argument("--sampling-topk", type=whole_number(1), metavar="K")
     sampling.add_argument("--sampling-topp", type=float, metavar="P")
     sampling.add_argument("--temperature", type=float, default=1.0)
-    sampling.add_argument("--seed", type=int, default=1, help="(default: 1)")
+    sampling.add_argument("--seed", type=whole_number(0), default=1, help="(default: 1)")
     machine = parser.add_argument_group("machine")
     processes.add_precision_flags(machine)
     processes.add_shard_flags(machine)
@@ -196,8 +202,9 @@ def take_from_jsonl(arguments: argparse.Namespace) -> None:
     files = [Path(name) for name in arguments.from_jsonl]
     cut: List[Dict[str, Any]] = []
     for path in files:
-        windows, too_short = foreign.windows_of(path, tokenizer, options)
-        cut.append(by_subset(windows, arguments.subsets.split(",")))
+        subsets = arguments.subsets.split(",")
+        windows, too_short = foreign.windows_of(path, tokenizer, options, subsets)
+        cut.append(windows)
         if too_short:
             tell(arguments, f"{path}: {too_short:,} texts are shorter than a window; left out")
         for subset, found in cut[-1].items():
@@ -209,13 +216,6 @@ def take_from_jsonl(arguments: argparse.Namespace) -> None:
     for subset, real in cut[0].items():
         foreign.fill(neg, subset, real, cut[1][subset], tokenizer, options)
         tell(arguments, f"{subset}: {len(real):,} real and {len(cut[1][subset]):,} generated")
-
-
-def by_subset(windows: Dict[str, List[Any]], subsets: List[str]) -> Dict[str, List[Any]]:
-    """With a single subset all text goes there, else each text where its hash tells."""
-    if len(subsets) == 1:
-        return {subsets[0]: [window for part in windows.values() for window in part]}
-    return {subset: windows[subset] for subset in subsets}
 
 
 def tell(arguments: argparse.Namespace, line: str) -> None:

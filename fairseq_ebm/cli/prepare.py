@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 from ..data.prepare import PreparedText, Vocabulary, prepare
 from ..data.sources import BUILT_IN, SPLITS, TextFiles, built_in_corpus
 from ..errors import UserError
-from .program import ArgumentParser, positive_int, progress, run
+from .program import ArgumentParser, progress, run, whole_number
 
 DESCRIPTION = """\
 Makes a vocabulary, encodes text with it, and writes to DEST what fairseq-preprocess
@@ -32,13 +32,18 @@ def build_parser() -> ArgumentParser:
     text.add_argument("--corpus", choices=BUILT_IN, help=CORPUS_HELP)
     for split in SPLITS:
         text.add_argument(
-            f"--{split}", nargs="+", metavar="FILE", help=f"UTF-8 text for the split {split}"
+            f"--{split}",
+            nargs="+",
+            action="extend",
+            metavar="FILE",
+            help=f"UTF-8 text for the split {split}",
         )
     parser.add_argument("--dest", required=True, metavar="DEST", help="directory to write")
     vocabulary = parser.add_mutually_exclusive_group()
     vocabulary.add_argument(
         "--vocab-size",
-        type=positive_int,
+        type=whole_number(1, 10**7),
+        default=8000,
         metavar="N",
         help="symbols in the vocabulary, 4 special ones and 256 bytes included (default: 8000)",
     )
@@ -46,9 +51,19 @@ def build_parser() -> ArgumentParser:
         "--vocab-from", metavar="DATA", help="use the vocabulary of this prepared directory"
     )
     parser.add_argument(
-        "--digits", type=positive_int, metavar="N", help="addition: digits of a term (default: 10)"
+        "--digits",
+        type=whole_number(1, 1000),
+        default=10,
+        metavar="N",
+        help="addition only: digits of a term (default: 10)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="addition: which sums (default: 1)")
+    parser.add_argument(
+        "--seed",
+        type=whole_number(0),
+        default=1,
+        metavar="N",
+        help="addition only: which sums (default: 1)",
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
 
@@ -62,12 +77,6 @@ def check(arguments: argparse.Namespace) -> None:
         raise UserError(f"--{files[0]}: --corpus {arguments.corpus} brings its own text; drop one")
     if files and not arguments.train and not arguments.vocab_from:
         raise UserError("--train: needed to make a vocabulary, unless --vocab-from brings one")
-    if arguments.corpus != "addition":
-        for flag in ("digits", "seed"):
-            if getattr(arguments, flag) is not None:
-                raise UserError(f"--{flag}: belongs to --corpus addition only")
-    elif arguments.vocab_size:
-        raise UserError("--vocab-size: the symbols of --corpus addition are its vocabulary")
 
 
 def sources(
@@ -77,21 +86,20 @@ def sources(
     options: Dict[str, Any] = {}
     splits: Mapping[str, Any]
     if arguments.corpus:
-        digits, seed = arguments.digits or 10, 1 if arguments.seed is None else arguments.seed
-        splits = built_in_corpus(arguments.corpus, digits, seed)
+        splits = built_in_corpus(arguments.corpus, arguments.digits, arguments.seed)
         options["corpus"] = arguments.corpus
         if arguments.corpus == "addition":
-            options.update(digits=digits, seed=seed)
+            options.update(digits=arguments.digits, seed=arguments.seed)
     else:
         files = {split: getattr(arguments, split) for split in SPLITS if getattr(arguments, split)}
         splits = {split: TextFiles(paths) for split, paths in files.items()}
         options.update(files)
     if arguments.vocab_from:
         options["vocab_from"] = arguments.vocab_from
-        return splits, Vocabulary(arguments.vocab_from), options
+        return splits, Vocabulary("copy", source=Path(arguments.vocab_from)), options
     if arguments.corpus == "addition":
         return splits, Vocabulary("symbols"), options
-    options["vocab_size"] = arguments.vocab_size or 8000
+    options["vocab_size"] = arguments.vocab_size
     return splits, Vocabulary("sentencepiece", options["vocab_size"]), options
 
 

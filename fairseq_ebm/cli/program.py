@@ -1,7 +1,9 @@
 """What all programs share: one-line errors with exit code 2, Ctrl-C, progress bars."""
 
 import argparse
+import logging
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from typing import Any, Callable, NoReturn, Optional, TypeVar
@@ -28,6 +30,8 @@ class ArgumentParser(argparse.ArgumentParser):
 def run(parser: ArgumentParser, main: Callable[[argparse.Namespace], None]) -> None:
     """Parses the command line and runs ``main``; ends the process with what it came to."""
     arguments = parser.parse_args()
+    logging.getLogger("fairseq").setLevel(logging.WARNING)  # we tell what happens ourselves
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # tidies up on its way out
     try:
         main(arguments)
         sys.stdout.flush()
@@ -60,12 +64,17 @@ def progress(
     )
 
 
-def positive_int(text: str) -> int:
+def whole_number(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
     """An argument type; argparse names the flag in front of what it raises."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
-    return value
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            limit = f" up to {most}" if most < 2**63 - 1 else ""
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least}{limit}")
+        return value
+
+    return parse

@@ -1,7 +1,7 @@
 """Negatives from elsewhere: real and generated texts in JSON lines, cut into windows."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
@@ -37,16 +37,21 @@ def _text(line: bytes, where: str) -> str:
 
 
 def windows_of(
-    path: Path, tokenizer: Tokenizer, options: WindowOptions
+    path: Path, tokenizer: Tokenizer, options: WindowOptions, subsets: Sequence[str]
 ) -> Tuple[Dict[str, List[np.ndarray]], int]:
-    """Windows by split, which a hash of the text decides; and how many texts are too short."""
-    windows: Dict[str, List[np.ndarray]] = {"train": [], "valid": [], "test": []}
+    """Windows by subset, in the order of the file; and how many texts are too short for one.
+
+    With a single subset all text goes there; with several, each text where its hash tells.
+    """
+    windows: Dict[str, List[np.ndarray]] = {subset: [] for subset in subsets}
     too_short = 0
     for text in read_texts(path):
-        (tokens,) = tokenizer.encode([text])
-        starts = range(0, len(tokens) - options.window + 1, options.stride)
-        too_short += not starts
-        windows[split_of(text)] += [tokens[s : s + options.window] for s in starts]
+        subset = subsets[0] if len(subsets) == 1 else split_of(text)
+        if subset in windows:
+            (tokens,) = tokenizer.encode([text])
+            starts = range(0, len(tokens) - options.window + 1, options.stride)
+            too_short += not starts
+            windows[subset] += [tokens[start : start + options.window] for start in starts]
     return windows, too_short
 
 

@@ -5,7 +5,8 @@
     sentencepiece.model   how text becomes tokens (not for corpora made of symbols)
     prepare.json          what was done: a PreparedText
 
-Text is read twice, once to learn what is in it and once to encode it, and never held as a whole.
+Text is read once to learn what is in it, once to make a vocabulary, and once to encode it; the
+user's files are never held as a whole.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ from fairseq.data import Dictionary, indexed_dataset
 from ..errors import UserError
 from ..records import read_json, write_json
 from ..version import __version__
-from .sources import text_digest
+from .sources import SPLITS, text_digest
 from .tokenizers import (
     DICTIONARY_NAME,
     MODEL_NAME,
@@ -53,7 +54,7 @@ class SplitCounts:
     characters: int
     tokens: int
     unknown: int  # tokens that are <unk>
-    also_in_train: int  # documents, of valid and test, that stand in train as well
+    also_in_train: int  # distinct documents, of valid and test, that stand in train as well
     sha256: str  # of the documents' text, each followed by a line feed
 
 
@@ -70,10 +71,11 @@ class PreparedText:
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """How text becomes tokens: ``kind`` is "sentencepiece", "symbols", or a directory to copy."""
+    """How text becomes tokens: sentencepiece of some ``size``, symbols, or a copy of another's."""
 
-    kind: str
-    size: int = 0  # of a sentencepiece vocabulary
+    kind: str  # "sentencepiece", "symbols" or "copy"
+    size: int = 0
+    source: Path = Path()
 
 
 def prepare(
@@ -85,39 +87,62 @@ def prepare(
 ) -> PreparedText:
     """Writes ``dest``, whole or not at all. ``splits`` are iterated over several times.
 
-    ``options`` are recorded: with the same ones in its record, ``dest`` is left as it is if the
-    text is the same too.
+    ``options`` are recorded: if ``dest`` has the same ones, the same text and the same vocabulary,
+    it is left as it is.
     """
-    surveys = survey(splits, progress)
-    if dest.exists() and not (dest.is_dir() and not any(dest.iterdir())):
-        return _already_prepared(dest, options, surveys)
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{dest.name}-", dir=dest.parent))
+    dest = dest.resolve()
+    exists = dest.exists() and not (dest.is_dir() and not any(dest.iterdir()))
+    if exists and not (dest / RECORD_NAME).exists():
+        raise UserError(f"--dest: {dest} exists and holds something else; choose another directory")
+    if exists:
+        return _already_prepared(dest, options, vocabulary, survey(splits, progress))
+    folder = _temporary_folder(dest)
     try:
+        surveys = survey(splits, progress)
         record = _write(splits, surveys, vocabulary, options, folder, progress)
-        folder.chmod(0o755)
         os.replace(folder, dest)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return record
 
 
+def _temporary_folder(dest: Path) -> Path:
+    """Beside ``dest``, with the permissions that it is to have."""
+    try:
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{dest.name}-", dir=dest.parent))
+    except OSError as error:
+        raise UserError(f"--dest: {dest} cannot be made ({error.strerror})") from None
+    umask = os.umask(0)
+    os.umask(umask)
+    folder.chmod(0o777 & ~umask)
+    return folder
+
+
 def _already_prepared(
-    dest: Path, options: Dict[str, Any], surveys: Mapping[str, "Survey"]
+    dest: Path, options: Dict[str, Any], vocabulary: Vocabulary, surveys: Mapping[str, "Survey"]
 ) -> PreparedText:
     """The record in ``dest`` if it is what would be written now, else an error."""
-    if not (dest / RECORD_NAME).exists():
-        raise UserError(f"--dest: {dest} exists and holds something else; choose another directory")
     record = load_record(dest)
-    same_text = {split: counts.sha256 for split, counts in record.splits.items()} == {
-        split: found.sha256 for split, found in surveys.items()
-    }
-    if record.options != options or not same_text:
-        what = "other options" if record.options != options else "other text"
-        raise UserError(
-            f"--dest: {dest} was prepared from {what}; choose another directory or delete it"
-        )
-    return record
+    before = {split: counts.sha256 for split, counts in record.splits.items()}
+    hashes = record.vocabulary["sha256"]
+    if _without_paths(record.options) != _without_paths(options):
+        what = "prepared with other options"
+    elif before != {split: found.sha256 for split, found in surveys.items()}:
+        what = "prepared from other text"
+    elif vocabulary.kind == "copy" and hashes != _vocabulary_hashes(vocabulary.source):
+        what = "prepared with another vocabulary"
+    elif any(not (dest / f"{s}.{end}").exists() for s in surveys for end in ("bin", "idx")):
+        what = "prepared, but files are missing"
+    else:
+        return record
+    raise UserError(f"--dest: {dest} was {what}; choose another directory or delete it")
+
+
+def _without_paths(options: Mapping[str, Any]) -> Dict[str, Any]:
+    """What files are called does not matter; what is in them is compared itself."""
+    paths = (*SPLITS, "vocab_from")
+    return {name: value for name, value in options.items() if name not in paths}
 
 
 def load_record(data: Path) -> PreparedText:
@@ -127,8 +152,11 @@ def load_record(data: Path) -> PreparedText:
             f"{data / RECORD_NAME}: format version {values.get('format_version')}, but this "
             f"program reads version {FORMAT_VERSION}; prepare the text again"
         )
-    splits = {split: SplitCounts(**counts) for split, counts in values.pop("splits").items()}
-    return PreparedText(splits=splits, **values)
+    try:
+        splits = {split: SplitCounts(**counts) for split, counts in values.pop("splits").items()}
+        return PreparedText(splits=splits, **values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{data / RECORD_NAME}: altered ({error!r})") from None
 
 
 # Reading: what is in the text?
@@ -158,6 +186,8 @@ def survey(splits: Mapping[str, Iterable[str]], progress: Progress) -> Dict[str,
             anything = anything or (not text.isspace() and text != "")
             text_hash.update(text.encode("utf-8") + b"\n")
             digest = text_digest(text)
+            if not text:
+                continue
             if split != "train":
                 held_out[split].add(digest)
             elif any(digest in others for others in held_out.values()):
@@ -189,7 +219,8 @@ def _write(
     dtype = indexed_dataset.best_fitting_int_dtype(len(tokenizer.dictionary))
     for split, documents in splits.items():
         documents = progress(documents, f"encoding {split}", surveys[split].documents)
-        _encode(documents, tokenizer, folder / split, dtype)
+        if _encode(documents, tokenizer, folder / split, dtype) != surveys[split].sha256:
+            raise UserError(f"--{split}: the text changed while it was read; run again")
     dictionary = tokenizer.dictionary
     if not is_ordered:
         dictionary = _order_by_frequency(dictionary, folder, list(splits), dtype)
@@ -229,7 +260,7 @@ def _vocabulary(
     if vocabulary.kind == "sentencepiece":
         documents = progress(splits["train"], "making the vocabulary", surveys["train"].documents)
         share = min(1.0, VOCABULARY_CHARACTERS / max(1, surveys["train"].characters))
-        model = train_sentencepiece(_thinned(documents, share), vocabulary.size)
+        model = train_sentencepiece(documents, vocabulary.size, share)
         (folder / MODEL_NAME).write_bytes(model)
         return SentencePieceTokenizer(model), False
     if vocabulary.kind == "symbols":
@@ -237,26 +268,24 @@ def _vocabulary(
         for symbol in sorted({s for text in splits["train"] for s in text.split()}):
             dictionary.add_symbol(symbol)
         return SymbolTokenizer(dictionary), False
-    other = Path(vocabulary.kind)
-    tokenizer = load_tokenizer(other)
+    tokenizer = load_tokenizer(vocabulary.source)
     for name in (DICTIONARY_NAME, MODEL_NAME):
-        if (other / name).exists():
-            shutil.copyfile(other / name, folder / name)
+        if (vocabulary.source / name).exists():
+            shutil.copyfile(vocabulary.source / name, folder / name)
     return tokenizer, True
 
 
-def _thinned(documents: Iterable[str], share: float) -> Iterator[str]:
-    """About ``share`` of the documents, chosen by their text."""
-    return (text for text in documents if share == 1 or text_digest(text) < share * 2**64)
-
-
-def _encode(documents: Iterable[str], tokenizer: Tokenizer, prefix: Path, dtype: type) -> None:
+def _encode(documents: Iterable[str], tokenizer: Tokenizer, prefix: Path, dtype: type) -> str:
+    """Writes a split; returns the hash of its text."""
+    text_hash = hashlib.sha256()
     builder = indexed_dataset.MMapIndexedDatasetBuilder(f"{prefix}.bin", dtype=dtype)
     eos = tokenizer.dictionary.eos()
     for batch in _batches(documents):
+        text_hash.update("".join(text + "\n" for text in batch).encode("utf-8"))
         for indices in tokenizer.encode(batch):
             builder.add_item(torch.from_numpy(np.append(indices, eos)))
     builder.finalize(f"{prefix}.idx")
+    return text_hash.hexdigest()
 
 
 def _batches(documents: Iterable[str]) -> Iterator[List[str]]:

@@ -19,7 +19,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from pydoc_data.topics import topics
 from types import ModuleType
-from typing import List, Tuple, Union
+from typing import List, Optional, Tuple, Union
 
 # Tests, what is no part of the library, and what only some builds of Python bring along.
 LEFT_OUT = {"__pycache__", "site-packages", "dist-packages", "ensurepip", "lib2to3", "pydoc_data"}
@@ -76,14 +76,15 @@ def _documented(tree: ast.Module) -> List[Documented]:
 
 
 def _without_docstrings(source: str, tree: ast.Module) -> str:
-    """The source, less the lines of its docstrings."""
-    lines = source.splitlines(keepends=True)
+    """The source, less the lines of its docstrings; one that shares a line with code stays."""
+    lines: List[Optional[str]] = list(source.split("\n"))  # as ast counts them
     for node in _documented(tree):
         if ast.get_docstring(node, clean=False) is not None:
             docstring = node.body[0]
-            for i in range(docstring.lineno - 1, docstring.end_lineno or docstring.lineno):
-                lines[i] = ""
-    return "".join(lines)
+            first, last = docstring.lineno - 1, docstring.end_lineno or docstring.lineno
+            if (lines[first] or "")[: docstring.col_offset].isspace() or not docstring.col_offset:
+                lines[first:last] = [None] * (last - first)
+    return "\n".join(line for line in lines if line is not None)
 
 
 def _compiled_docstrings() -> Iterator[str]:

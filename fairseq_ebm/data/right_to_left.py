@@ -12,16 +12,21 @@ class RightToLeftBlocks(BaseWrapperDataset):
 
     An item is (source, target, past target), as fairseq's ``MonolingualDataset`` takes it. A
     reversed block starts anew from </s>, like a reversed window that is sampled or scored: the text
-    to its right lies outside.
+    to its right lies outside. With ``whole_documents``, a document's </s> stays at its end.
     """
 
-    def __init__(self, dataset: TokenBlockDataset, dictionary: Dictionary) -> None:
+    def __init__(
+        self, dataset: TokenBlockDataset, dictionary: Dictionary, whole_documents: bool = False
+    ) -> None:
         super().__init__(dataset)
         self._eos, self._pad = dictionary.eos(), dictionary.pad()
+        self._whole_documents = whole_documents
 
     def __getitem__(self, index: int) -> Tuple[Tensor, Tensor, Tensor]:
         _, block, _ = self.dataset[index]
         target = block.flip(0)
+        if self._whole_documents:
+            target = target.roll(-1)  # </s> was the last, so it came first
         source = torch.cat([target.new_tensor([self._eos]), target[:-1]])
         past_target = torch.cat([target.new_tensor([self._pad]), source[:-1]])
         return source, target, past_target

@@ -57,6 +57,8 @@ class TextFiles:
 
     def __iter__(self) -> Iterator[str]:
         for path in self.paths:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise UserError(f"{path}: text is read more than once; give a file, not a pipe")
             try:
                 with path.open("rb") as lines:
                     for number, line in enumerate(lines, start=1):

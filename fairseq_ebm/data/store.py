@@ -146,8 +146,9 @@ def subset_folder(neg: Path, subset: str, shard: int, shards: int) -> Path:
 
 def mark_whole(neg: Path, subset: str, windows: int) -> None:
     manifest = read_manifest(neg)
+    subsets = {**manifest.subsets, subset: windows}
     write_json(
-        dataclasses.replace(manifest, subsets={**manifest.subsets, subset: windows}),
+        dataclasses.replace(manifest, subsets=dict(sorted(subsets.items()))),
         neg / MANIFEST_NAME,
     )
 

@@ -2,9 +2,10 @@
 
 import io
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import List, Protocol, Union
+from typing import List, Optional, Protocol, Union
 
 import numpy as np
 import sentencepiece
@@ -91,6 +92,7 @@ class SentencePieceTokenizer:
         self._index = np.array([dictionary.index(piece) for piece in pieces], dtype=np.int64)
         self._piece = np.full(len(dictionary), self._processor.unk_id(), dtype=np.int64)
         self._piece[self._index] = np.arange(len(pieces))
+        self._piece[dictionary.unk()] = self._processor.unk_id()
         self._space_sign = [self._processor.piece_to_id(byte) for byte in SPACE_SIGN_BYTES]
 
     def encode(self, texts: Sequence[str]) -> List[np.ndarray]:
@@ -113,18 +115,19 @@ class SentencePieceTokenizer:
         return "\n".join(self._processor.decode(self._piece[line].tolist()) for line in eos_free)
 
 
-def train_sentencepiece(texts: Iterable[str], vocab_size: int) -> bytes:
-    """A byte-pair model of ``vocab_size`` pieces, specials and the 256 bytes among them.
+def train_sentencepiece(texts: Iterable[str], vocab_size: int, share: float = 1.0) -> bytes:
+    """A byte-pair model of ``vocab_size`` pieces, specials and the 256 bytes among them, made of
+    a ``share`` of the text.
 
     Nothing is normalised and no space is dropped, so that text decodes as it was. Line breaks,
     control characters and other spaces than " " never become part of a piece: a piece is one word
     to fairseq, which reads them split at white space.
     """
-    lines = _training_lines(texts)
+    lines = _TrainingLines(texts, share)
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=lines,
+            sentence_iterator=iter(lines),
             model_writer=model,
             model_type="bpe",
             vocab_size=vocab_size,
@@ -142,16 +145,31 @@ def train_sentencepiece(texts: Iterable[str], vocab_size: int) -> bytes:
             minloglevel=2,
         )
     except RuntimeError as error:
+        if lines.failure is not None:  # sentencepiece makes a message of it
+            raise lines.failure from None
         raise UserError(_vocabulary_error(str(error), vocab_size)) from None
     return model.getvalue()
 
 
-def _training_lines(texts: Iterable[str]) -> Iterator[str]:
-    for text in texts:
-        printable = "".join(c if c.isprintable() and c != SPACE else "\n" for c in text)
-        for line in printable.split("\n"):
-            for start in range(0, len(line), LONGEST_TRAINING_LINE):
-                yield line[start : start + LONGEST_TRAINING_LINE]
+class _TrainingLines:
+    """Printable lines of the texts, cut to a length, of which a hash chooses a share."""
+
+    def __init__(self, texts: Iterable[str], share: float) -> None:
+        self.texts, self.share = texts, share
+        self.failure: Optional[BaseException] = None  # what stopped the reading, Ctrl-C included
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            for text in self.texts:
+                printable = "".join(c if c.isprintable() and c != SPACE else "\n" for c in text)
+                for line in printable.split("\n"):
+                    for start in range(0, len(line), LONGEST_TRAINING_LINE):
+                        piece = line[start : start + LONGEST_TRAINING_LINE]
+                        if self.share == 1 or zlib.crc32(piece.encode()) < self.share * 2**32:
+                            yield piece
+        except BaseException as failure:
+            self.failure = failure
+            raise
 
 
 def _vocabulary_error(message: str, vocab_size: int) -> str:

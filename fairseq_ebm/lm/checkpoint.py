@@ -41,7 +41,9 @@ def load_base_lm(path: Path, data: Path, precision: str, device: torch.device) -
     try:
         config = checkpoint_utils.load_checkpoint_to_cpu(str(path))["cfg"]
     except Exception as error:  # whatever unpickling raises
-        raise UserError(f"--path: {path}: not a fairseq checkpoint ({error})") from None
+        raise UserError(
+            f"--path: {path}: not a fairseq checkpoint ({type(error).__name__})"
+        ) from None
     dictionary = load_dictionary(data / DICTIONARY_NAME)
     _check_dictionary(Path(str(config.task.data).split(":")[0]), data, dictionary)
     try:

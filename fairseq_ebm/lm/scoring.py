@@ -3,6 +3,7 @@
 from typing import Any, List
 
 import torch
+from fairseq.models import FairseqDecoder, FairseqIncrementalDecoder
 from torch import Tensor
 
 LOGITS_AT_ONCE = 1 << 25  # numbers: 128 MB in float32
@@ -21,7 +22,7 @@ def token_log_probs(model: Any, windows: Tensor, prefix_length: int) -> Tensor:
     inputs = torch.cat(
         [windows.new_full((len(windows), 1), decoder.dictionary.eos()), windows[:, :-1]], dim=1
     )
-    has_output_layer = hasattr(decoder, "extract_features") and hasattr(decoder, "output_layer")
+    has_output_layer = _has_output_layer(decoder)
     outputs = decoder.extract_features(inputs, None) if has_output_layer else decoder(inputs)
     features = outputs[0][:, prefix_length:].flatten(0, 1)  # (B * (T - p), d)
     targets = windows[:, prefix_length:].reshape(-1, 1)
@@ -33,3 +34,9 @@ def token_log_probs(model: Any, windows: Tensor, prefix_length: int) -> Tensor:
         log_probs = model.get_normalized_probs((logits, None), log_probs=True, sample=None)
         scores.append(log_probs[:, 0].float().gather(1, target))
     return torch.cat(scores).view(len(windows), -1).cpu()
+
+
+def _has_output_layer(decoder: Any) -> bool:
+    """Does it part features from logits? The base classes have the method, but only raise in it."""
+    bases = (FairseqDecoder.extract_features, FairseqIncrementalDecoder.extract_features)
+    return type(decoder).extract_features not in bases

@@ -12,6 +12,8 @@ def balanced_accuracy(real: Tensor, generated: Tensor, threshold: float = 0.0) -
     """
     if real.numel() == 0 or generated.numel() == 0:
         raise ValueError("balanced accuracy needs energies of both classes")
+    if torch.isnan(real).any() or torch.isnan(generated).any():
+        raise ValueError("balanced accuracy of energies that are NaN")
     return 0.5 * (_share_below(real, threshold) + _share_below(-generated, -threshold))
 
 
@@ -26,8 +28,8 @@ def precision_at_1(positive: Tensor, negatives: Tensor) -> float:
     If it ties with m negatives for the lowest, it counts 1 / (m + 1): what breaking the tie by
     chance would give.
     """
-    if positive.numel() == 0:
-        raise ValueError("P@1 needs at least one prefix")
+    if positive.numel() == 0 or negatives.numel() == 0:
+        raise ValueError("P@1 needs at least one prefix and one negative")
     if torch.isnan(positive).any() or torch.isnan(negatives).any():
         raise ValueError("P@1 of energies that are NaN")
     own = positive.unsqueeze(-1)

@@ -50,6 +50,8 @@ def draw(
     torch.exp(torch.sub(logits, largest, out=filled), out=filled)
     block_sums = _block_sums(weights)
     log_total = torch.log(block_sums.sum(dim=-1, keepdim=True))  # (A, 1), float64
+    if torch.isnan(log_total).any():
+        raise ValueError("the language model's logits are NaN or infinite")
     if truncation.is_none:
         block = never // BLOCK
         weights[:, never] = 0

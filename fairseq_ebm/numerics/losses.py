@@ -10,6 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def _check_shapes(positive: Tensor, negatives: Tensor) -> None:
+    """Broadcasting would pair continuations of different prefixes without a word."""
+    if negatives.shape[:-1] != positive.shape or negatives.dim() == 0 or negatives.size(-1) == 0:
+        raise ValueError(
+            f"energies of shapes {tuple(positive.shape)} and {tuple(negatives.shape)}: "
+            "expected (B,) and (B, K), K at least 1"
+        )
+
+
 def conditional_nce(positive: Tensor, negatives: Tensor) -> Tensor:
     """softplus(E⁺) + mean_k softplus(-E⁻_k): binary noise-contrastive estimation.
 
@@ -17,6 +26,7 @@ def conditional_nce(positive: Tensor, negatives: Tensor) -> Tensor:
     prefix (Z = 1). Hence the mean: a sum over k would move it by log K. At E = 0, where the energy
     knows nothing, the loss is log 4.
     """
+    _check_shapes(positive, negatives)
     return F.softplus(positive) + F.softplus(-negatives).mean(dim=-1)
 
 
@@ -26,12 +36,14 @@ def ranking_nce(positive: Tensor, negatives: Tensor) -> Tensor:
     Consistent without normalisation: the optimum is that of ``conditional_nce`` up to a constant
     for each prefix, so a threshold at 0 means nothing here. At E = 0 the loss is log(K + 1).
     """
+    _check_shapes(positive, negatives)
     scores = -torch.cat([positive.unsqueeze(-1), negatives], dim=-1)  # (B, K + 1)
     return -F.log_softmax(scores, dim=-1)[..., 0]
 
 
 def margin_ranking(positive: Tensor, negatives: Tensor, margin: float = 1.0) -> Tensor:
     """mean_k max(0, margin + E⁺ - E⁻_k): for telling apart only, it estimates no density."""
+    _check_shapes(positive, negatives)
     return F.relu(margin + positive.unsqueeze(-1) - negatives).mean(dim=-1)
 
 

@@ -37,8 +37,9 @@ def truncated_log_probs(
         ranked, order = torch.sort(log_q, dim=-1, descending=True, stable=True)
         before = torch.exp(ranked).cumsum(dim=-1) - torch.exp(ranked)  # mass of likelier symbols
         nucleus = before < top_p
-        nucleus[..., 0] = True
         log_q = _keep(log_q, order, nucleus)
+    if torch.isnan(log_q).any():
+        raise ValueError("logits are NaN, all -inf, or overflow at this temperature")
     return log_q
 
 

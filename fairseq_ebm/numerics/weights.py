@@ -40,8 +40,10 @@ def pareto_k(log_weights: Tensor) -> Tensor:
     0.7 sums over them are not to be trusted at any practical n (Vehtari et al., Pareto smoothed
     importance sampling). The tail is the min(n/5, 3√n) largest weights beyond the next one.
 
-    NaN where no tail can be fitted: fewer than 5 values in it, or (nearly) equal weights, whose
-    sums are exact anyway.
+    NaN where there is no tail: fewer than 5 values in it, or equal ones, whose sums are exact. +inf
+    where a quarter of it lies on its threshold and some lies above: a few weights rule, or all but
+    a few are zero, or the pool has few distinct ones. No tail can be fitted to these either, but
+    they are not to be trusted unseen.
     """
     log_weights = valid_pools(log_weights)
     n = log_weights.size(-1)
@@ -63,7 +65,8 @@ def _generalised_pareto_shape(excesses: Tensor) -> Tensor:
     """
     m = excesses.size(-1)
     quartile = excesses[..., int(m / 4 + 0.5) - 1]
-    fits = quartile > 0  # otherwise a quarter of the tail lies on the threshold itself
+    fits = quartile > 0
+    unfit = torch.where(excesses[..., -1] > 0, math.inf, math.nan)
     x = torch.where(fits.unsqueeze(-1), excesses, torch.ones_like(excesses))
     quartile = torch.where(fits, quartile, torch.ones_like(quartile))
 
@@ -79,4 +82,4 @@ def _generalised_pareto_shape(excesses: Tensor) -> Tensor:
     theta = (weights * torch.stack(thetas)).sum(dim=0)
     shape = torch.log1p(-theta.unsqueeze(-1) * x).mean(dim=-1)
     shape = (m * shape + PRIOR_STRENGTH * PRIOR_SHAPE) / (m + PRIOR_STRENGTH)
-    return torch.where(fits, shape, torch.full_like(shape, math.nan))
+    return torch.where(fits, shape, unfit.to(shape))

@@ -73,11 +73,13 @@ def test_pydocs_is_what_was_promised(pydocs):
     assert len(set(everything)) == len(everything)
 
 
-def test_twice_is_the_same_to_the_byte(pydocs, run_program, tmp_path):
-    again = run_program(
-        "fairseq-ebm-prepare", "--corpus", "pydocs", "--dest", tmp_path / "again", "--quiet"
-    )
-    assert again.returncode == 0 and again.stdout == ""
+def test_twice_is_the_same_to_the_byte_and_in_time(pydocs, tmp_path):
+    """In a process of its own, with another order of sets than the first."""
+    program = str(Path(sys.executable).parent / "fairseq-ebm-prepare")
+    command = [program, "--corpus", "pydocs", "--dest", str(tmp_path / "again"), "--quiet"]
+    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+    again = subprocess.run(command, env=environment, capture_output=True, timeout=120)
+    assert again.returncode == 0 and again.stdout == b"", again.stderr
     for path in pydocs.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
@@ -85,7 +87,7 @@ def test_twice_is_the_same_to_the_byte(pydocs, run_program, tmp_path):
 @pytest.mark.parametrize("task", ["language_modeling", "right_to_left_language_modeling"])
 def test_fairseq_trains_on_it(pydocs, run_program, tmp_path, task):
     user_dir = [] if task == "language_modeling" else ["--user-dir", CHECKOUT / "fairseq_ebm"]
-    done = run_program("fairseq-train", pydocs, "--task", task, *user_dir, *TRAINING)
+    done = run_program("fairseq-train", pydocs, "--task", task, *user_dir, *TRAINING, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "num_updates 3" in done.stdout + done.stderr
 
@@ -142,28 +144,27 @@ FILES = {
     "blank": b"\n \n\n",
     "latin": b"fine\nna\xefve\n",
 }
-GOOD = ["--train", "good", "--valid", "good", "--test", "good"]
+ALL = "--train good --valid good --test good"
 BAD = {
-    "no text": ([], ["--corpus"]),
-    "two texts": ([*GOOD, "--corpus", "pydocs"], ["--train", "--corpus pydocs"]),
-    "no train": (["--valid", "good"], ["--train", "--vocab-from"]),
-    "unknown corpus": (["--corpus", "news"], ["--corpus", "'news'"]),
-    "missing": ([*GOOD, "--test", "gone.txt"], ["gone.txt", "No such file"]),
-    "directory": ([*GOOD, "--test", "."], [".: Is a directory"]),
-    "empty": ([*GOOD, "--valid", "empty"], ["--valid", "empty", "no text"]),
-    "blank": ([*GOOD, "--valid", "blank"], ["--valid", "blank", "no text"]),
-    "latin": ([*GOOD, "--train", "latin"], ["latin", "line 2", "0xEF", "UTF-8"]),
-    "too large": (GOOD, ["--vocab-size", "8000", "at most"]),
-    "too small": ([*GOOD, "--vocab-size", "10"], ["--vocab-size", "10", "at least"]),
-    "not a number": ([*GOOD, "--vocab-size", "ten"], ["--vocab-size", "'ten'"]),
-    "no vocabulary there": ([*GOOD, "--vocab-from", "."], ["dict.txt", "no such file"]),
-    "two vocabularies": ([*GOOD, "--vocab-from", ".", "--vocab-size", "9"], ["not allowed with"]),
-    "digits of text": ([*GOOD, "--digits", "3"], ["--digits", "addition"]),
-    "size of addition": (
-        ["--corpus", "addition", "--vocab-size", "9"],
-        ["--vocab-size", "addition"],
-    ),
-    "taken": ([*GOOD, "--vocab-size", "275", "--dest", "."], ["--dest", "something else"]),
+    "no text": ("", ["--corpus"]),
+    "two texts": (f"{ALL} --corpus pydocs", ["--train", "--corpus pydocs"]),
+    "no train": ("--valid good", ["--train", "--vocab-from"]),
+    "unknown corpus": ("--corpus news", ["--corpus", "'news'"]),
+    "missing": ("--train good --valid gone.txt", ["gone.txt", "No such file"]),
+    "directory": ("--train good --valid .", [".: Is a directory"]),
+    "empty": ("--train good --valid empty", ["--valid", "empty", "no text"]),
+    "blank": ("--train good --valid blank", ["--valid", "blank", "no text"]),
+    "one of two": ("--train good --train latin", ["latin", "line 2", "0xEF", "UTF-8"]),
+    "too large": (ALL, ["--vocab-size", "8000", "at most"]),
+    "too small": (f"{ALL} --vocab-size 10", ["--vocab-size", "10", "at least"]),
+    "beyond numbers": (f"{ALL} --vocab-size 99999999999", ["--vocab-size", "'99999999999'"]),
+    "not a number": (f"{ALL} --vocab-size ten", ["--vocab-size", "'ten'"]),
+    "too many digits": ("--corpus addition --digits 5000", ["--digits", "'5000'"]),
+    "negative seed": ("--corpus addition --seed -1", ["--seed", "'-1'"]),
+    "no vocabulary there": (f"{ALL} --vocab-from .", ["dict.txt", "no such file"]),
+    "two vocabularies": (f"{ALL} --vocab-from . --vocab-size 9", ["not allowed with"]),
+    "taken": (f"{ALL} --vocab-size 275 --dest .", ["--dest", "something else"]),
+    "below a file": (f"{ALL} --vocab-size 275 --dest good/x", ["--dest", "good/x"]),
 }
 
 
@@ -172,12 +173,14 @@ def test_bad_input_gets_one_line_and_leaves_nothing(run_program, tmp_path, name)
     arguments, parts = BAD[name]
     for file, content in FILES.items():
         (tmp_path / file).write_bytes(content)
-    done = run_program("fairseq-ebm-prepare", "--dest", "out", *arguments, cwd=tmp_path)
+    line = ["--dest", "out", *arguments.split()]
+    done = run_program("fairseq-ebm-prepare", *line, cwd=tmp_path)
     refused(done, *parts)
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
 
 
-def test_a_small_terminal_shows_progress_and_ctrl_c_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("stage", ["making the vocabulary", "encoding train"])
+def test_a_small_terminal_shows_progress_and_ctrl_c_leaves_nothing(tmp_path, stage):
     (tmp_path / "text").write_text("".join(f"line {i} of some text\n" for i in range(200_000)))
     program = str(Path(sys.executable).parent / "fairseq-ebm-prepare")
     command = [
@@ -196,7 +199,7 @@ def test_a_small_terminal_shows_progress_and_ctrl_c_leaves_nothing(tmp_path):
     process = subprocess.Popen(command, cwd=tmp_path, stderr=follower)
     os.close(follower)
     shown = b""
-    while b"encoding train" not in shown:  # a program that ends without it raises OSError here
+    while stage.encode() not in shown:  # a program that ends without it raises OSError here
         shown += os.read(leader, 4096)
     process.send_signal(signal.SIGINT)
     while chunk := read_or_nothing(leader):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fairseq_ebm.cli.program import ArgumentParser, positive_int, progress, run
+from fairseq_ebm.cli.program import ArgumentParser, progress, run, whole_number
 from fairseq_ebm.errors import UserError
 
 
@@ -13,7 +13,7 @@ def ended(capsys, monkeypatch, arguments, main):
     """(exit code, standard error) of a program that runs ``main``."""
     monkeypatch.setattr(sys, "argv", ["prog", *arguments])
     parser = ArgumentParser(prog="prog")
-    parser.add_argument("--number", type=positive_int)
+    parser.add_argument("--number", type=whole_number(1))
     with pytest.raises(SystemExit) as end:
         run(parser, main)
     return end.value.code, capsys.readouterr().err
@@ -22,7 +22,7 @@ def ended(capsys, monkeypatch, arguments, main):
 def test_wrong_usage_is_one_line(capsys, monkeypatch):
     code, err = ended(capsys, monkeypatch, ["--number", "-3"], lambda a: None)
     assert code == 2 and err.count("\n") == 1
-    assert "--number" in err and "'-3' is not a whole number above 0" in err and "--help" in err
+    assert "--number" in err and "'-3' is not a whole number from 1" in err and "--help" in err
 
 
 def raising(error):
@@ -56,7 +56,8 @@ def test_no_bar_without_a_terminal(capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("text", ["0", "1.5", "many", ""])
-def test_positive_int_refuses(text):
-    with pytest.raises(argparse.ArgumentTypeError):
-        positive_int(text)
+@pytest.mark.parametrize("text", ["0", "11", "1.5", "many", ""])
+def test_whole_number_refuses(text):
+    assert whole_number(1, 10)("10") == 10
+    with pytest.raises(argparse.ArgumentTypeError, match="from 1 up to 10"):
+        whole_number(1, 10)(text)

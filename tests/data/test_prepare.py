@@ -1,5 +1,6 @@
 """The prepared directory: lossless, repeatable, whole or not there, and fairseq's own format."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,8 @@ def test_counts(tmp_path):
         len(load_tokenizer(tmp_path / "data").encode([text])[0]) + 1 for text in TEXT["test"]
     )
     assert test.tokens == dataset_tokens and test.unknown == 0
-    assert record.splits["valid"].also_in_train == 1 and test.also_in_train == 1  # "the cat"; ""
+    assert record.splits["valid"].also_in_train == 1  # "the cat"
+    assert test.also_in_train == 0  # an empty line is no document to speak of
 
 
 def test_dictionary_is_ordered_by_frequency_in_train(tmp_path):
@@ -93,6 +95,9 @@ def test_done_already(tmp_path):
         prepared(tmp_path / "data", options={"a": 2})
     with pytest.raises(UserError, match="other text"):
         prepared(tmp_path / "data", text={**TEXT, "valid": ["new"]})
+    (tmp_path / "data" / "test.bin").unlink()
+    with pytest.raises(UserError, match="files are missing"):
+        prepared(tmp_path / "data")
 
 
 def test_an_existing_directory_is_not_touched_unless_empty(tmp_path):
@@ -117,7 +122,11 @@ def test_nothing_half_written(tmp_path, monkeypatch):
 
 def test_vocabulary_of_another_directory(tmp_path):
     prepared(tmp_path / "one")
-    prepared(tmp_path / "two", {"test": ["a dog sat\r", "ü"]}, Vocabulary(str(tmp_path / "one")))
+    prepared(
+        tmp_path / "two",
+        {"test": ["a dog sat\r", "ü"]},
+        Vocabulary("copy", source=tmp_path / "one"),
+    )
     one, two = all_bytes(tmp_path / "one"), all_bytes(tmp_path / "two")
     assert two["dict.txt"] == one["dict.txt"]
     assert two["sentencepiece.model"] == one["sentencepiece.model"]
@@ -144,7 +153,9 @@ def test_equals_what_stock_preprocess_writes(tmp_path):
     stock += ["--destdir", tmp_path / "stock", "--padding-factor", "1"]
     subprocess.run(list(map(str, stock)), check=True, capture_output=True)
     prepared(tmp_path / "ours", documents, Vocabulary("symbols"))
+    prepared(tmp_path / "copy", documents, Vocabulary("copy", source=tmp_path / "stock"))
     ours, theirs = all_bytes(tmp_path / "ours"), all_bytes(tmp_path / "stock")
+    assert all_bytes(tmp_path / "copy")["valid.bin"] == theirs["valid.bin"]
     names = {"dict.txt", "train.bin", "train.idx", "valid.bin", "valid.idx"}
     assert names <= set(ours) and names <= set(theirs)
     assert {name: ours[name] for name in names} == {name: theirs[name] for name in names}
@@ -163,3 +174,41 @@ def test_a_record_of_another_version(tmp_path):
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 99'))
     with pytest.raises(UserError, match="format version 99"):
         load_record(tmp_path / "data")
+
+
+def test_a_record_that_is_none(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "prepare.json").write_text('{"format_version": 1}')
+    with pytest.raises(UserError, match=r"prepare\.json: altered"):
+        prepared(tmp_path / "data")
+
+
+def test_another_vocabulary_under_the_same_name_is_noticed(tmp_path):
+    prepared(tmp_path / "one")
+    copy = Vocabulary("copy", source=tmp_path / "one")
+    prepared(tmp_path / "two", vocabulary=copy)
+    prepared(tmp_path / "two", vocabulary=copy)
+    shutil.rmtree(tmp_path / "one")
+    prepared(tmp_path / "one", {**TEXT, "train": [*TEXT["train"], "new words"]})
+    with pytest.raises(UserError, match="another vocabulary"):
+        prepared(tmp_path / "two", vocabulary=copy)
+
+
+def test_text_that_changes_between_passes_is_noticed(tmp_path):
+    class Changing:
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            return iter(["a dog", "a cat"][: self.passes])
+
+    with pytest.raises(UserError, match="--valid: the text changed"):
+        prepared(tmp_path / "data", {**TEXT, "valid": Changing()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_vocabulary_of_a_share_of_a_long_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "VOCABULARY_CHARACTERS", 100_000)
+    line = " ".join(f"word{i}" for i in range(60_000))
+    prepared(tmp_path / "data", {"train": [line]}, Vocabulary("sentencepiece", 400))
+    assert read_back(tmp_path / "data", "train") == [line]

@@ -56,3 +56,9 @@ def test_docstrings_are_cut_out_and_code_stays():
     source = '"""Module."""\nx = """kept"""\n\ndef f():\n    """One\n    two."""\n    return 1\n'
     code = python_corpora._without_docstrings(source, ast.parse(source))
     assert code == 'x = """kept"""\n\ndef f():\n    return 1\n'
+
+
+def test_a_form_feed_is_no_line_end():
+    source = 'x = 1\n\f\ndef f():\n    """Gone."""\n    return "stays"\nclass E: "stays"\n'
+    code = python_corpora._without_docstrings(source, ast.parse(source))
+    assert code == 'x = 1\n\f\ndef f():\n    return "stays"\nclass E: "stays"\n'

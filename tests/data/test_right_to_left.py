@@ -14,7 +14,7 @@ def blocks(break_mode, size=5):
     plain = TokenBlockDataset(
         DOCUMENTS, sizes, size, PAD, EOS, break_mode=break_mode, include_targets=True
     )
-    return RightToLeftBlocks(plain, Dictionary())
+    return RightToLeftBlocks(plain, Dictionary(), whole_documents=break_mode == "eos")
 
 
 def test_running_text():
@@ -27,7 +27,7 @@ def test_running_text():
 
 def test_whole_documents():
     source, target, _ = blocks("eos")[1]
-    assert source.tolist() == [EOS, EOS, 9] and target.tolist() == [EOS, 9, 8]
+    assert source.tolist() == [EOS, 9, 8] and target.tolist() == [9, 8, EOS]
 
 
 def test_serves_fairseqs_monolingual_dataset():

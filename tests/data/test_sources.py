@@ -1,5 +1,7 @@
 """Documents: distinct, split by their text alone, and read from files to the byte."""
 
+import os
+
 import pytest
 
 from fairseq_ebm.data.sources import SPLITS, TextFiles, built_in_corpus, split_of
@@ -36,3 +38,9 @@ def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "latin").write_bytes(b"fine\nna\xefve\n")
     with pytest.raises(UserError, match=r"latin: line 2 .*byte 3 of the line is 0xEF"):
         list(TextFiles([str(tmp_path / "latin")]))
+
+
+def test_a_pipe_cannot_be_read_twice(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: text is read more than once"):
+        list(TextFiles([str(tmp_path / "pipe")]))

@@ -122,6 +122,23 @@ def test_text_without_printable_characters_has_no_vocabulary():
         train_sentencepiece(["\x00\n\x01"], 400)
 
 
+def test_pieces_that_the_dictionary_lacks_are_unknown_both_ways(model):
+    small = Dictionary()
+    small.add_symbol("\u2581")
+    tokenizer = SentencePieceTokenizer(model, small)
+    (indices,) = tokenizer.encode(["a b"])
+    assert indices.tolist() == [3, *indices.tolist()[1:]] and "\u2047" in tokenizer.decode([3])
+
+
+def test_what_stops_the_reading_is_not_blamed_on_the_vocabulary():
+    def interrupted():
+        yield "some text"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_sentencepiece(interrupted(), 400)
+
+
 def test_symbol_text():
     dictionary = Dictionary()
     for symbol in "1234+=":

@@ -37,5 +37,9 @@ def test_refuses_what_has_no_value():
         balanced_accuracy(torch.zeros(0), torch.zeros(3))
     with pytest.raises(ValueError, match="at least one"):
         precision_at_1(torch.zeros(0), torch.zeros(0, 2))
+    with pytest.raises(ValueError, match="one negative"):
+        precision_at_1(torch.zeros(3), torch.zeros(3, 0))
+    with pytest.raises(ValueError, match="NaN"):
+        balanced_accuracy(torch.tensor([float("nan")]), torch.zeros(1))
     with pytest.raises(ValueError, match="NaN"):
         precision_at_1(torch.tensor([float("nan")]), torch.zeros(1, 2))

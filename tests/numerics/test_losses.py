@@ -113,3 +113,10 @@ def test_ranking_nce_is_stationary_up_to_a_constant_per_prefix(k):
     off = optimum + 0.1 * torch.arange(64).double()
     assert expected_gradient(ranking_nce, off, world, k).abs().max() > 1e-4
     assert expected_gradient(conditional_nce, optimum, world, k).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("loss", [conditional_nce, ranking_nce, margin_ranking])
+@pytest.mark.parametrize("shapes", [((3, 1), (3, 2)), ((3,), (2, 2)), ((3,), (3,)), ((3,), (3, 0))])
+def test_shapes_that_would_mix_prefixes_are_refused(loss, shapes):
+    with pytest.raises(ValueError, match="expected"):
+        loss(torch.zeros(shapes[0]), torch.zeros(shapes[1]))

@@ -96,3 +96,9 @@ def test_masked_symbols_stay_out():
 def test_refuses_settings_without_meaning(setting, message):
     with pytest.raises(ValueError, match=message):
         truncated_log_probs(torch.zeros(10), **setting)
+
+
+@pytest.mark.parametrize("row", [[0.0, math.nan], [-math.inf, -math.inf]])
+def test_refuses_logits_without_a_distribution(row):
+    with pytest.raises(ValueError, match="NaN"):
+        truncated_log_probs(torch.tensor([row]), top_p=0.9)

@@ -1,0 +1,281 @@
+"""fairseq-ebm-negatives as users run it: killed, sharded, merged, backwards, and on bad input."""
+
+import json
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_ebm.data.store import NegativesSubset
+from fairseq_ebm.data.tokenizers import load_tokenizer
+from fairseq_ebm.lm.checkpoint import load_base_lm
+from fairseq_ebm.lm.scoring import token_log_probs
+
+PROGRAM = "fairseq-ebm-negatives"
+SHAPE = ["--window", 10, "--stride", 10, "--prefix-length", "6,8", "--num-negatives", 3]
+
+
+def all_bytes(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def command(sums, sums_lm):
+    return [sums, "--path", sums_lm, "--subsets", "valid,test", *SHAPE, "--cpu"]
+
+
+@pytest.fixture(scope="module")
+def plain(run_program, command, tmp_path_factory):
+    """An uninterrupted run."""
+    neg = tmp_path_factory.mktemp("plain") / "neg"
+    done = run_program(PROGRAM, *command, "--dest", neg)
+    assert done.returncode == 0, done.stderr
+    assert "3 negatives each" in done.stdout and done.stderr == ""
+    return neg
+
+
+def rescored(neg, subset, data, checkpoint):
+    """Largest difference of stored log-probabilities from scoring the stored text again."""
+    lm = load_base_lm(checkpoint, data, "fp32", torch.device("cpu"))
+    order = -1 if lm.right_to_left else 1
+    worst = 0.0
+    for example in list(NegativesSubset(neg, subset))[:100]:
+        windows = np.concatenate([example.real[None], example.negatives])[:, ::order]
+        scores = token_log_probs(lm.model, torch.tensor(windows.copy()), example.prefix_length)
+        stored = torch.tensor([example.real_log_p, *example.log_p])
+        worst = max(worst, float((scores.sum(1) - stored).abs().max()))
+    return worst
+
+
+def test_examples_are_real_windows_and_samples_with_their_probabilities(plain, sums, sums_lm):
+    examples = list(NegativesSubset(plain, "valid"))
+    tokenizer = load_tokenizer(plain)
+    manifest = json.loads((plain / "manifest.json").read_text())
+    assert manifest["subsets"]["valid"] == len(examples) > 900
+    assert {e.prefix_length for e in examples} == {6, 8}
+    for example in examples[:50]:
+        text = tokenizer.decode(example.real)
+        left, right = text.rstrip("\n").replace(" ", "").split("=")
+        assert int(right) == sum(map(int, left.split("+")))  # windows are whole sums
+        shared = example.prefix_length
+        assert (example.negatives[:, :shared] == example.real[:shared]).all()
+        assert np.allclose(example.log_p, example.log_q, atol=0.1)  # all but padding's share
+    assert rescored(plain, "valid", sums, sums_lm) < 1e-4
+
+
+def test_the_same_again_does_nothing_and_other_options_are_refused(plain, command, run_program):
+    before = {p: p.stat().st_mtime_ns for p in plain.rglob("*.npy")}
+    assert run_program(PROGRAM, *command, "--dest", plain).returncode == 0
+    assert before == {p: p.stat().st_mtime_ns for p in plain.rglob("*.npy")}
+    done = run_program(PROGRAM, *command, "--dest", plain, "--seed", 2)
+    assert done.returncode == 2 and "other options (seed 1, now 2)" in done.stderr
+
+
+def test_killed_five_times_it_ends_with_the_same_bytes(plain, command, tmp_path):
+    program = str(Path(sys.executable).parent / PROGRAM)
+    line = [program, *map(str, command), "--dest", str(tmp_path / "neg")]
+    chooser, kills = random.Random(1), 0
+    while True:
+        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if kills < 5:
+            before = work_done(tmp_path)
+            while process.poll() is None and work_done(tmp_path) == before:
+                time.sleep(0.002)
+            time.sleep(chooser.uniform(0, 0.1))
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+            assert process.returncode == -signal.SIGKILL, "it finished before it was killed 5 times"
+        else:
+            _, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+            break
+    assert all_bytes(tmp_path / "neg") == all_bytes(plain)
+
+
+def work_done(folder):
+    """What progress there is, to kill after some more of it."""
+    return sorted(p.read_text() for p in folder.rglob("progress.json") if p.exists())
+
+
+def test_three_shards_merged_end_with_the_same_bytes(plain, command, run_program, tmp_path):
+    neg = tmp_path / "neg"
+    line = [PROGRAM, *command, "--dest", neg]
+    for rank in (2, 0):  # as torchrun tells it
+        done = run_program(*line, RANK=str(rank), WORLD_SIZE="3")
+        assert done.returncode == 0 and f"shard {rank} of 3 is whole" in done.stdout
+    early = run_program(PROGRAM, "--merge", neg)
+    assert early.returncode == 2 and "shards 1 of 3" in early.stderr
+    assert run_program(*line, "--shard-id", 1, "--num-shards", 3).returncode == 0
+    merged = run_program(PROGRAM, "--merge", neg)
+    assert merged.returncode == 0, merged.stderr
+    assert all_bytes(neg) == all_bytes(plain)
+    assert run_program(PROGRAM, "--merge", neg).returncode == 0  # again: nothing to do
+
+
+def test_right_to_left_the_beginning_is_generated(run_program, sums, backward_lm, tmp_path):
+    neg = tmp_path / "neg"
+    line = [sums, "--path", backward_lm, "--subsets", "test", *SHAPE, "--cpu", "--dest", neg]
+    refused = run_program(PROGRAM, *line)
+    assert refused.returncode == 2 and "add --right-to-left" in refused.stderr
+    done = run_program(PROGRAM, *line, "--right-to-left", "--max-windows", 70)
+    assert done.returncode == 0, done.stderr
+    examples = list(NegativesSubset(neg, "test"))
+    assert len(examples) == 70
+    for example in examples:
+        left, right = load_tokenizer(neg).decode(example.real).replace(" ", "").split("=")
+        assert int(right) == sum(map(int, left.split("+")))  # reads in natural order
+        own = len(example.real) - example.prefix_length
+        assert (example.negatives[:, own:] == example.real[own:]).all()
+    assert any((e.negatives[:, :2] != e.real[:2]).any() for e in examples)
+    assert rescored(neg, "test", sums, backward_lm) < 1e-4
+
+
+def test_truncated_sampling_and_bfloat16_are_recorded(run_program, sums, sums_lm, tmp_path):
+    neg = tmp_path / "neg"
+    line = [sums, "--path", sums_lm, "--subsets", "test", *SHAPE, "--cpu", "--dest", neg]
+    done = run_program(PROGRAM, *line, "--max-windows", 64, "--sampling-topk", 2, "--bf16")
+    assert done.returncode == 0, done.stderr
+    subset = NegativesSubset(neg, "test")
+    assert subset.manifest.is_truncated and subset.manifest.options["precision"] == "bf16"
+    assert all((example.log_q > example.log_p).all() for example in subset)
+
+
+def jsonl(path, texts):
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+def test_text_from_elsewhere(run_program, sums, tmp_path):
+    real = jsonl(tmp_path / "real.jsonl", [f"1 {i % 10} + 2 0 = 0 3 {i % 10}" for i in range(80)])
+    fake = jsonl(tmp_path / "fake.jsonl", ["9 9 + 9 9 = 0 0 0", "1"])
+    line = ["--from-jsonl", real, fake, "--like", sums, "--dest", tmp_path / "neg"]
+    line += ["--window", 9, "--subsets", "test"]
+    done = run_program(PROGRAM, *line)
+    assert done.returncode == 0, done.stderr
+    assert "1 texts are shorter" in done.stdout
+    (example, *_) = subset = NegativesSubset(tmp_path / "neg", "test")
+    decode = load_tokenizer(tmp_path / "neg").decode
+    assert len(subset) == 80 and subset.manifest.is_truncated
+    assert decode(example.real) == "1 0 + 2 0 = 0 3 0"
+    assert decode(example.negatives[0]) == "9 9 + 9 9 = 0 0 0"
+    assert np.isnan(example.log_p).all()
+    (tmp_path / "fake.jsonl").write_text('{"text": "x"}\n{"title": "y"}\n')
+    bad = run_program(PROGRAM, *line)
+    assert bad.returncode == 2 and 'fake.jsonl: line 2 has no "text"' in bad.stderr
+
+
+def test_a_full_disk_says_what_is_whole_and_goes_on_later(plain, command, tmp_path):
+    """A limit on the size of files stands for the disk: the kernel refuses what goes beyond it."""
+    shutil.copytree(plain, tmp_path / "neg")
+    shutil.rmtree(tmp_path / "neg" / "test")
+    manifest = tmp_path / "neg" / "manifest.json"
+    values = json.loads(manifest.read_text())
+    whole = {"valid": values["subsets"]["valid"]}
+    manifest.write_text(json.dumps({**values, "subsets": whole}))
+    program = str(Path(sys.executable).parent / PROGRAM)
+    line = [program, *map(str, command), "--dest", str(tmp_path / "neg")]
+    room = 6000  # bytes: less than an array of the subset needs
+    limited = subprocess.run(
+        line,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )
+    assert limited.returncode == 2, limited.stderr
+    assert "while writing test; whole and usable: valid" in limited.stderr
+    assert limited.stderr.count("\n") == 1
+    assert len(NegativesSubset(tmp_path / "neg", "valid")) == whole["valid"]
+    assert subprocess.run(line, capture_output=True).returncode == 0
+    assert all_bytes(tmp_path / "neg") == all_bytes(plain)
+
+
+SAMPLING = ["DATA", "--path", "LM", "--dest", "neg", "--window", "10", "--prefix-length", "6"]
+BAD = {
+    "no data": (["--path", "LM", "--dest", "neg"], ["DATA", "needed"]),
+    "no model": (["DATA", "--dest", "neg"], ["--path", "needed"]),
+    "missing model": (["DATA", "--path", "gone.pt", "--dest", "neg"], ["gone.pt", "no such file"]),
+    "no checkpoint": (
+        ["DATA", "--path", "DATA/dict.txt", "--dest", "neg"],
+        ["dict.txt", "not a fairseq checkpoint"],
+    ),
+    "missing data": (["nowhere", "--path", "LM", "--dest", "neg"], ["nowhere", "no such split"]),
+    "missing split": (
+        ["DATA", "--path", "LM", "--dest", "neg", "--subsets", "dev"],
+        ["dev", "no such split"],
+    ),
+    "prefix as long as the window": (
+        ["DATA", "--path", "LM", "--dest", "neg", "--window", "10", "--prefix-length", "10"],
+        ["--prefix-length", "10"],
+    ),
+    "prefix that is none": (
+        ["DATA", "--path", "LM", "--dest", "neg", "--prefix-length", "ten"],
+        ["--prefix-length", "'ten'"],
+    ),
+    "window beyond the positions": (
+        ["DATA", "--path", "LM", "--dest", "neg", "--window", "200"],
+        ["--window", "200", "64 positions"],
+    ),
+    "split too short": (
+        ["DATA", "--path", "LM", "--dest", "neg", "--window", "1000000"],
+        ["too few for one window"],
+    ),
+    "k above the vocabulary": (
+        [*SAMPLING, "--sampling-topk", "99"],
+        ["--sampling-topk", "99", "vocabulary"],
+    ),
+    "p above one": (
+        [*SAMPLING, "--sampling-topp", "1.5"],
+        ["--sampling-topp", "1.5"],
+    ),
+    "temperature of nothing": (
+        [*SAMPLING, "--temperature", "0"],
+        ["--temperature", "0"],
+    ),
+    "half on the CPU": (
+        [*SAMPLING, "--fp16", "--cpu"],
+        ["--fp16", "GPU"],
+    ),
+    "another dictionary": (
+        ["OTHER", "--path", "LM", "--dest", "neg"],
+        ["DATA/dict.txt", "OTHER/dict.txt", "symbol 4"],
+    ),
+    "a shard that is none": (
+        ["DATA", "--path", "LM", "--dest", "neg", "--shard-id", "3", "--num-shards", "3"],
+        ["--shard-id", "3"],
+    ),
+    "taken": (["DATA", "--path", "LM", "--dest", "."], ["--dest", "something else"]),
+    "merging nothing": (["--merge", "neg"], ["neg", "not a store"]),
+    "text like what": (["--from-jsonl", "a", "b", "--dest", "neg"], ["--like", "needed"]),
+    "missing text": (["--from-jsonl", "a", "b", "--like", "DATA", "--dest", "neg"], ["a: No such"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    name, run_program, sums, sums_lm, pydocs, tmp_path
+):
+    (tmp_path / "something").touch()
+    arguments, parts = BAD[name]
+    if name == "taken":
+        arguments = [*arguments, "--window", "10", "--prefix-length", "6"]
+    names = {"DATA": str(sums), "LM": str(sums_lm), "OTHER": str(pydocs)}
+
+    def spelled(text):
+        for short, long in names.items():
+            text = text.replace(short, long) if short in text else text
+        return text
+
+    done = run_program(PROGRAM, *map(spelled, arguments), cwd=tmp_path)
+    assert done.returncode == 2, done
+    assert done.stderr.startswith(f"{PROGRAM}: error: ") and done.stderr.count("\n") == 1
+    parts = [spelled(part) if "/" in part else part for part in parts]
+    assert all(part in done.stderr for part in parts), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["something"]

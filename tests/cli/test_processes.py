@@ -1,0 +1,55 @@
+"""Which part of the work is whose: flags, torchrun, Slurm."""
+
+from argparse import Namespace
+
+import pytest
+
+from fairseq_ebm.cli.processes import precision, shard
+from fairseq_ebm.errors import UserError
+
+NAMES = ["RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS"]
+NAMES += ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"]
+
+
+def found(monkeypatch, shard_id=None, num_shards=None, **environment):
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, str(value))
+    return shard(Namespace(shard_id=shard_id, num_shards=num_shards))
+
+
+def test_where_the_shard_comes_from(monkeypatch):
+    assert found(monkeypatch) == (0, 1)
+    assert found(monkeypatch, 2, 5) == (2, 5)
+    assert found(monkeypatch, RANK=1, WORLD_SIZE=4) == (1, 4)
+    assert found(monkeypatch, 2, 5, RANK=1, WORLD_SIZE=4) == (2, 5)
+    assert found(monkeypatch, SLURM_PROCID=3, SLURM_NTASKS=8) == (3, 8)
+
+
+def test_an_array_of_tasks(monkeypatch):
+    array = {"SLURM_ARRAY_TASK_COUNT": 3, "SLURM_ARRAY_TASK_MIN": 1}
+    parts = [
+        found(monkeypatch, SLURM_ARRAY_TASK_ID=t, SLURM_PROCID=p, SLURM_NTASKS=2, **array)
+        for t in (1, 2, 3)
+        for p in (0, 1)
+    ]
+    assert parts == [(i, 6) for i in range(6)]
+
+
+def test_torchrun_inside_slurm_counts_once(monkeypatch):
+    slurm = {"SLURM_PROCID": 1, "SLURM_NTASKS": 2}
+    assert found(monkeypatch, RANK=9, WORLD_SIZE=16, **slurm) == (9, 16)
+
+
+@pytest.mark.parametrize("pair", [(5, 5), (-1, 2), (0, 0), (1, None), (None, 2)])
+def test_shards_that_are_none(monkeypatch, pair):
+    with pytest.raises(UserError, match="--shard-id"):
+        found(monkeypatch, *pair)
+
+
+def test_precision():
+    assert precision(Namespace(fp16=False, bf16=False)) == "fp32"
+    assert precision(Namespace(fp16=False, bf16=True)) == "bf16"
+    with pytest.raises(UserError, match="--fp16"):
+        precision(Namespace(fp16=True, bf16=True))

@@ -1,0 +1,34 @@
+"""A window's random numbers are its own, in order, and uniform."""
+
+import torch
+
+from fairseq_ebm.data.streams import WindowStream
+
+
+def test_numbers_come_in_order_however_they_are_taken():
+    whole = WindowStream(1, "train", 7).uniforms(10, 4)
+    stream = WindowStream(1, "train", 7)
+    assert torch.equal(whole, torch.cat([stream.uniforms(3, 4), stream.uniforms(7, 4)]))
+
+
+def test_every_part_of_the_key_counts():
+    keys = [(1, "train", 7), (2, "train", 7), (1, "valid", 7), (1, "train", 8)]
+    firsts = [WindowStream(*key).uniforms(5).tolist() for key in keys]
+    firsts.append(WindowStream(1, "train", 7, "prefix").uniforms(5).tolist())
+    assert len({tuple(first) for first in firsts}) == 5
+
+
+def test_neighbouring_windows_are_independent_and_uniform():
+    firsts = torch.stack([WindowStream(1, "test", i).uniforms(4) for i in range(20_000)])
+    assert firsts.min() >= 0 and firsts.max() < 1
+    assert (firsts.mean(0) - 0.5).abs().max() < 0.01
+    assert (
+        torch.corrcoef(torch.cat([firsts[1:], firsts[:-1]], 1).T).fill_diagonal_(0).abs().max()
+        < 0.03
+    )
+
+
+def test_known_values():
+    """Stores made by earlier versions must be made again to the byte."""
+    values = WindowStream(1, "train", 0).uniforms(3).tolist()
+    assert [round(v, 9) for v in values] == [0.936867747, 0.074071069, 0.635633328]
