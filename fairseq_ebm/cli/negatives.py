@@ -60,9 +60,7 @@ def build_parser() -> ArgumentParser:
         metavar="P[,P2]",
         help="tokens of context, of equal probability where several (default: 120)",
     )
-    windows.add_argument(
-        "--max-windows", type=whole_number(1), help="so many of a subset, at random"
-    )
+    windows.add_argument("--max-windows", type=whole_number(1), help="of a subset, at random")
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument(
         "--num-negatives", type=whole_number(1), default=16, help="of each window (default: 16)"

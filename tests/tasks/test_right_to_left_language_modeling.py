@@ -8,8 +8,9 @@ from fairseq_ebm.tasks.right_to_left_language_modeling import RightToLeftLanguag
 
 def first_items(task_class, data, break_mode):
     config = LanguageModelingConfig(
-        data=str(data), tokens_per_sample=20, sample_break_mode=break_mode, seed=1
+        data=str(data), tokens_per_sample=20, sample_break_mode=break_mode
     )
+    config.dataset_impl, config.use_plasma_view = "mmap", False  # other groups' settings
     task = task_class.setup_task(config)
     task.load_dataset("valid")
     return [task.dataset("valid")[i] for i in range(5)]
