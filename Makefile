@@ -26,6 +26,14 @@ lint: setup
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+# Needs transformers, as the peer to compare with; BENCH="--rows stock,draw --runs 1" chooses.
+bench: setup
+	$(BIN)/python -m pip install --quiet -e '.[hf]'
+	$(BIN)/python benchmarks/sampling.py $(BENCH)
+
+docs-check: setup
+	$(BIN)/python -m pytest tests/test_docs.py
+
 setup: $(INSTALLED)
 
 # pip below 24.1, because the omegaconf that fairseq 0.12.2 needs has metadata that newer ones refuse.

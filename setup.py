@@ -36,7 +36,7 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "hf": ["transformers>=4.40"],
+        "hf": ["transformers>=4.40,<5"],
         "dev": ["pytest>=8", "scipy", "ruff", "mypy"],
     },
     entry_points={

@@ -12,7 +12,7 @@ from .errors import UserError
 def write_json(record: Any, path: Union[str, Path]) -> None:
     """Writes a dataclass instance, whole or not at all: a temporary name first, then renamed."""
     path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # several may write the same
     text = json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=True)
     temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, path)

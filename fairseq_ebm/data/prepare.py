@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Dict, List
 
 import numpy as np
 import sentencepiece
@@ -27,7 +27,8 @@ from fairseq.data import Dictionary, indexed_dataset
 from ..errors import UserError
 from ..records import read_json, write_json
 from ..version import __version__
-from .sources import SPLITS, text_digest
+from .sources import SPLITS
+from .survey import Progress, Survey, survey
 from .tokenizers import (
     DICTIONARY_NAME,
     MODEL_NAME,
@@ -42,8 +43,6 @@ RECORD_NAME = "prepare.json"
 FORMAT_VERSION = 1
 BATCH_CHARACTERS = 1 << 20  # encoded at once, on all cores
 VOCABULARY_CHARACTERS = 50_000_000  # a vocabulary is made of about so much text
-
-Progress = Callable[[Iterable[str], str, Optional[int]], Iterable[str]]  # (documents, label, total)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,54 +156,6 @@ def load_record(data: Path) -> PreparedText:
         return PreparedText(splits=splits, **values)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{data / RECORD_NAME}: altered ({error!r})") from None
-
-
-# Reading: what is in the text?
-
-
-@dataclasses.dataclass(frozen=True)
-class Survey:
-    documents: int
-    characters: int
-    also_in_train: int
-    sha256: str
-
-
-def survey(splits: Mapping[str, Iterable[str]], progress: Progress) -> Dict[str, Survey]:
-    """Counts every split; refuses one without text. Held-out splits come first."""
-    held_out: Dict[str, Set[int]] = {split: set() for split in splits if split != "train"}
-    surveys = {}
-    found: Dict[str, int] = dict.fromkeys(held_out, 0)
-    for split in sorted(splits, key=lambda s: s == "train"):
-        documents = characters = 0
-        anything = False
-        text_hash = hashlib.sha256()
-        seen: Set[int] = set()
-        for text in progress(splits[split], f"reading {split}", None):
-            documents += 1
-            characters += len(text)
-            anything = anything or (not text.isspace() and text != "")
-            text_hash.update(text.encode("utf-8") + b"\n")
-            digest = text_digest(text)
-            if not text:
-                continue
-            if split != "train":
-                held_out[split].add(digest)
-            elif any(digest in others for others in held_out.values()):
-                seen.add(digest)
-        if not anything:
-            name = getattr(splits[split], "name", "it")
-            raise UserError(f"--{split}: there is no text in {name}")
-        if split == "train":
-            found = {name: len(digests & seen) for name, digests in held_out.items()}
-        surveys[split] = Survey(documents, characters, 0, text_hash.hexdigest())
-    return {
-        split: dataclasses.replace(surveys[split], also_in_train=found.get(split, 0))
-        for split in splits
-    }
-
-
-# Writing: vocabulary, tokens, dictionary, record
 
 
 def _write(

@@ -9,7 +9,6 @@ NEG/{subset}.shard-I-of-N/   shards of a subset, before they are merged
 
 import dataclasses
 import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
@@ -105,7 +104,10 @@ def read_manifest(neg: Path) -> Manifest:
 
 
 def begin(neg: Path, manifest: Manifest, data: Path) -> Manifest:
-    """Creates the store, or finds one begun with the same options; the manifest as it now is."""
+    """Creates the store, or finds one begun with the same options; the manifest as it now is.
+
+    Several processes may do so at once, and any may have been killed while it did.
+    """
     if (neg / MANIFEST_NAME).exists():
         existing = read_manifest(neg)
         same = dataclasses.replace(manifest, subsets=existing.subsets)
@@ -114,16 +116,19 @@ def begin(neg: Path, manifest: Manifest, data: Path) -> Manifest:
                 f"--dest: {neg} was begun with other {_difference(existing, same)}; "
                 "choose another directory or delete it"
             )
-        return existing
-    if neg.exists() and any(neg.iterdir()):
-        raise UserError(f"--dest: {neg} exists and holds something else; choose another directory")
-    neg.mkdir(parents=True, exist_ok=True)
+        manifest = existing
+    else:
+        if neg.exists() and any(not p.name.startswith(MANIFEST_NAME) for p in neg.iterdir()):
+            raise UserError(
+                f"--dest: {neg} exists and holds something else; choose another directory"
+            )
+        neg.mkdir(parents=True, exist_ok=True)
+        write_json(manifest, neg / MANIFEST_NAME)
     for name in (DICTIONARY_NAME, MODEL_NAME):
         if (data / name).exists():
-            temporary = neg / f".{name}.{os.getpid()}"
-            shutil.copyfile(data / name, temporary)
-            os.replace(temporary, neg / name)
-    write_json(manifest, neg / MANIFEST_NAME)
+            content = (data / name).read_bytes()
+            if not (neg / name).exists() or (neg / name).read_bytes() != content:
+                (neg / name).write_bytes(content)
     return manifest
 
 
@@ -145,7 +150,10 @@ def subset_folder(neg: Path, subset: str, shard: int, shards: int) -> Path:
 
 
 def mark_whole(neg: Path, subset: str, windows: int) -> None:
+    """For one process alone; what killed ones left of the manifest is removed."""
     manifest = read_manifest(neg)
+    for leftover in neg.glob(f"{MANIFEST_NAME}.*.tmp"):
+        leftover.unlink()
     subsets = {**manifest.subsets, subset: windows}
     write_json(
         dataclasses.replace(manifest, subsets=dict(sorted(subsets.items()))),

@@ -1,5 +1,6 @@
 """Drawing symbols by inverse CDF: given uniforms, the draws are a function of the logits."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
@@ -9,6 +10,8 @@ from torch import Tensor
 from .truncation import truncated_log_probs
 
 BLOCK = 128  # symbols whose weights are summed before the search
+CACHED = 1 << 20  # logits worked on at once on a CPU: they stay in its cache
+LOG2_E = math.log2(math.e)
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,19 @@ def draw(
     log P is the log-softmax of the logits as they are. The symbol ``never`` (padding, which no text
     contains) is never drawn, and its probability counts towards log P but not towards log q.
     """
+    rows = max(1, CACHED // logits.size(1)) if logits.device.type == "cpu" else max(1, len(logits))
+    parts = zip(torch.split(logits, rows), torch.split(uniforms, rows))
+    draws = [_draw(part, uniform, never, truncation) for part, uniform in parts]
+    return draws[0] if len(draws) == 1 else Draws(*(torch.cat(part) for part in zip(*draws)))
+
+
+def _draw(logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation) -> Draws:
     logits = logits.float()
-    largest = logits.max(dim=-1, keepdim=True).values
+    largest = logits.amax(dim=-1, keepdim=True)
     weights = _padded(logits)  # (A, V rounded up to blocks), zeros behind
+    # exp(x) as 2^(x log2 e): on the CPU torch takes powers of 2 several times faster.
     filled = weights[:, : logits.size(1)]
-    torch.exp(torch.sub(logits, largest, out=filled), out=filled)
+    torch.sub(logits, largest, out=filled).mul_(LOG2_E).exp2_()
     block_sums = _block_sums(weights)
     log_total = torch.log(block_sums.sum(dim=-1, keepdim=True))  # (A, 1), float64
     if torch.isnan(log_total).any():
@@ -61,7 +72,8 @@ def draw(
         log_q_total = torch.log(block_sums.sum(dim=-1, keepdim=True))
         return Draws(tokens, shifted - log_total, shifted - log_q_total)
 
-    support, log_q = _truncated(logits, never, truncation)
+    weights[:, never] = 0
+    support, log_q = _truncated(logits, weights, never, truncation)
     weights = _padded(log_q)
     torch.exp(log_q, out=weights[:, : log_q.size(1)])
     chosen = inverse_cdf(weights, _block_sums(weights), uniforms)
@@ -71,18 +83,35 @@ def draw(
 
 
 def _truncated(
-    logits: Tensor, never: int, truncation: Truncation
+    logits: Tensor, weights: Tensor, never: int, truncation: Truncation
 ) -> "tuple[Optional[Tensor], Tensor]":
     """(symbols, log q): under top-k the k likeliest symbols (A, k), else None for all of them."""
-    logits = logits.clone()
-    logits[:, never] = -torch.inf
     support = None
-    if truncation.top_k is not None:
-        k = min(truncation.top_k, logits.size(1) - 1)
-        logits, support = torch.topk(logits, k, dim=-1)  # top-p follows, on these
+    if truncation.top_k is None:
+        logits = logits.index_fill(1, torch.tensor([never], device=logits.device), -torch.inf)
+    else:
+        support = _largest(weights, min(truncation.top_k, logits.size(1) - 1))
+        # Beyond float32's range weights are all 0, and may be those that must not be drawn.
+        invalid = (support == never) | (support >= logits.size(1))
+        support = support.masked_fill(invalid, never)
+        logits = logits.gather(1, support).masked_fill(
+            invalid, -torch.inf
+        )  # top-p follows on these
     return support, truncated_log_probs(
         logits, top_p=truncation.top_p, temperature=truncation.temperature
     )
+
+
+def _largest(weights: Tensor, k: int) -> Tensor:
+    """Indices (A, k) of the k largest of ``weights`` (A, V), V a multiple of ``BLOCK``.
+
+    They lie in the k blocks with the largest maxima: only those are searched.
+    """
+    blocks = weights.view(weights.size(0), -1, BLOCK)
+    best = torch.topk(blocks.amax(dim=-1), min(k, blocks.size(1)), dim=-1).indices  # (A, b)
+    candidates = blocks.gather(1, best.unsqueeze(-1).expand(-1, -1, BLOCK)).flatten(1)
+    where = torch.topk(candidates, k, dim=-1).indices
+    return best.gather(1, where // BLOCK) * BLOCK + where % BLOCK
 
 
 def _padded(rows: Tensor) -> Tensor:

@@ -141,3 +141,20 @@ def test_nothing_to_merge(tmp_path):
     begin(neg, MANIFEST, tmp_path / "data")
     with pytest.raises(UserError, match="no shard that is whole"):
         merge(neg)
+
+
+def test_a_kill_while_the_store_is_begun_leaves_no_trace(tmp_path):
+    whole = store(tmp_path / "whole")
+    mark_whole(whole, "train", 2)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    (killed / "manifest.json.123.tmp").write_text("{")
+    store(killed)
+    (killed / "dict.txt").write_text("a")
+    begin(killed, MANIFEST, tmp_path / "data")
+    mark_whole(killed, "train", 2)
+    contents = [
+        {str(p.relative_to(neg)): p.read_bytes() for p in neg.rglob("*") if p.is_file()}
+        for neg in (whole, killed)
+    ]
+    assert contents[0] == contents[1]

@@ -59,6 +59,21 @@ def test_top_k_of_the_whole_vocabulary_changes_nothing_but_the_order():
     assert torch.allclose(drawn.log_q, log_q.gather(1, drawn.tokens - 1), atol=1e-6)
 
 
+@pytest.mark.parametrize("k", [1, 5, 40, 700])
+def test_the_largest_are_found_in_the_blocks_of_the_largest(k):
+    weights = torch.rand(30, 8 * BLOCK, generator=generator(9))
+    weights[0] = 0.5  # ties: any k will do
+    values = weights.gather(1, drawing._largest(weights, k))
+    assert torch.equal(values, torch.topk(weights, k).values)
+
+
+def test_top_k_beyond_the_range_of_weights_draws_what_may_be_drawn():
+    logits = torch.full((1, 10), -200.0)
+    logits[0, 3], logits[0, 0] = 0.0, 5.0
+    drawn = draw(logits, uniforms(1, 50), never=0, truncation=Truncation(top_k=6))
+    assert (drawn.tokens == 3).all() and (drawn.log_q == 0).all()
+
+
 def test_what_has_no_probability_is_never_drawn():
     logits = torch.full((1, 300), -math.inf)
     logits[0, 200], logits[0, 299], logits[0, 1] = 0.0, 1.0, 50.0

@@ -1,0 +1,52 @@
+"""What the documents say can be followed: links, programs, make targets, Python."""
+
+import re
+import shlex
+
+import pytest
+
+from tests.conftest import CHECKOUT, installed_programs
+
+DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *CHECKOUT.glob("docs/*.md")]
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        if "://" not in target:
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def commands():
+    """Indented lines of README, joined where they end in a backslash."""
+    lines = re.sub(r"\\\n\s*", "", README).splitlines()
+    return [re.sub(r"\s+#.*", "", line).strip() for line in lines if line.startswith("    ")]
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"`?make ([a-z-]+)", README))
+    assert {"demo", "test", "lint", "bench"} <= named <= targets
+
+
+def test_flags_of_our_programs_exist(run_program):
+    checked = 0
+    for command in commands():
+        words = shlex.split(command.replace("…", "").replace("$(which ", "").replace(")", ""))
+        for program in [w for w in words if w in installed_programs() and "ebm" in w]:
+            text = run_program(program, "--help").stdout
+            flags = [w for w in words[words.index(program) :] if w.startswith("--")]
+            assert all(flag in text for flag in flags), command
+            checked += len(flags)
+    assert checked > 10
+
+
+def test_python_of_the_readme_runs(sums, sums_lm):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert len(blocks) >= 2
+    for block in blocks:
+        block = block.replace("lm/checkpoint_best.pt", str(sums_lm))
+        block = block.replace("data/pydocs", str(sums)).replace("(2, 120)", "(2, 10)")
+        exec(compile(block, "README.md", "exec"), {})
