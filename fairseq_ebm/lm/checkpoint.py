@@ -1,5 +1,6 @@
 """A base language model from a fairseq checkpoint, checked against the data it is to read."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ def load_base_lm(path: Path, data: Path, precision: str, device: torch.device) -
         raise UserError(f"--path: {path}: no such file")
     if precision == "fp16" and device.type == "cpu":
         raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about how this fairseq loads checkpoints
+        return _load(path, data, precision, device)
+
+
+def _load(path: Path, data: Path, precision: str, device: torch.device) -> BaseLM:
     try:
         config = checkpoint_utils.load_checkpoint_to_cpu(str(path))["cfg"]
     except Exception as error:  # whatever unpickling raises
