@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The main job, end to end, as far as it exists: text -> base language model -> its perplexity.
-# Run by `make demo`. Finished stages are skipped; delete runs/demo to start anew.
+# Run by `make demo`. Finished stages are skipped; delete runs/ to start anew. The text is the running
+# Python's, so each version of Python has a run of its own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 bin=.venv/bin
-run=runs/demo
+run=runs/demo-$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 updates=400
 
 step() { printf '\n== %s\n' "$1"; }
