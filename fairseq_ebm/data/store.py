@@ -108,28 +108,28 @@ def begin(neg: Path, manifest: Manifest, data: Path) -> Manifest:
 
     Several processes may do so at once, and any may have been killed while it did.
     """
-    if (neg / MANIFEST_NAME).exists():
-        existing = read_manifest(neg)
-        same = dataclasses.replace(manifest, subsets=existing.subsets)
-        if existing != same:
-            raise UserError(
-                f"--dest: {neg} was begun with other {_difference(existing, same)}; "
-                "choose another directory or delete it"
-            )
-        manifest = existing
-    else:
-        if neg.exists() and any(not p.name.startswith(MANIFEST_NAME) for p in neg.iterdir()):
+    path = neg / MANIFEST_NAME
+    foreign = neg.exists() and any(not p.name.startswith(path.name) for p in neg.iterdir())
+    if not path.exists():  # asked after the look around: another process may just have written it
+        if foreign:
             raise UserError(
                 f"--dest: {neg} exists and holds something else; choose another directory"
             )
         neg.mkdir(parents=True, exist_ok=True)
-        write_json(manifest, neg / MANIFEST_NAME)
+        write_json(manifest, path)
+    existing = read_manifest(neg)
+    same = dataclasses.replace(manifest, subsets=existing.subsets)
+    if existing != same:
+        raise UserError(
+            f"--dest: {neg} was begun with other {_difference(existing, same)}; "
+            "choose another directory or delete it"
+        )
     for name in (DICTIONARY_NAME, MODEL_NAME):
         if (data / name).exists():
             content = (data / name).read_bytes()
             if not (neg / name).exists() or (neg / name).read_bytes() != content:
                 (neg / name).write_bytes(content)
-    return manifest
+    return existing
 
 
 def _difference(old: Manifest, new: Manifest) -> str:
@@ -174,10 +174,11 @@ def merge(neg: Path) -> Dict[str, int]:
     if not shards and not manifest.subsets:
         raise UserError(f"--merge: {neg} holds no shard that is whole")
     for subset, found in shards.items():
-        folders = _complete(neg, subset, found)
-        windows = _join(neg / subset, [Arrays(folder) for folder in folders])
-        mark_whole(neg, subset, windows)
-        for folder in folders:
+        if subset not in manifest.subsets:  # else a merge was stopped while it removed shards
+            folders = _complete(neg, subset, found)
+            windows = _join(neg / subset, [Arrays(folder) for folder in folders])
+            mark_whole(neg, subset, windows)
+        for folder in found.values():
             shutil.rmtree(folder)
     return read_manifest(neg).subsets
 

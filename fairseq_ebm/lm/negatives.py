@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..data.arrays import BLOCK, ArraysWriter, num_blocks
-from ..data.store import layout, mark_whole, subset_folder
+from ..data.store import layout, mark_whole, read_manifest, subset_folder
 from ..data.streams import WindowStream
 from ..data.windows import Windows
 from .checkpoint import BaseLM
@@ -35,6 +35,8 @@ def fill(
 ) -> int:
     """Writes a shard of a subset, or goes on with it; returns the number of its windows."""
     index, shards = shard
+    if shards > 1 and windows.subset in read_manifest(neg).subsets:
+        return 0  # merged already
     folder = subset_folder(neg, windows.subset, index, shards)
     blocks = shard_of_blocks(num_blocks(len(windows)), index, shards)
     rows = range(blocks.start * BLOCK, min(blocks.stop * BLOCK, len(windows)))

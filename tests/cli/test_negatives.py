@@ -118,6 +118,8 @@ def test_three_shards_merged_end_with_the_same_bytes(plain, command, run_program
     assert merged.returncode == 0, merged.stderr
     assert all_bytes(neg) == all_bytes(plain)
     assert run_program(PROGRAM, "--merge", neg).returncode == 0  # again: nothing to do
+    assert run_program(*line, RANK="1", WORLD_SIZE="3").returncode == 0
+    assert all_bytes(neg) == all_bytes(plain)
 
 
 def test_right_to_left_the_beginning_is_generated(run_program, sums, backward_lm, tmp_path):

@@ -158,3 +158,11 @@ def test_a_kill_while_the_store_is_begun_leaves_no_trace(tmp_path):
         for neg in (whole, killed)
     ]
     assert contents[0] == contents[1]
+
+
+def test_a_merge_that_was_stopped_while_removing_shards_can_be_finished(tmp_path):
+    neg = store(tmp_path / "neg")
+    mark_whole(neg, "train", 2)
+    store(neg, name="train.shard-1-of-3", rows=1)
+    assert merge(neg) == {"train": 2}
+    assert sorted(p.name for p in neg.iterdir()) == ["dict.txt", "manifest.json", "train"]
