@@ -9,7 +9,7 @@ import logging
 # fairseq's speech tasks advise at every start to install what nothing here uses.
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 
-from . import models, tasks  # noqa: E402, F401  (registration is the purpose)
+from . import criterions, models, tasks  # noqa: E402, F401  (registration is the purpose)
 from .version import __version__  # noqa: E402
 
 __all__ = ["__version__"]

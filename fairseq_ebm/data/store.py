@@ -238,6 +238,15 @@ class NegativesSubset:
     def __len__(self) -> int:
         return self._arrays.rows
 
+    @property
+    def window(self) -> int:
+        """Tokens of a window."""
+        return int(self._arrays["window"].shape[1])
+
+    @property
+    def num_negatives(self) -> int:
+        return int(self._arrays["negatives"].shape[1])
+
     def __getitem__(self, i: int) -> Example:
         row = self._arrays.row(i)
         prefix_length = int(row["prefix_length"])

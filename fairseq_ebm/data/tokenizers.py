@@ -57,6 +57,19 @@ def load_dictionary(path: Path) -> Dictionary:
         raise UserError(f"{path}: not a fairseq dictionary ({error})") from None
 
 
+def require_same_dictionary(ours: Path, theirs: Path, beginning: str) -> None:
+    """Or an error that opens with ``beginning`` and names the first symbol in which they differ."""
+    here, there = load_dictionary(ours), load_dictionary(theirs)
+    for i in range(max(len(here), len(there))):
+        own = here[i] if i < len(here) else "nothing"
+        other = there[i] if i < len(there) else "nothing"
+        if own != other:
+            raise UserError(
+                f"{beginning}, which differs from {ours}: symbol {i} is {other!r} there and "
+                f"{own!r} here"
+            )
+
+
 class SymbolTokenizer:
     """Symbols between spaces, as stock ``fairseq-preprocess`` reads them."""
 

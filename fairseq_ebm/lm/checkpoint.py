@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Tuple
 
 import torch
 from fairseq import checkpoint_utils
@@ -11,7 +11,7 @@ from fairseq.data import Dictionary
 from fairseq.models import FairseqLanguageModel
 
 from ..data.store import sha256_of
-from ..data.tokenizers import DICTIONARY_NAME, load_dictionary
+from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, require_same_dictionary
 from ..errors import UserError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -35,40 +35,14 @@ class BaseLM:
 
 def load_base_lm(path: Path, data: Path, precision: str, device: torch.device) -> BaseLM:
     """Loads ``path`` for use with the dictionary of ``data``."""
-    if not path.is_file():
-        raise UserError(f"--path: {path}: no such file")
-    if precision == "fp16" and device.type == "cpu":
-        raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, about how this fairseq loads checkpoints
-        return _load(path, data, precision, device)
-
-
-def _load(path: Path, data: Path, precision: str, device: torch.device) -> BaseLM:
-    try:
-        config = checkpoint_utils.load_checkpoint_to_cpu(str(path))["cfg"]
-    except Exception as error:  # whatever unpickling raises
-        raise UserError(
-            f"--path: {path}: not a fairseq checkpoint ({type(error).__name__})"
-        ) from None
-    dictionary = load_dictionary(data / DICTIONARY_NAME)
-    _check_dictionary(Path(str(config.task.data).split(":")[0]), data, dictionary)
-    try:
-        models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
-            [str(path)], arg_overrides={"data": str(data)}
-        )
-    except RuntimeError as error:
-        raise UserError(
-            f"--path: {path} does not fit {data / DICTIONARY_NAME} of {len(dictionary)} symbols "
-            f"({str(error).splitlines()[-1].strip()})"
-        ) from None
-    model = models[0]
+    require_precision(precision, device)
+    model, config = load_model(path, data, "--path")
     if not isinstance(model, FairseqLanguageModel):
         raise UserError(f"--path: {path}: a {type(model).__name__} is not a language model")
     model.eval().to(device=device, dtype=DTYPES[precision])
     return BaseLM(
         model=model,
-        dictionary=dictionary,
+        dictionary=load_dictionary(data / DICTIONARY_NAME),
         sha256=sha256_of(path),
         architecture=str(getattr(config.model, "_name", None) or type(model).__name__),
         right_to_left=config.task._name == "right_to_left_language_modeling",
@@ -76,17 +50,41 @@ def _load(path: Path, data: Path, precision: str, device: torch.device) -> BaseL
     )
 
 
-def _check_dictionary(trained_on: Path, data: Path, dictionary: Dictionary) -> None:
-    """A checkpoint has no dictionary of its own: look at its training data, if that is there."""
-    path = trained_on / DICTIONARY_NAME
-    if not path.exists():
-        return
-    known = load_dictionary(path)
-    for i in range(max(len(known), len(dictionary))):
-        ours = dictionary[i] if i < len(dictionary) else "nothing"
-        theirs = known[i] if i < len(known) else "nothing"
-        if ours != theirs:
-            raise UserError(
-                f"--path: trained with {path}, which differs from {data / DICTIONARY_NAME}: "
-                f"symbol {i} is {theirs!r} there and {ours!r} here"
-            )
+def require_precision(precision: str, device: torch.device) -> None:
+    if precision == "fp16" and device.type == "cpu":
+        raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
+
+
+def load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
+    """A model of any fairseq task, built for the dictionary of ``data``, and its configuration.
+
+    ``flag`` is what the user gave the path with.
+    """
+    if not path.is_file():
+        raise UserError(f"{flag}: {path}: no such file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about how this fairseq loads checkpoints
+        return _load_model(path, data, flag)
+
+
+def _load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
+    try:
+        config = checkpoint_utils.load_checkpoint_to_cpu(str(path))["cfg"]
+    except Exception as error:  # whatever unpickling raises
+        raise UserError(
+            f"{flag}: {path}: not a fairseq checkpoint ({type(error).__name__})"
+        ) from None
+    dictionary = data / DICTIONARY_NAME
+    trained_with = Path(str(config.task.data).split(":")[0]) / DICTIONARY_NAME
+    if trained_with.exists():  # a checkpoint has no dictionary of its own
+        require_same_dictionary(dictionary, trained_with, f"{flag}: trained with {trained_with}")
+    try:
+        models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
+            [str(path)], arg_overrides={"data": str(data)}
+        )
+    except RuntimeError as error:
+        raise UserError(
+            f"{flag}: {path} does not fit {dictionary} of {len(load_dictionary(dictionary))} "
+            f"symbols ({str(error).splitlines()[-1].strip()})"
+        ) from None
+    return models[0], config

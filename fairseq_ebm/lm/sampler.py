@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..data.streams import WindowStream
 from ..numerics.drawing import UNTRUNCATED, Draws, Truncation, draw
-from . import transformer
+from . import layers, transformer
 from .incremental import IncrementalStepper
 
 Stepper = Union[transformer.TransformerStepper, IncrementalStepper]
@@ -34,7 +34,7 @@ class Sampler:
         decoder = model.decoder
         self.stepper: Stepper = (
             transformer.TransformerStepper(decoder)
-            if transformer.is_supported(decoder)
+            if layers.is_supported(decoder)
             else IncrementalStepper(model)
         )
         self.truncation = truncation

@@ -1,3 +1,9 @@
 """Models, one family a file. Importing a file registers what it defines."""
 
-from . import base_lm  # noqa: F401
+from . import (  # noqa: F401
+    base_lm,
+    energy_bilstm,
+    energy_linear,
+    energy_roberta,
+    energy_transformer_lm,
+)

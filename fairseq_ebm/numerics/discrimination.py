@@ -14,12 +14,9 @@ def balanced_accuracy(real: Tensor, generated: Tensor, threshold: float = 0.0) -
         raise ValueError("balanced accuracy needs energies of both classes")
     if torch.isnan(real).any() or torch.isnan(generated).any():
         raise ValueError("balanced accuracy of energies that are NaN")
-    return 0.5 * (_share_below(real, threshold) + _share_below(-generated, -threshold))
-
-
-def _share_below(values: Tensor, threshold: float) -> float:
-    values = values.double()
-    return float(((values < threshold).double() + 0.5 * (values == threshold).double()).mean())
+    right_real = credit_below(real, threshold).mean()
+    right_generated = credit_below(-generated, -threshold).mean()
+    return float(0.5 * (right_real + right_generated))
 
 
 def precision_at_1(positive: Tensor, negatives: Tensor) -> float:
@@ -32,7 +29,18 @@ def precision_at_1(positive: Tensor, negatives: Tensor) -> float:
         raise ValueError("P@1 needs at least one prefix and one negative")
     if torch.isnan(positive).any() or torch.isnan(negatives).any():
         raise ValueError("P@1 of energies that are NaN")
+    return float(credit_first(positive, negatives).mean())
+
+
+def credit_below(values: Tensor, threshold: float) -> Tensor:
+    """1 for each value below the threshold, 0.5 on it, 0 above: float64, of the same shape."""
+    values = values.double()
+    return (values < threshold).double() + 0.5 * (values == threshold).double()
+
+
+def credit_first(positive: Tensor, negatives: Tensor) -> Tensor:
+    """What each prefix counts in P@1: (B,), (B, K) -> (B,) float64."""
     own = positive.unsqueeze(-1)
     beaten = (negatives < own).any(dim=-1)
     ties = (negatives == own).sum(dim=-1)
-    return float(torch.where(beaten, 0.0, 1.0 / (ties + 1).double()).mean())
+    return torch.where(beaten, 0.0, 1.0 / (ties + 1).double())

@@ -7,7 +7,7 @@ import torch
 from fairseq.sequence_scorer import SequenceScorer
 
 from fairseq_ebm.data.streams import WindowStream
-from fairseq_ebm.lm import transformer
+from fairseq_ebm.lm import layers
 from fairseq_ebm.lm.incremental import IncrementalStepper
 from fairseq_ebm.lm.sampler import Sampler
 from fairseq_ebm.lm.scoring import token_log_probs
@@ -54,7 +54,7 @@ def test_log_probabilities_equal_scoring_and_stock_fairseq(kind):
 
 def test_which_models_take_the_fast_path():
     for kind in KINDS:
-        fast = transformer.is_supported(build(kind).decoder)
+        fast = layers.is_supported(build(kind).decoder)
         assert fast == (kind not in GENERIC), kind
 
 

@@ -1,0 +1,3 @@
+"""Criteria, one a file: thin around ``numerics.losses``. Importing a file registers its criterion."""
+
+from . import conditional_nce, energy_ranking, ranking_nce  # noqa: F401

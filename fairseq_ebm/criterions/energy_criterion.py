@@ -1,0 +1,123 @@
+"""From a batch of pairs to a loss and its log: what all criteria of energies share."""
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+import torch
+from fairseq.criterions import FairseqCriterion
+from fairseq.logging import metrics
+from torch import Tensor
+
+from ..errors import UserError
+from ..numerics.discrimination import credit_below, credit_first
+
+Log = Dict[str, Any]
+
+
+class EnergyCriterion(FairseqCriterion):
+    """Losses are in nats, summed over windows; the trainer divides by their number.
+
+    ``calibrated``: the loss ties energies to the threshold 0, so that an accuracy there says
+    something. Losses that only compare do not.
+    """
+
+    calibrated = False
+
+    def loss(self, positive: Tensor, negatives: Tensor) -> Tensor:
+        """Energies (B,) of real and (B, K) of generated continuations -> (B,)"""
+        raise NotImplementedError
+
+    def forward(self, model: Any, sample: Dict[str, Any]) -> Tuple[Tensor, int, Log]:
+        energies = model(**sample["net_input"]).float()  # (B, 1 + K)
+        require_finite(energies, sample["id"])
+        positive, negatives = energies[:, 0], energies[:, 1:]
+        losses = self.loss(positive, negatives)
+        with torch.no_grad():
+            log = self._log(positive, negatives, losses)
+        log.update({name: sample[name] for name in ("nsentences", "ntokens")})
+        return losses.sum(), len(losses), log
+
+    def _log(self, positive: Tensor, negatives: Tensor, losses: Tensor) -> Log:
+        """Sums, so that workers and steps can be added up."""
+        knowing_nothing = self.loss(torch.zeros_like(positive), torch.zeros_like(negatives))
+        log: Log = {
+            "loss": losses.sum().double(),
+            "knowing_nothing": knowing_nothing.sum().double(),
+            "sample_size": len(losses),
+            "n_generated": negatives.numel(),
+            "first": credit_first(positive, negatives).sum(),
+            "energy_real": positive.double().sum(),
+            "energy_generated": negatives.double().sum(),
+        }
+        if self.calibrated:
+            log["right_real"] = credit_below(positive, 0.0).sum()
+            log["right_generated"] = credit_below(-negatives, 0.0).sum()
+        return log
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs: List[Log]) -> None:
+        def total(name: str) -> float:
+            return float(sum(log.get(name, 0) for log in logging_outputs))
+
+        real, generated = total("sample_size"), total("n_generated")
+        if real == 0:
+            return
+        metrics.log_scalar("loss", total("loss") / real, real, round=4)
+        metrics.log_scalar("_knowing_nothing", total("knowing_nothing") / real, real)
+        metrics.log_derived("gain", _gain)
+        if cls.calibrated:
+            metrics.log_scalar("_right_real", total("right_real") / real, real)
+            metrics.log_scalar("_right_generated", total("right_generated") / generated, generated)
+            metrics.log_derived("accuracy", _accuracy)
+        metrics.log_scalar("p_at_1", total("first") / real, real, round=4)
+        metrics.log_scalar("_chance_at_1", 1.0 / (1.0 + generated / real), real)
+        metrics.log_scalar("energy_real", total("energy_real") / real, real, round=3)
+        metrics.log_scalar(
+            "energy_generated", total("energy_generated") / generated, generated, round=3
+        )
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return True
+
+
+def require_finite(energies: Tensor, ids: Tensor) -> None:
+    """Energies (B, ...) of the windows ``ids`` (B,)."""
+    finite = torch.isfinite(energies).flatten(1).all(dim=1)
+    if not bool(finite.all()):
+        bad = ids[~finite.to(ids.device)].tolist()
+        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise UserError(
+            f"energies are not finite: windows {', '.join(map(str, bad[:3]))}{more}; "
+            "lower --lr, warm up for longer, or clip with --clip-norm"
+        )
+
+
+def _gain(meters: Mapping[str, Any]) -> float:
+    """How far the loss lies below that of E = 0, in nats."""
+    return round(float(meters["_knowing_nothing"].avg) - float(meters["loss"].avg), 4)
+
+
+def _accuracy(meters: Mapping[str, Any]) -> float:
+    right = float(meters["_right_real"].avg) + float(meters["_right_generated"].avg)
+    return round(0.5 * right, 4)
+
+
+def in_words(meters: Mapping[str, Any]) -> str:
+    """What a validation found, for a person."""
+    loss, nothing = float(meters["loss"].avg), float(meters["_knowing_nothing"].avg)
+    where = "below" if loss < nothing else "above (worse than)" if loss > nothing else "from"
+    words = [
+        f"loss {loss:.4f} nats, {abs(nothing - loss):.4f} {where} the {nothing:.4f} of an energy "
+        "that knows nothing"
+    ]
+    if "_right_real" in meters:
+        words.append(f"accuracy {_accuracy(meters):.1%} (chance 50%)")
+    words.append(
+        f"the real continuation has the lowest energy in {float(meters['p_at_1'].avg):.1%} "
+        f"(chance {float(meters['_chance_at_1'].avg):.1%})"
+    )
+    words.append(
+        f"mean energy {float(meters['energy_real'].avg):.2f} of real and "
+        f"{float(meters['energy_generated'].avg):.2f} of generated text"
+    )
+    return "; ".join(words)

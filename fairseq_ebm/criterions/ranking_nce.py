@@ -1,0 +1,13 @@
+"""``ranking_nce``: the real continuation among all; energies up to a constant for each prefix."""
+
+from fairseq.criterions import register_criterion
+from torch import Tensor
+
+from ..numerics import losses
+from .energy_criterion import EnergyCriterion
+
+
+@register_criterion("ranking_nce")
+class RankingNCECriterion(EnergyCriterion):
+    def loss(self, positive: Tensor, negatives: Tensor) -> Tensor:
+        return losses.ranking_nce(positive, negatives)

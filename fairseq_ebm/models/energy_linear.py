@@ -1,0 +1,38 @@
+"""``energy_linear``: E(x) = Σ_i u(x_i), one number for each symbol of the vocabulary."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from fairseq.dataclass import FairseqDataclass
+from fairseq.models import register_model
+from torch import Tensor, nn
+
+from .energy import EnergyModel
+
+
+@dataclass
+class LinearEnergyConfig(FairseqDataclass):
+    pass
+
+
+@register_model("energy_linear", dataclass=LinearEnergyConfig)
+class LinearEnergy(EnergyModel):
+    """A sum, not a mean: it grows with the length of the window."""
+
+    def __init__(self, symbols: int, padding: int) -> None:
+        super().__init__()
+        self.padding = padding
+        self.weights = nn.Embedding(symbols, 1, padding_idx=padding)
+        nn.init.zeros_(self.weights.weight)
+
+    @classmethod
+    def build_model(cls, cfg: LinearEnergyConfig, task: Any) -> "LinearEnergy":
+        return cls(len(task.dictionary), task.dictionary.pad())
+
+    def energy(self, tokens: Tensor) -> Tensor:
+        terms = self.weights(tokens).squeeze(-1)
+        return terms.masked_fill(tokens == self.padding, 0.0).sum(dim=1, dtype=torch.float32)
+
+    def max_positions(self) -> int:
+        return 1 << 30  # any

@@ -1,0 +1,51 @@
+"""``real_fake_discrimination``: telling real text from generated, whatever its density."""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Optional, Tuple
+
+import torch
+from fairseq.tasks import register_task
+
+from ..errors import UserError
+from ..numerics.losses import hardest_negative
+from .residual_ebm_lm import ResidualEBMConfig, ResidualEBMTask
+
+
+@dataclass
+class RealFakeConfig(ResidualEBMConfig):
+    hard_negatives: bool = field(
+        default=False,
+        metadata={
+            "help": "of the --negatives-per-positive, train on the one with the lowest energy; "
+            "better at telling apart, but no density any more"
+        },
+    )
+
+
+@register_task("real_fake_discrimination", dataclass=RealFakeConfig)
+class RealFakeDiscriminationTask(ResidualEBMTask):
+    """As ``residual_ebm_lm``; validation ranks each real window among all of its negatives."""
+
+    @property
+    def negatives_in_validation(self) -> Optional[int]:
+        return None
+
+    def train_step(
+        self, sample: Dict[str, Any], model: Any, *args: Any, **kwargs: Any
+    ) -> Tuple[torch.Tensor, int, Dict[str, Any]]:
+        if self.cfg.hard_negatives:
+            if self.cfg.negatives_per_positive < 2:
+                raise UserError("--hard-negatives: needs --negatives-per-positive of 2 or more")
+            sample = keep_hardest(model, sample)
+        return super().train_step(sample, model, *args, **kwargs)
+
+
+@torch.no_grad()
+def keep_hardest(model: Any, sample: Dict[str, Any]) -> Dict[str, Any]:
+    """The batch with one negative a window, the one with the lowest energy: (B, 2, T)."""
+    windows, shared = sample["net_input"]["windows"], sample["net_input"]["shared"]
+    model.eval()
+    hardest = hardest_negative(model(windows[:, 1:], shared))
+    kept = windows[torch.arange(len(windows)), 1 + hardest]
+    pairs = torch.stack([windows[:, 0], kept], dim=1)
+    return {**sample, "net_input": {"windows": pairs, "shared": shared}}
