@@ -5,20 +5,17 @@
     python benchmarks/sampling.py --device cuda --shape paper --precision bf16 --samples 10000 \\
         --peer-samples 512 --rows correct,floor,hf,stock --runs 1        # on a GPU
 
-Every row is a ratio of rates measured in this one process, the two in turn; bare seconds of a
-shared machine mean little. Writes the table to standard output and JSON to runs/bench/.
+Rows are ratios of rates (benchmarks/timing.py). Writes the table to standard output and JSON to
+runs/bench/.
 """
 
 import argparse
 import copy
-import json
-import platform
 import resource
 import statistics
-import time
 from argparse import Namespace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +29,8 @@ from fairseq_ebm.lm.checkpoint import DTYPES
 from fairseq_ebm.lm.sampler import Sampler
 from fairseq_ebm.lm.scoring import token_log_probs
 from fairseq_ebm.numerics.drawing import UNTRUNCATED, Truncation, draw
+
+from timing import Timing, machine  # isort: skip
 
 PREFIX, NEW = 120, 40
 SHAPES = {  # layers, width, feed-forward, heads, symbols
@@ -60,15 +59,14 @@ def build_model(shape: str) -> Any:
     return TransformerLanguageModel.build_model(config, task).eval()
 
 
-class Bench:
+class Bench(Timing):
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.shape, self.runs = arguments.shape, arguments.runs
-        self.device, self.dtype = torch.device(arguments.device), DTYPES[arguments.precision]
+        super().__init__(arguments.device, arguments.runs)
+        self.shape, self.dtype = arguments.shape, DTYPES[arguments.precision]
         self.peer_samples = arguments.peer_samples or arguments.samples
         self.model = build_model(self.shape).to(self.device, self.dtype)
         self.dictionary = self.model.decoder.dictionary
         self.prefix = torch.randint(4, len(self.dictionary), (1, PREFIX))
-        self.results: List[Dict[str, Any]] = []
 
     def ours(
         self, n: int, windows: int = 1, truncation: Truncation = UNTRUNCATED, model: Any = None
@@ -119,43 +117,6 @@ class Bench:
             assert out.shape == (n, PREFIX + 1 + NEW)
 
         return generate
-
-    def seconds(self, work: Callable[[], None]) -> float:
-        self._wait()
-        start = time.perf_counter()
-        work()
-        self._wait()
-        return time.perf_counter() - start
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def compare(
-        self,
-        name: str,
-        ours: Callable[[], None],
-        peer: Callable[[], None],
-        work: float = 1.0,
-        aim: Optional[float] = None,
-    ) -> None:
-        """``work``: how much more ours does than the peer, in tokens."""
-        ours()
-        pairs = [(self.seconds(ours), self.seconds(peer)) for _ in range(self.runs)]
-        ratios = [work * b / a for a, b in pairs]
-        self.report(
-            name,
-            ratio=statistics.median(ratios),
-            ratios=ratios,
-            seconds_ours=statistics.median(a for a, _ in pairs),
-            seconds_peer=statistics.median(b for _, b in pairs),
-            aim=aim,
-        )
-
-    def report(self, name: str, **values: Any) -> None:
-        self.results.append({"row": name, **values})
-        shown = {k: v for k, v in values.items() if v is not None and k != "ratios"}
-        print(f"{name:58}", "  ".join(f"{k} {_short(v)}" for k, v in shown.items()), flush=True)
 
 
 def row_stock(bench: Bench, n: int) -> None:
@@ -292,10 +253,6 @@ ROWS = {
 }
 
 
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", default=",".join(ROWS), help="(default: %(default)s)")
@@ -310,28 +267,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     bench = Bench(arguments)
-    machine = {
-        "date": time.strftime("%Y-%m-%d"),
-        "processor": _processor(),
-        "threads": arguments.threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "shape": SHAPES[arguments.shape],
-    }
-    print("  ".join(f"{name} {value}" for name, value in machine.items()))
+    where = machine(arguments.device, shape=SHAPES[arguments.shape])
+    print("  ".join(f"{name} {value}" for name, value in where.items()))
     for name in arguments.rows.split(","):
         ROWS[name](bench, arguments.samples)
-    out = Path(arguments.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"machine": machine, "rows": bench.results}, indent=2) + "\n")
-    print(f"as JSON: {out}")
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
+    bench.write(Path(arguments.out), where)
 
 
 if __name__ == "__main__":

@@ -40,14 +40,21 @@ class Manifest:
         return bool(self.options.get("right_to_left", False))
 
     @property
+    def sampler(self) -> str:
+        """In words: "top-k 10, temperature 0.9"."""
+        if "language_model" not in self.source:
+            return "text from elsewhere"
+        names = {"sampling_topk": "top-k", "sampling_topp": "top-p", "temperature": "temperature"}
+        given = {name: self.options.get(name) for name in names}
+        if given["temperature"] == 1.0:
+            del given["temperature"]
+        words = [f"{names[n]} {value}" for n, value in given.items() if value is not None]
+        return ", ".join(words) or "untruncated"
+
+    @property
     def is_truncated(self) -> bool:
         """Negatives were not drawn from the language model's own distribution."""
-        sampling = ("sampling_topk", "sampling_topp")
-        return (
-            any(self.options.get(name) is not None for name in sampling)
-            or self.options.get("temperature", 1.0) != 1.0
-            or "language_model" not in self.source
-        )
+        return self.sampler != "untruncated"
 
 
 class Example(NamedTuple):

@@ -1,0 +1,84 @@
+"""Ratios of speed, each from runs of two peers in turn in one process; bare seconds of a shared
+machine mean little."""
+
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import torch
+
+
+class Timing:
+    def __init__(self, device: str, runs: int) -> None:
+        self.device = torch.device(device)
+        self.runs = runs
+        self.results: List[Dict[str, Any]] = []
+
+    def seconds(self, work: Callable[[], Any]) -> float:
+        self._wait()
+        start = time.perf_counter()
+        work()
+        self._wait()
+        return time.perf_counter() - start
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def compare(
+        self,
+        name: str,
+        ours: Callable[[], Any],
+        peer: Callable[[], Any],
+        work: float = 1.0,
+        aim: Optional[float] = None,
+    ) -> None:
+        """``work``: how much more ours does than the peer."""
+        ours(), peer()
+        pairs = [(self.seconds(ours), self.seconds(peer)) for _ in range(self.runs)]
+        ratios = [work * b / a for a, b in pairs]
+        self.report(
+            name,
+            ratio=statistics.median(ratios),
+            ratios=ratios,
+            seconds_ours=statistics.median(a for a, _ in pairs),
+            seconds_peer=statistics.median(b for _, b in pairs),
+            aim=aim,
+        )
+
+    def report(self, name: str, **values: Any) -> None:
+        self.results.append({"row": name, **values})
+        shown = {k: v for k, v in values.items() if v is not None and k != "ratios"}
+        print(f"{name:58}", "  ".join(f"{k} {_short(v)}" for k, v in shown.items()), flush=True)
+
+    def write(self, out: Path, machine: Dict[str, Any]) -> None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps({"machine": machine, "rows": self.results}, indent=2) + "\n")
+        print(f"as JSON: {out}")
+
+
+def machine(device: str, **more: Any) -> Dict[str, Any]:
+    """What the figures were measured on."""
+    cuda = device.startswith("cuda")
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": torch.cuda.get_device_name() if cuda else _processor(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        **more,
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
