@@ -2,9 +2,11 @@
 # make setup   .venv and installation only                  make lint   ruff, formatting, mypy
 # make bench   speed against peers                          make clean  removes what the others made
 #
+# EXAMPLE=addition runs examples/addition instead of examples/demo.
 # PYTHON=python3.10 chooses another interpreter (3.9 to 3.12).
 
 PYTHON ?= python3
+EXAMPLE ?= demo
 BIN := .venv/bin
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 INSTALLED := .venv/installed-$(VERSION)
@@ -16,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test setup lint bench docs-check clean
 
 demo: setup
-	@bash examples/demo/run.sh
+	@bash examples/$(EXAMPLE)/run.sh
 
 test: setup
 	$(BIN)/python -m pytest tests

@@ -136,7 +136,7 @@ def hugging_face_step(windows: torch.Tensor) -> Callable[[], None]:
     config = RobertaConfig(SYMBOLS + 4, max_position_embeddings=514, num_labels=2, pad_token_id=1)
     model = RobertaForSequenceClassification(config).train().to(windows.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    start = windows.new_zeros(windows.shape[:2] + (1,))
+    start = windows.new_zeros((*windows.shape[:2], 1))
     inputs = torch.cat([start, windows], dim=2).flatten(0, 1)
     labels = torch.tensor([0, 1], device=windows.device).repeat(len(windows))
 
@@ -167,7 +167,9 @@ def row_precision(bench: Bench) -> None:
             seconds = (time.perf_counter() - started) / 180
             shared = arch.startswith("energy_transformer")
             tokens = bench.pairs * ((PREFIX + 2 * 40) if shared else 2 * (WINDOW + 1))
-            weights = sum(p.numel() for n, p in trainer.model.named_parameters() if "embed" not in n)
+            weights = sum(
+                p.numel() for n, p in trainer.model.named_parameters() if "embed" not in n
+            )
             bench.report(
                 f"{arch} {precision}",
                 loss_at=[round(losses[i], 3) for i in (0, 9, 49, 99, 199)],

@@ -4,10 +4,17 @@ Importing the package registers its tasks, criteria and models: fairseq itself s
 the folders, and none once the package has been imported.
 """
 
+import argparse
 import logging
+
+import torch
 
 # fairseq's speech tasks advise at every start to install what nothing here uses.
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
+
+# Older models of fairseq (RoBERTa, LSTMs, convolutions) keep their flags in checkpoints as a
+# Namespace: a plain container, which torch.load refuses from version 2.6 on unless it is told.
+torch.serialization.add_safe_globals([argparse.Namespace])
 
 from . import criterions, models, tasks  # noqa: E402, F401  (registration is the purpose)
 from .version import __version__  # noqa: E402

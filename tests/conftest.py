@@ -53,9 +53,9 @@ def _become(program, arguments, cwd, environment, out, err):
 @pytest.fixture(scope="session")
 def run_program(tmp_path_factory):
     """Runs an installed program: run_program("fairseq-ebm-prepare", "--help").stdout"""
-    folder = tmp_path_factory.mktemp("output")
 
     def run(program, *arguments, cwd=None, timeout=240, **environment):
+        folder = tmp_path_factory.mktemp("output")
         out, err = folder / "out", folder / "err"
         arguments = [str(argument) for argument in arguments]
         where = str(cwd or folder)
@@ -125,6 +125,21 @@ def sums(run_program, tmp_path_factory):
 def sums_lm(run_program, sums, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lm")
     return _train_lm(run_program, folder, sums, "--task", "language_modeling")
+
+
+@pytest.fixture(scope="session")
+def sums_masked_lm(run_program, sums, tmp_path_factory):
+    """fairseq's own RoBERTa, trained as it is with the task masked_lm."""
+    folder = tmp_path_factory.mktemp("masked lm")
+    shape = {"layers": 1, "embed-dim": 16, "ffn-embed-dim": 32, "attention-heads": 2}
+    flags = ["--task", "masked_lm", "--arch", "roberta_base", "--criterion", "masked_lm"]
+    flags += [w for name, value in shape.items() for w in (f"--encoder-{name}", value)]
+    flags += ["--max-positions", 64, "--tokens-per-sample", 64, "--batch-size", 16]
+    flags += ["--optimizer", "adam", "--lr", 0.02, "--max-update", 5]
+    flags += ["--cpu", "--disable-validation", "--save-dir", folder]
+    done = run_program("fairseq-train", sums, *flags)
+    assert done.returncode == 0, done.stderr
+    return folder / "checkpoint_last.pt"
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,9 @@ def write_dictionary(folder, symbols):
     return dictionary
 
 
-def write_store(neg, real, negatives, prefix_length, symbols, subsets=("train", "valid"), **options):
+def write_store(
+    neg, real, negatives, prefix_length, symbols, subsets=("train", "valid"), **options
+):
     """Windows ``real`` (N, T), ``negatives`` (N, K, T); the same content in each subset."""
     real, negatives = np.asarray(real), np.asarray(negatives)
     data = neg.with_name(neg.name + " data")
@@ -50,7 +52,9 @@ def write_store(neg, real, negatives, prefix_length, symbols, subsets=("train", 
     return neg
 
 
-def random_store(neg, count=64, window=16, prefix_length=8, negatives=1, symbols=200, seed=1, **more):
+def random_store(
+    neg, count=64, window=16, prefix_length=8, negatives=1, symbols=200, seed=1, **more
+):
     """Real and generated continuations alike: nothing to learn but the windows themselves."""
     generator = torch.Generator().manual_seed(seed)
     windows = torch.randint(4, symbols + 4, (count, 1 + negatives, window), generator=generator)

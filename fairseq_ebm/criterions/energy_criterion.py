@@ -61,7 +61,7 @@ class EnergyCriterion(FairseqCriterion):
         real, generated = total("sample_size"), total("n_generated")
         if real == 0:
             return
-        metrics.log_scalar("loss", total("loss") / real, real, round=4)
+        metrics.log_scalar("loss", total("loss") / real, real, round=5)
         metrics.log_scalar("_knowing_nothing", total("knowing_nothing") / real, real)
         metrics.log_derived("gain", _gain)
         if cls.calibrated:

@@ -79,5 +79,3 @@ class TransformerSamples:
             x = layer.step(x, shared, own, t)
         self.taken += 1
         return finish(decoder, x)
-
-

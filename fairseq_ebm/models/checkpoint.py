@@ -48,16 +48,14 @@ def load_energy(path: Path, data: Path, precision: str, device: torch.device) ->
     require_precision(precision, device)
     state = read_energy(path)
     manifests = tuple(Manifest(**values) for values in state["task_state"]["negatives"])
-    digest = sha256_of(data / DICTIONARY_NAME) if (data / DICTIONARY_NAME).exists() else None
     dictionary = load_dictionary(data / DICTIONARY_NAME)
-    if any(manifest.dictionary["sha256"] != digest for manifest in manifests):
-        raise UserError(
-            f"--path: {path}: trained with another dictionary than {data / DICTIONARY_NAME}"
-        )
     task = SimpleNamespace(dictionary=dictionary)
     config = OmegaConf.create(state["cfg"]["model"])
     model = models.build_model(config, task, from_checkpoint=True)
-    model.load_state_dict(state["model"], strict=True)
+    try:
+        model.load_state_dict(state["model"], strict=True)
+    except UserError as error:
+        raise UserError(f"--path: {path}: {error} than {data / DICTIONARY_NAME}") from None
     model.eval().to(device=device, dtype=DTYPES[precision])
     name = str(state["cfg"]["model"]["_name"])
     return Energy(model, sha256_of(path), name, manifests, precision, path)

@@ -1,12 +1,16 @@
 """What all energies share: windows in, one number a window out; low means real."""
 
+import hashlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Mapping
 
 import torch
+from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import BaseFairseqModel
 from torch import Tensor, nn
+
+from ..errors import UserError
 
 POOLING = ("mean", "first", "last")
 
@@ -16,7 +20,7 @@ class PooledEnergyConfig(FairseqDataclass):
     energy_pooling: ChoiceEnum(POOLING) = field(  # type: ignore[valid-type]
         default="mean",
         metadata={
-            "help": "which features are projected to the energy: the mean over all positions, those "
+            "help": "features that are projected to the energy: the mean over all positions, those "
             "of the first, or those of the last; padding never counts"
         },
     )
@@ -26,8 +30,13 @@ class EnergyModel(BaseFairseqModel):
     """``model(windows)`` is ``(B, M)`` for ``windows (B, M, T)``, padded at the end.
 
     The M windows in a row may begin with the same ``shared`` tokens: an energy that can make use of
-    that does, and any other need not.
+    that does, and any other need not. A checkpoint knows the symbols that it was trained with.
     """
+
+    def __init__(self, dictionary: Dictionary) -> None:
+        super().__init__()
+        self.padding = dictionary.pad()
+        self.register_buffer("symbols", _digest(dictionary))
 
     def forward(self, windows: Tensor, shared: int = 0) -> Tensor:
         return self.energy(windows.flatten(0, 1)).view(windows.shape[:2])
@@ -38,7 +47,19 @@ class EnergyModel(BaseFairseqModel):
 
     def max_positions(self) -> int:
         """The longest window that it can read."""
-        raise NotImplementedError
+        return 1 << 30  # any, unless a family says otherwise
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        theirs = state_dict.get("symbols")
+        if theirs is not None and not torch.equal(theirs.cpu(), self.symbols.cpu()):
+            raise UserError("the energy was trained with another dictionary")
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+
+def _digest(dictionary: Dictionary) -> Tensor:
+    """Of the symbols in their order: (8,) numbers of 32 bits, which averaging leaves alone."""
+    digest = hashlib.sha256("\n".join(dictionary.symbols).encode()).digest()
+    return torch.tensor([int.from_bytes(digest[i : i + 4], "big") for i in range(0, 32, 4)])
 
 
 class EnergyHead(nn.Module):
@@ -55,7 +76,7 @@ class EnergyHead(nn.Module):
         nn.init.zeros_(self.projection.bias)
 
     def forward(self, features: Tensor, is_token: Tensor) -> Tensor:
-        """Features (N, S, d) of positions, of which ``is_token`` (N, S) tells the padding -> (N,)"""
+        """Features (N, S, d), of which ``is_token`` (N, S) are not padding -> (N,)"""
         return self.project(self.pool(features, is_token))
 
     def pool(self, features: Tensor, is_token: Tensor) -> Tensor:

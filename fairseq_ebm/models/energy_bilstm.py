@@ -4,6 +4,7 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairseq.data import Dictionary
 from fairseq.models import register_model, register_model_architecture
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -25,12 +26,13 @@ class BiLSTMEnergyConfig(PooledEnergyConfig):
 
 @register_model("energy_bilstm", dataclass=BiLSTMEnergyConfig)
 class BiLSTMEnergy(EnergyModel):
-    def __init__(self, cfg: BiLSTMEnergyConfig, symbols: int, padding: int) -> None:
-        super().__init__()
-        self.padding = padding
-        self.embed_tokens = nn.Embedding(symbols, cfg.encoder_embed_dim, padding_idx=padding)
+    def __init__(self, cfg: BiLSTMEnergyConfig, dictionary: Dictionary) -> None:
+        super().__init__(dictionary)
+        self.embed_tokens = nn.Embedding(
+            len(dictionary), cfg.encoder_embed_dim, padding_idx=self.padding
+        )
         nn.init.uniform_(self.embed_tokens.weight, -0.1, 0.1)
-        nn.init.zeros_(self.embed_tokens.weight[padding])
+        nn.init.zeros_(self.embed_tokens.weight[self.padding])
         self.dropout = nn.Dropout(cfg.dropout)
         self.lstm = nn.LSTM(
             cfg.encoder_embed_dim,
@@ -44,7 +46,7 @@ class BiLSTMEnergy(EnergyModel):
 
     @classmethod
     def build_model(cls, cfg: BiLSTMEnergyConfig, task: Any) -> "BiLSTMEnergy":
-        return cls(cfg, len(task.dictionary), task.dictionary.pad())
+        return cls(cfg, task.dictionary)
 
     def energy(self, tokens: Tensor) -> Tensor:
         is_token = tokens != self.padding
@@ -58,9 +60,6 @@ class BiLSTMEnergy(EnergyModel):
                 self.lstm(packed)[0], batch_first=True, total_length=tokens.size(1)
             )
         return self.head(self.dropout(features), is_token)
-
-    def max_positions(self) -> int:
-        return 1 << 30  # any
 
 
 @register_model_architecture("energy_bilstm", "energy_bilstm_big")

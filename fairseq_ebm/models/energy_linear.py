@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
 from fairseq.models import register_model
 from torch import Tensor, nn
@@ -20,19 +21,15 @@ class LinearEnergyConfig(FairseqDataclass):
 class LinearEnergy(EnergyModel):
     """A sum, not a mean: it grows with the length of the window."""
 
-    def __init__(self, symbols: int, padding: int) -> None:
-        super().__init__()
-        self.padding = padding
-        self.weights = nn.Embedding(symbols, 1, padding_idx=padding)
+    def __init__(self, dictionary: Dictionary) -> None:
+        super().__init__(dictionary)
+        self.weights = nn.Embedding(len(dictionary), 1, padding_idx=self.padding)
         nn.init.zeros_(self.weights.weight)
 
     @classmethod
     def build_model(cls, cfg: LinearEnergyConfig, task: Any) -> "LinearEnergy":
-        return cls(len(task.dictionary), task.dictionary.pad())
+        return cls(task.dictionary)
 
     def energy(self, tokens: Tensor) -> Tensor:
         terms = self.weights(tokens).squeeze(-1)
         return terms.masked_fill(tokens == self.padding, 0.0).sum(dim=1, dtype=torch.float32)
-
-    def max_positions(self) -> int:
-        return 1 << 30  # any

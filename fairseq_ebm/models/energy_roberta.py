@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from fairseq import utils
+from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.transformer import TransformerConfig, TransformerEncoderBase
@@ -57,9 +58,9 @@ class BidirectionalEnergyConfig(PooledEnergyConfig):
 class BidirectionalEnergy(EnergyModel):
     """Reads <s> and the window: <s> is the position that ``--energy-pooling first`` takes."""
 
-    def __init__(self, cfg: BidirectionalEnergyConfig, dictionary: Any) -> None:
-        super().__init__()
-        self.padding, self.start = dictionary.pad(), dictionary.bos()
+    def __init__(self, cfg: BidirectionalEnergyConfig, dictionary: Dictionary) -> None:
+        super().__init__(dictionary)
+        self.start = dictionary.bos()
         embed = nn.Embedding(len(dictionary), cfg.encoder_embed_dim, self.padding)
         self.encoder = TransformerEncoderBase(_encoder_config(cfg), dictionary, embed)
         self.encoder.apply(init_bert_params)

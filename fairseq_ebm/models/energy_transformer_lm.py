@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from fairseq import utils
+from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.transformer import Embedding, TransformerConfig, TransformerDecoderBase
@@ -47,9 +48,7 @@ class CausalEnergyConfig(PooledEnergyConfig):
     no_token_positional_embeddings: bool = field(
         default=False, metadata={"help": "no positions at all"}
     )
-    layernorm_embedding: bool = field(
-        default=False, metadata={"help": "normalise the embeddings"}
-    )
+    layernorm_embedding: bool = field(default=False, metadata={"help": "normalise the embeddings"})
     no_scale_embedding: bool = field(
         default=False, metadata={"help": "do not scale embeddings by the root of their width"}
     )
@@ -60,19 +59,18 @@ class CausalEnergyConfig(PooledEnergyConfig):
 
 @register_model("energy_transformer_lm", dataclass=CausalEnergyConfig)
 class CausalEnergy(EnergyModel):
-    """Reads the window alone, no </s> before it: it fits into the positions of the LM it comes from.
+    """Reads the window, no </s> before it: it fits into the positions of the LM it comes from.
 
     What windows share at their beginning is encoded once.
     """
 
-    def __init__(self, cfg: CausalEnergyConfig, dictionary: Any) -> None:
-        super().__init__()
+    def __init__(self, cfg: CausalEnergyConfig, dictionary: Dictionary) -> None:
+        super().__init__(dictionary)
         if str(cfg.energy_pooling) == "first":
             raise UserError(
                 "--energy-pooling first: a causal energy has seen only the first symbol there; "
                 "use mean or last"
             )
-        self.padding = dictionary.pad()
         embed = Embedding(len(dictionary), cfg.decoder_embed_dim, self.padding)
         self.decoder = TransformerDecoderBase(
             _decoder_config(cfg), dictionary, embed, True, output_projection=nn.Identity()

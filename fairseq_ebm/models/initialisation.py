@@ -31,8 +31,8 @@ class Transferred(NamedTuple):
 def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
     """Loads all that the energy shares with the model at ``path``, strictly; tells what that was.
 
-    A causal energy comes from a ``transformer_lm``; a bidirectional one from a RoBERTa or masked LM,
-    or from a ``transformer_lm`` whose mask of the future it drops.
+    A causal energy comes from a ``transformer_lm``; a bidirectional one from a RoBERTa, a masked
+    LM, or a ``transformer_lm`` whose mask of the future it drops.
     """
     source, _ = load_model(path, data, "--init-from")
     theirs, inner = _features_of(source, model, path)

@@ -26,6 +26,12 @@ class RealFakeConfig(ResidualEBMConfig):
 class RealFakeDiscriminationTask(ResidualEBMTask):
     """As ``residual_ebm_lm``; validation ranks each real window among all of its negatives."""
 
+    @classmethod
+    def setup_task(cls, cfg: RealFakeConfig, **kwargs: Any) -> "RealFakeDiscriminationTask":
+        if cfg.hard_negatives and cfg.negatives_per_positive < 2:
+            raise UserError("--hard-negatives: needs --negatives-per-positive of 2 or more")
+        return super().setup_task(cfg, **kwargs)
+
     @property
     def negatives_in_validation(self) -> Optional[int]:
         return None
@@ -34,8 +40,6 @@ class RealFakeDiscriminationTask(ResidualEBMTask):
         self, sample: Dict[str, Any], model: Any, *args: Any, **kwargs: Any
     ) -> Tuple[torch.Tensor, int, Dict[str, Any]]:
         if self.cfg.hard_negatives:
-            if self.cfg.negatives_per_positive < 2:
-                raise UserError("--hard-negatives: needs --negatives-per-positive of 2 or more")
             sample = keep_hardest(model, sample)
         return super().train_step(sample, model, *args, **kwargs)
 

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import torch
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
+from fairseq.models import ARCH_MODEL_REGISTRY
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II
 
@@ -107,12 +108,13 @@ class ResidualEBMTask(FairseqTask):
         return int(self.cfg.negatives_per_positive)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        model = super().build_model(cfg, from_checkpoint)
-        if not isinstance(model, EnergyModel):
+        arch = getattr(cfg, "_name", None) or cfg.arch
+        if not issubclass(ARCH_MODEL_REGISTRY[arch], EnergyModel):
             raise UserError(
-                f"--arch {cfg._name}: not an energy; use energy_transformer_lm, energy_roberta, "
+                f"--arch {arch}: not an energy; use energy_transformer_lm, energy_roberta, "
                 "energy_bilstm, energy_linear or one of their presets"
             )
+        model = super().build_model(cfg, from_checkpoint)
         self._max_positions = model.max_positions()
         if self.cfg.init_from and not from_checkpoint:
             initialise(model, Path(self.cfg.init_from), self.stores[0])
@@ -153,18 +155,6 @@ class ResidualEBMTask(FairseqTask):
     def post_validate(self, model: Any, stats: Any, meters: Any) -> None:
         """fairseq's trainer calls it after each validation."""
         logger.info(f"validation: {in_words(meters)}")
-
-    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """A checkpoint goes on with other negatives, but never with another dictionary."""
-        before, now = state_dict.get("negatives", []), self.state.negatives
-        expected = now[0]["dictionary"]
-        if any(manifest["dictionary"] != expected for manifest in before):
-            raise UserError(
-                f"the checkpoint was trained with another dictionary than "
-                f"{self.stores[0] / DICTIONARY_NAME}"
-            )
-        more = [manifest for manifest in before if manifest not in now]
-        super().load_state_dict({**state_dict, "negatives": [*now, *more]})
 
     def max_positions(self) -> Optional[int]:
         return self._max_positions

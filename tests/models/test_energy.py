@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from fairseq_ebm.models.energy import EnergyHead
+from tests.models.energies import SMALL, build, windows
+
+PADDING = 1
+POOLED = sorted(set(SMALL) - {"energy_linear"})
+
+
+def head(pooling):
+    made = EnergyHead(3, pooling)
+    torch.nn.init.normal_(made.projection.weight)
+    torch.nn.init.normal_(made.projection.bias)
+    return made
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first", "last"])
+def test_padding_is_masked_whatever_it_holds(pooling):
+    made = head(pooling)
+    features = torch.randn(2, 5, 3)
+    is_token = torch.tensor([[True] * 5, [True, True, True, False, False]])
+    features[1, 3:] = float("nan")
+    expected = {
+        "mean": torch.stack([features[0].mean(0), features[1, :3].mean(0)]),
+        "first": features[:, 0],
+        "last": torch.stack([features[0, 4], features[1, 2]]),
+    }[pooling]
+    torch.testing.assert_close(made(features, is_token), made.projection(expected)[:, 0])
+
+
+@pytest.mark.parametrize("arch", SMALL)
+def test_training_starts_from_the_base_lm(arch):
+    """E = 0, but not for ever: the first step moves it."""
+    model = build(arch, trained=False)
+    energies = model(windows())
+    assert energies.shape == (3, 4) and not energies.any()
+    energies[:, 0].sum().backward()
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
+
+
+@pytest.mark.parametrize("arch", SMALL)
+@pytest.mark.parametrize("pooling", ["mean", "first", "last"])
+def test_padding_changes_nothing(arch, pooling):
+    if arch == "energy_linear" or (arch == "energy_transformer_lm" and pooling == "first"):
+        pytest.skip("has no such pooling")
+    model = build(arch, energy_pooling=pooling)
+    short = windows(length=8)[0]
+    padded = torch.cat([short, short.new_full((4, 3), PADDING)], dim=1)
+    padded[0] = windows(length=11)[0, 0]  # one in the batch is long
+    torch.testing.assert_close(model.energy(padded)[1:], model.energy(short)[1:])
+
+
+def test_padding_changes_nothing_in_a_sum():
+    model = build("energy_linear")
+    short = windows(length=8)[0]
+    padded = torch.cat([short, short.new_full((4, 3), PADDING)], dim=1)
+    torch.testing.assert_close(model.energy(padded), model.energy(short))
+
+
+@pytest.mark.parametrize("arch", SMALL)
+def test_every_window_alone(arch):
+    model, batch = build(arch), windows()
+    together = model(batch, shared=5)
+    alone = torch.stack([model.energy(w.unsqueeze(0)) for w in batch.flatten(0, 1)]).view(3, 4)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    assert together.std() > 0.1, "nothing to compare"

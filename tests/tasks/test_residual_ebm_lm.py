@@ -1,0 +1,107 @@
+"""``fairseq-train --task residual_ebm_lm`` in processes of its own."""
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from tests.conftest import CHECKOUT
+from tests.models.energies import SMALL
+from tests.stores import random_store
+from tests.tasks.training import Trained, command, train
+
+NO_FILES = ["--no-save", "--disable-validation"]
+
+
+@pytest.fixture(scope="module")
+def neg(tmp_path_factory):
+    """64 windows with 4 negatives each, two prefix lengths in a union."""
+    folder = tmp_path_factory.mktemp("stores")
+    one = random_store(folder / "one", count=40, negatives=4)
+    two = random_store(folder / "two", count=24, negatives=4, prefix_length=6, seed=2)
+    return f"{one}:{two}"
+
+
+@pytest.mark.parametrize("arch", SMALL)
+def test_overfits(run_program, arch, tmp_path):
+    """64 pairs of random windows: nothing to learn but by heart."""
+    neg = random_store(tmp_path / "neg")
+    updates = 240 if arch == "energy_bilstm" else 120
+    flags = ["--batch-size", 64, "--max-update", updates, "--lr", 0.01]
+    flags += ["--validate-interval", updates]
+    flags += ["--no-save"] + (["--dropout", 0] if arch != "energy_linear" else ["--lr", 0.1])
+    trained = train(run_program, neg, arch, tmp_path, *flags)
+    assert trained.last("valid_accuracy") == 1.0
+    assert trained.last("valid_p_at_1") == 1.0
+    assert "loss 0.0" in trained.done.stdout.rpartition("validation: ")[2]
+
+
+def parameters(folder, name="checkpoint_last.pt"):
+    return torch.load(folder / name, weights_only=True)["model"]
+
+
+def test_resuming_repeats_what_would_have_been(run_program, neg, tmp_path):
+    """In the middle of the second epoch, dropout on, one negative of four drawn each time."""
+    flags = ["--dropout", 0.1, "--disable-validation", "--max-update"]
+    whole = train(run_program, neg, "energy_transformer_lm", tmp_path / "whole", *flags, 20)
+    train(run_program, neg, "energy_transformer_lm", tmp_path / "parts", *flags, 10)
+    parts = train(run_program, neg, "energy_transformer_lm", tmp_path / "parts", *flags, 20)
+    assert len(parts.losses) < len(whole.losses)
+    for name, value in parameters(tmp_path / "whole").items():
+        torch.testing.assert_close(
+            parameters(tmp_path / "parts")[name], value, atol=1e-6, rtol=0, msg=name
+        )
+
+
+def test_two_processes_are_one_with_twice_the_batches(run_program, neg, tmp_path):
+    flags = [*NO_FILES, "--dropout", 0, "--max-update", 20, "--fast-stat-sync"]
+    arch = "energy_transformer_lm"
+    one = train(run_program, neg, arch, tmp_path, *flags, "--update-freq", 2, cwd=tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    flags += ["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
+    flags += ["--distributed-init-method", address, "--distributed-world-size", 2]
+    flags += ["--distributed-no-spawn", "--distributed-rank"]
+
+    def run(rank):
+        arguments = command(neg, arch, tmp_path, *flags, rank)
+        return Trained(run_program("fairseq-train", *arguments, cwd=tmp_path), tmp_path)
+
+    with ThreadPoolExecutor(2) as pool:
+        two = list(pool.map(run, (0, 1)))
+    assert [t.done.returncode for t in two] == [0, 0], two[0].done.stdout + two[1].done.stdout
+    assert len(one.losses) >= 20
+    assert two[0].losses == pytest.approx(one.losses, abs=1e-4)
+
+
+def test_metrics_choose_the_checkpoint_and_the_end(run_program, neg, tmp_path):
+    flags = ["--best-checkpoint-metric", "accuracy", "--maximize-best-checkpoint-metric"]
+    flags += ["--patience", 1, "--max-epoch", 200, "--lr", 0.03, "--negatives-per-positive", 2]
+    trained = train(run_program, neg, "energy_bilstm", tmp_path, *flags)
+    assert "early stop since valid performance hasn't improved" in trained.done.stdout
+    best = torch.load(tmp_path / "checkpoint_best.pt", weights_only=True)
+    validated = best["extra_state"]["best"]
+    assert validated > 0.6
+
+    done = run_program(
+        "fairseq-validate",
+        *[neg, "--user-dir", "fairseq_ebm", "--task", "residual_ebm_lm", "--cpu"],
+        *["--path", tmp_path / "checkpoint_best.pt", "--batch-size", 16, "--log-format", "json"],
+        cwd=CHECKOUT,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if "valid_accuracy" in line]
+    shown = json.loads(line[line.index("{") :])
+    assert float(shown["valid_accuracy"]) == pytest.approx(validated, abs=1e-4)
+
+
+def test_checkpoints_know_all_that_they_were_trained_against(run_program, tmp_path):
+    first, second = (random_store(tmp_path / str(s), count=16, seed=s) for s in (1, 2))
+    flags = ["--disable-validation", "--max-update", 2]
+    train(run_program, f"{first}:{second}", "energy_linear", tmp_path, *flags)
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    manifests = state["task_state"]["negatives"]
+    assert manifests == [json.loads((neg / "manifest.json").read_text()) for neg in (first, second)]
