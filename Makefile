@@ -32,6 +32,7 @@ lint: setup
 bench: setup
 	$(BIN)/python -m pip install --quiet -e '.[hf]'
 	$(BIN)/python benchmarks/sampling.py $(BENCH)
+	$(BIN)/python benchmarks/energies.py
 
 docs-check: setup
 	$(BIN)/python -m pytest tests/test_docs.py

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# Models here are tiny: more threads would only wait for each other, long on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 # Importing fairseq takes seconds. This server imports it once, does nothing else, and forks a

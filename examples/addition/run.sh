@@ -31,17 +31,22 @@ train "$run/lm" "$run/data" --task language_modeling --arch lstm_lm --decoder-la
   --decoder-embed-dim 256 --decoder-hidden-size 256 --decoder-out-embed-dim 256 --dropout 0 \
   --tokens-per-sample "$window" --batch-size 128 --lr 0.002 --max-epoch 1
 
-step "Negatives: 8 untruncated continuations of each $prefix tokens -> $run/neg"
+step "Negatives: 4 untruncated continuations of each $prefix tokens -> $run/neg"
 "$bin/fairseq-ebm-negatives" "$run/data" --path "$run/lm/checkpoint_best.pt" --dest "$run/neg" \
-  --window "$window" --stride "$window" --prefix-length "$prefix" --num-negatives 8 --cpu
+  --window "$window" --stride "$window" --prefix-length "$prefix" --num-negatives 4 --cpu
 
-step "Energy: a small bidirectional transformer -> $run/energy"
+shape=(--encoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 256
+  --encoder-attention-heads 4 --max-positions $((window + 1)) --dropout 0 --attention-dropout 0)
+
+step "Masked language model of the sums, for the energy to start from -> $run/mlm"
+train "$run/mlm" "$run/data" --task masked_lm --arch roberta_base --criterion masked_lm "${shape[@]}" \
+  --tokens-per-sample $((window + 1)) --batch-size 128 --lr 0.004 --lr-scheduler inverse_sqrt \
+  --warmup-updates 200 --max-update 6000
+
+step "Energy: the same small bidirectional transformer -> $run/energy"
 train "$run/energy" "$run/neg" --task residual_ebm_lm --arch energy_roberta \
-  --criterion conditional_nce --encoder-layers 3 --encoder-embed-dim 128 \
-  --encoder-ffn-embed-dim 512 --encoder-attention-heads 4 --encoder-normalize-before \
-  --dropout 0 --attention-dropout 0 --batch-size 128 --lr 0.001 --lr-scheduler inverse_sqrt \
-  --warmup-updates 200 --max-epoch 4 --best-checkpoint-metric accuracy \
-  --maximize-best-checkpoint-metric
+  --criterion conditional_nce --init-from "$run/mlm/checkpoint_best.pt" "${shape[@]}" \
+  --batch-size 128 --lr 0.002 --lr-scheduler inverse_sqrt --warmup-updates 100 --max-epoch 2
 
 step "Real sums against generated ones, on the test split"
 "$bin/fairseq-validate" "$run/neg" --user-dir fairseq_ebm --task real_fake_discrimination \

@@ -142,7 +142,7 @@ class Arrays:
             if path.stat().st_size and _is_empty_array(path):
                 return np.load(path, allow_pickle=False)
             raise UserError(f"{path}: truncated or altered ({error})") from None
-        return array
+        return array.view(np.ndarray)  # mapped as before; a memmap's own views are slow to make
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A whole array, unchecked."""

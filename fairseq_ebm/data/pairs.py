@@ -1,6 +1,6 @@
 """Real windows beside what was generated in their place: the batches that energies train on."""
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -90,7 +90,7 @@ class Pairs(FairseqDataset):
     def num_tokens(self, index: int) -> int:
         return self.size(index) * (1 + self.negatives)
 
-    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+    def num_tokens_vec(self, indices: Union[np.ndarray, slice]) -> np.ndarray:
         return self.sizes[indices] * (1 + self.negatives)
 
     def ordered_indices(self) -> np.ndarray:

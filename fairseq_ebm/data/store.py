@@ -98,16 +98,19 @@ def read_manifest(neg: Path) -> Manifest:
     path = neg / MANIFEST_NAME
     if not path.exists():
         raise UserError(f"{neg}: not a store of negatives (no {MANIFEST_NAME} in it)")
-    values = read_json(path)
+    return manifest_of(read_json(path), str(path))
+
+
+def manifest_of(values: Mapping[str, Any], where: str) -> Manifest:
     if values.get("format_version") != FORMAT_VERSION:
         raise UserError(
-            f"{path}: format version {values.get('format_version')}, but this program reads "
+            f"{where}: format version {values.get('format_version')}, but this program reads "
             f"version {FORMAT_VERSION}; generate the negatives again"
         )
     try:
         return Manifest(**values)
     except TypeError as error:
-        raise UserError(f"{path}: altered ({error})") from None
+        raise UserError(f"{where}: altered ({error})") from None
 
 
 def begin(neg: Path, manifest: Manifest, data: Path) -> Manifest:
@@ -259,7 +262,7 @@ class NegativesSubset:
         prefix_length = int(row["prefix_length"])
         real = row["window"].astype(np.int64)
         generated = row["negatives"][:, : len(real) - prefix_length].astype(np.int64)
-        negatives = np.tile(real, (len(generated), 1))
+        negatives = np.repeat(real[None], len(generated), axis=0)
         if self.manifest.right_to_left:
             negatives[:, : generated.shape[1]] = generated
         else:

@@ -1,5 +1,6 @@
 """From text to the indices of a fairseq dictionary and back, without loss."""
 
+import hashlib
 import io
 import re
 import zlib
@@ -68,6 +69,11 @@ def require_same_dictionary(ours: Path, theirs: Path, beginning: str) -> None:
                 f"{beginning}, which differs from {ours}: symbol {i} is {other!r} there and "
                 f"{own!r} here"
             )
+
+
+def digest_of(dictionary: Dictionary) -> str:
+    """SHA-256 of the symbols in their order; how often each stands in a text does not matter."""
+    return hashlib.sha256("\n".join(dictionary.symbols).encode()).hexdigest()
 
 
 class SymbolTokenizer:

@@ -1,20 +1,25 @@
-"""An energy from its checkpoint, with what it was trained against. No code in it is run."""
+"""An energy from its checkpoint, with what it was trained against. No code in the file is run."""
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from fairseq import models
+from fairseq.data import Dictionary
+from fairseq.models import ARCH_MODEL_REGISTRY
 from omegaconf import OmegaConf
 
-from ..data.store import Manifest, sha256_of
-from ..data.tokenizers import DICTIONARY_NAME, load_dictionary
+from ..data.store import Manifest, manifest_of, sha256_of
+from ..data.tokenizers import DICTIONARY_NAME, digest_of, load_dictionary
 from ..errors import UserError
 from ..lm.checkpoint import DTYPES, require_precision
 from .energy import EnergyModel
+
+# What the tasks keep in fairseq's ``task_state``.
+NEGATIVES = "negatives"  # manifests of all stores that the energy was trained on
+SYMBOLS = "symbols"  # digest of the dictionary
 
 
 @dataclass(frozen=True)
@@ -24,51 +29,81 @@ class Energy:
     model: EnergyModel
     sha256: str
     architecture: str
-    negatives: Tuple[Manifest, ...]  # of every store that it was trained on
+    negatives: Tuple[Manifest, ...]
     precision: str
     path: Path
+    no_density: Optional[str]  # why exp(-E) is no ratio of densities, if so
 
     def require_density(self, lm_sha256: str) -> None:
         """Refuses what makes P_LM(x) exp(-E(x)) no model of the data."""
-        for manifest in self.negatives:
-            if manifest.is_truncated:
-                raise UserError(
-                    f"--path: {self.path}: trained on negatives that are not from the language "
-                    f"model's own distribution ({manifest.sampler}): its energies tell text apart, "
-                    "but give no perplexity; train on untruncated negatives"
-                )
-            if manifest.source["language_model"]["sha256"] != lm_sha256:
-                raise UserError(
-                    f"--path: {self.path}: trained on negatives of another language model"
-                )
+        if self.no_density:
+            raise UserError(
+                f"--path: {self.path}: trained {self.no_density}: its energies tell text apart, "
+                "but give no perplexity; train with conditional_nce on untruncated negatives"
+            )
+        if any(m.source["language_model"]["sha256"] != lm_sha256 for m in self.negatives):
+            raise UserError(f"--path: {self.path}: trained on negatives of another language model")
 
 
 def load_energy(path: Path, data: Path, precision: str, device: torch.device) -> Energy:
     """Loads ``path`` for use with the dictionary of ``data``."""
     require_precision(precision, device)
-    state = read_energy(path)
-    manifests = tuple(Manifest(**values) for values in state["task_state"]["negatives"])
+    state = read_energy(path, "--path")
     dictionary = load_dictionary(data / DICTIONARY_NAME)
-    task = SimpleNamespace(dictionary=dictionary)
+    require_symbols(state["task_state"], dictionary, f"--path: {path}", data)
     config = OmegaConf.create(state["cfg"]["model"])
+    task = SimpleNamespace(dictionary=dictionary)
     model = models.build_model(config, task, from_checkpoint=True)
-    try:
-        model.load_state_dict(state["model"], strict=True)
-    except UserError as error:
-        raise UserError(f"--path: {path}: {error} than {data / DICTIONARY_NAME}") from None
+    model.load_state_dict(state["model"], strict=True)
     model.eval().to(device=device, dtype=DTYPES[precision])
-    name = str(state["cfg"]["model"]["_name"])
-    return Energy(model, sha256_of(path), name, manifests, precision, path)
+    manifests = [manifest_of(values, str(path)) for values in state["task_state"][NEGATIVES]]
+    return Energy(
+        model=model,
+        sha256=sha256_of(path),
+        architecture=str(state["cfg"]["model"]["_name"]),
+        negatives=tuple(manifests),
+        precision=precision,
+        path=path,
+        no_density=_why_no_density(state["cfg"], manifests),
+    )
 
 
-def read_energy(path: Path) -> Dict[str, Any]:
-    """The contents of a checkpoint that one of this package's tasks has written."""
+def read_energy(path: Path, flag: str) -> Dict[str, Any]:
+    """The contents of a checkpoint that one of this package's tasks has written.
+
+    Tensors stay on the disk until they are used. Only our own models are ever built from it: some
+    of fairseq's evaluate what their configuration says.
+    """
     if not path.is_file():
-        raise UserError(f"--path: {path}: no such file")
+        raise UserError(f"{flag}: {path}: no such file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(f"--path: {path}: not an energy ({type(error).__name__})") from None
-    if not isinstance(state, dict) or "negatives" not in (state.get("task_state") or {}):
-        raise UserError(f"--path: {path}: not an energy (no manifest of negatives in it)")
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        known = {NEGATIVES, SYMBOLS} <= set(state["task_state"])
+        family = ARCH_MODEL_REGISTRY.get(state["cfg"]["model"]["_name"])
+    except Exception as error:  # whatever a file that is something else makes torch raise
+        raise UserError(f"{flag}: {path}: not an energy ({type(error).__name__})") from None
+    if not known or family is None or not issubclass(family, EnergyModel):
+        raise UserError(f"{flag}: {path}: not an energy")
     return state
+
+
+def require_symbols(
+    task_state: Dict[str, Any], dictionary: Dictionary, beginning: str, data: Path
+) -> None:
+    if task_state[SYMBOLS] != digest_of(dictionary):
+        raise UserError(
+            f"{beginning}: the energy was trained with another dictionary than "
+            f"{data / DICTIONARY_NAME}"
+        )
+
+
+def _why_no_density(config: Dict[str, Any], manifests: List[Manifest]) -> Optional[str]:
+    for manifest in manifests:
+        if manifest.is_truncated:
+            sampler = manifest.sampler
+            return f"on negatives not from the language model's own distribution ({sampler})"
+    if config["task"].get("hard_negatives"):
+        return "on the hardest of its negatives (--hard-negatives)"
+    if config["criterion"]["_name"] == "energy_ranking":
+        return "with --criterion energy_ranking"
+    return None

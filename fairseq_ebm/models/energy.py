@@ -1,16 +1,14 @@
 """What all energies share: windows in, one number a window out; low means real."""
 
-import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import BaseFairseqModel
 from torch import Tensor, nn
-
-from ..errors import UserError
 
 POOLING = ("mean", "first", "last")
 
@@ -30,13 +28,12 @@ class EnergyModel(BaseFairseqModel):
     """``model(windows)`` is ``(B, M)`` for ``windows (B, M, T)``, padded at the end.
 
     The M windows in a row may begin with the same ``shared`` tokens: an energy that can make use of
-    that does, and any other need not. A checkpoint knows the symbols that it was trained with.
+    that does, and any other need not.
     """
 
     def __init__(self, dictionary: Dictionary) -> None:
         super().__init__()
         self.padding = dictionary.pad()
-        self.register_buffer("symbols", _digest(dictionary))
 
     def forward(self, windows: Tensor, shared: int = 0) -> Tensor:
         return self.energy(windows.flatten(0, 1)).view(windows.shape[:2])
@@ -48,18 +45,6 @@ class EnergyModel(BaseFairseqModel):
     def max_positions(self) -> int:
         """The longest window that it can read."""
         return 1 << 30  # any, unless a family says otherwise
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        theirs = state_dict.get("symbols")
-        if theirs is not None and not torch.equal(theirs.cpu(), self.symbols.cpu()):
-            raise UserError("the energy was trained with another dictionary")
-        return super().load_state_dict(state_dict, *args, **kwargs)
-
-
-def _digest(dictionary: Dictionary) -> Tensor:
-    """Of the symbols in their order: (8,) numbers of 32 bits, which averaging leaves alone."""
-    digest = hashlib.sha256("\n".join(dictionary.symbols).encode()).digest()
-    return torch.tensor([int.from_bytes(digest[i : i + 4], "big") for i in range(0, 32, 4)])
 
 
 class EnergyHead(nn.Module):
@@ -86,15 +71,13 @@ class EnergyHead(nn.Module):
         if self.pooling == "last":
             last = is_token.sum(dim=1) - 1
             return features[torch.arange(len(features), device=last.device), last]
-        return self.mean(self.total(features, is_token), is_token.sum(dim=1))
+        return self.total(features, is_token) / is_token.sum(dim=1, keepdim=True)
 
     def total(self, features: Tensor, is_token: Tensor) -> Tensor:
         """Sum over positions (N, d) in float32; padding may hold anything, even NaN."""
         return features.masked_fill(~is_token.unsqueeze(-1), 0.0).sum(dim=1, dtype=torch.float32)
 
-    def mean(self, total: Tensor, length: Tensor) -> Tensor:
-        return (total / length.unsqueeze(-1)).to(self.projection.weight)
-
     def project(self, pooled: Tensor) -> Tensor:
-        """(..., d) -> (...)"""
-        return self.projection(pooled).squeeze(-1)
+        """(N, d) -> (N,), in float32: half precision would make ties of energies that differ."""
+        weight, bias = self.projection.weight.float(), self.projection.bias.float()
+        return F.linear(pooled.float(), weight, bias).squeeze(-1)

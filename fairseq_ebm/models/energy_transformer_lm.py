@@ -93,7 +93,7 @@ class CausalEnergy(EnergyModel):
         of_prefix = features.prefix.sum(dim=1, dtype=torch.float32)
         total = self.head.total(rest, is_token[:, shared:])
         total = total + of_prefix.repeat_interleave(rows[1], dim=0)
-        return self.head.project(self.head.mean(total, is_token.sum(dim=1))).view(rows)
+        return self.head.project(total / is_token.sum(dim=1, keepdim=True)).view(rows)
 
     def energy(self, tokens: Tensor) -> Tensor:
         return self.head(plain_features(self.decoder, tokens), tokens != self.padding)

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 from fairseq import utils
 from fairseq.models import BaseFairseqModel
@@ -20,6 +20,7 @@ from .energy_transformer_lm import CausalEnergy
 logger = logging.getLogger(__name__)
 
 FRESH = "head."  # what an energy has and no other model
+OUTPUT = ("output_projection.", "adaptive_softmax.")  # what a language model has and no energy
 
 
 class Transferred(NamedTuple):
@@ -44,7 +45,7 @@ def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
     unmatched = [
         name
         for name in {**state, **wanted}
-        if not name.startswith("output_projection.")
+        if not name.startswith(OUTPUT)
         and (name not in state or name not in wanted or state[name].shape != wanted[name].shape)
     ]
     if unmatched:
@@ -58,14 +59,14 @@ def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
         left_out=sorted(
             name
             for name in source.state_dict()
-            if name.partition(inner)[2] not in wanted or not name.startswith(inner)
+            if not (name.startswith(inner) and name[len(inner) :] in wanted)
         ),
     )
     logger.info(_summary(transferred, path))
     return transferred
 
 
-def _features_of(source: BaseFairseqModel, model: EnergyModel, path: Path) -> Any:
+def _features_of(source: BaseFairseqModel, model: EnergyModel, path: Path) -> Tuple[Any, str]:
     """The module of ``source`` that computes features, and where it stands in the model."""
     if isinstance(model, (CausalEnergy, BidirectionalEnergy)):
         if isinstance(source, TransformerLanguageModel):
@@ -125,14 +126,15 @@ def _shape(features: Any) -> Dict[str, Any]:
     layer = features.layers[0]
     positions = features.embed_positions
     learned = isinstance(positions, LearnedPositionalEmbedding)
-    current = [n for n in utils.get_available_activation_fns() if n != "gelu_fast"]  # an old name
-    names = {utils.get_activation_fn(name): name for name in current}
+    # gelu_fast is an old name of another, and linear a new function each time.
+    distinct = set(utils.get_available_activation_fns()) - {"gelu_fast", "linear"}
+    names = {utils.get_activation_fn(name): name for name in distinct}
     return {
         "layers": len(features.layers),
         "width": layer.self_attn.embed_dim,
         "ffn": layer.fc1.out_features,
         "heads": layer.self_attn.num_heads,
-        "activation": names.get(layer.activation_fn, str(layer.activation_fn)),
+        "activation": names.get(layer.activation_fn, "linear"),
         "max_positions": positions.max_positions if learned else None,
         "learned": learned,
         "sinusoidal": positions is not None and not learned,

@@ -2,9 +2,10 @@
 
 import dataclasses
 import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from fairseq.data import Dictionary
@@ -15,9 +16,15 @@ from omegaconf import II
 
 from ..criterions.energy_criterion import EnergyCriterion, in_words
 from ..data.pairs import Pairs
-from ..data.store import NegativesSubset, read_manifest
-from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, require_same_dictionary
+from ..data.store import Manifest, NegativesSubset, read_manifest
+from ..data.tokenizers import (
+    DICTIONARY_NAME,
+    digest_of,
+    load_dictionary,
+    require_same_dictionary,
+)
 from ..errors import UserError
+from ..models.checkpoint import NEGATIVES, SYMBOLS, read_energy, require_symbols
 from ..models.energy import EnergyModel
 from ..models.initialisation import initialise
 
@@ -49,40 +56,45 @@ class ResidualEBMConfig(FairseqDataclass):
         },
     )
     seed: int = II("common.seed")
+    train_subset: str = II("dataset.train_subset")
+    max_tokens: Optional[int] = II("dataset.max_tokens")
+    max_tokens_valid: Optional[int] = II("dataset.max_tokens_valid")
+    save_dir: str = II("checkpoint.save_dir")
+    restore_file: str = II("checkpoint.restore_file")
+    finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
 
 
 @register_task("residual_ebm_lm", dataclass=ResidualEBMConfig)
 class ResidualEBMTask(FairseqTask):
     """Batches of real and generated windows; what they were made from goes into checkpoints."""
 
-    def __init__(self, cfg: ResidualEBMConfig, stores: List[Path], dictionary: Dictionary) -> None:
+    def __init__(self, cfg: ResidualEBMConfig, stores: Dict[Path, Manifest]) -> None:
         super().__init__(cfg)
-        self.stores = stores
-        self.dictionary = dictionary
+        self.stores = list(stores)
+        self.dictionary = load_dictionary(self.stores[0] / DICTIONARY_NAME)
         self._max_positions: Optional[int] = None
+        self._trains = False
         self._update = 0
-        manifests = [dataclasses.asdict(read_manifest(store)) for store in stores]
-        self.state.merge_state_dict({"negatives": manifests})
+        manifests = [dataclasses.asdict(manifest) for manifest in stores.values()]
+        symbols = digest_of(self.dictionary)
+        self.state.merge_state_dict({NEGATIVES: manifests, SYMBOLS: symbols})
 
     @classmethod
     def setup_task(cls, cfg: ResidualEBMConfig, **kwargs: Any) -> "ResidualEBMTask":
-        stores = [Path(part) for part in cfg.data.split(":") if part]
+        stores = {Path(p): read_manifest(Path(p)) for p in cfg.data.split(os.pathsep) if p}
         if not stores:
             raise UserError("no store of negatives given; fairseq-ebm-negatives makes one")
-        manifests = [read_manifest(store) for store in stores]
-        first = stores[0] / DICTIONARY_NAME
-        for store in stores[1:]:
+        first = next(iter(stores)) / DICTIONARY_NAME
+        for store in stores:
             other = store / DICTIONARY_NAME
             require_same_dictionary(first, other, f"{store}: made with {other}")
-        truncated = [str(s) for s, m in zip(stores, manifests) if m.is_truncated]
+        truncated = [str(store) for store, m in stores.items() if m.is_truncated]
         if truncated:
             logger.warning(
                 f"negatives of {', '.join(truncated)} are not from the language model's own "
                 "distribution: the energy will serve to tell text apart, not for a perplexity"
             )
-        dictionary = load_dictionary(first)
-        logger.info(f"dictionary: {len(dictionary)} symbols")
-        return cls(cfg, stores, dictionary)
+        return cls(cfg, stores)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         subsets = [NegativesSubset(store, split) for store in self.stores]
@@ -91,21 +103,34 @@ class ResidualEBMTask(FairseqTask):
                 raise UserError(
                     f"{store}: windows of {subset.window} tokens, but the energy reads "
                     f"{self._max_positions} at most; raise --max-positions or "
-                    "--max-target-positions"
+                    "--max-target-positions (and with --init-from, start from a model that has "
+                    "so many)"
                 )
-        training = split.startswith("train")
-        self.datasets[split] = Pairs(
+        training = self._trains and split == self.cfg.train_subset
+        pairs = Pairs(
             subsets,
             self.dictionary.pad(),
             self.cfg.negatives_per_positive if training else self.negatives_in_validation,
             self.cfg.seed,
             training,
         )
+        flag = "max_tokens" if training else "max_tokens_valid"
+        limit, needed = getattr(self.cfg, flag), int(pairs.num_tokens_vec(slice(None)).max())
+        if limit is not None and limit < needed:
+            raise UserError(
+                f"--{flag.replace('_', '-')} {limit}: a real window and its {pairs.negatives} "
+                f"negatives are {needed} tokens"
+            )
+        self.datasets[split] = pairs
 
     @property
     def negatives_in_validation(self) -> Optional[int]:
         """As in training, but always the same ones."""
         return int(self.cfg.negatives_per_positive)
+
+    def has_sharded_data(self, split: str) -> bool:
+        """To fairseq, colons mean parts of the data, one an epoch; here they mean a union."""
+        return False
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         arch = getattr(cfg, "_name", None) or cfg.arch
@@ -116,12 +141,42 @@ class ResidualEBMTask(FairseqTask):
             )
         model = super().build_model(cfg, from_checkpoint)
         self._max_positions = model.max_positions()
-        if self.cfg.init_from and not from_checkpoint:
-            initialise(model, Path(self.cfg.init_from), self.stores[0])
+        self._trains = not from_checkpoint
+        if self._trains:
+            before = self._restored_checkpoint()
+            if before is not None:
+                self._go_on_from(before)
+            elif self.cfg.init_from:
+                initialise(model, Path(self.cfg.init_from), self.stores[0])
         return model
 
-    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        criterion = super().build_criterion(cfg, from_checkpoint)
+    def _restored_checkpoint(self) -> Optional[Path]:
+        """What fairseq's trainer is going to load, by its rules."""
+        last = Path(self.cfg.save_dir) / self.cfg.restore_file
+        if self.cfg.restore_file != "checkpoint_last.pt":
+            return Path(self.cfg.restore_file)
+        if last.exists():
+            return last
+        return Path(self.cfg.finetune_from_model) if self.cfg.finetune_from_model else None
+
+    def _go_on_from(self, path: Path) -> None:
+        """fairseq's trainer does not give a task its state back: take it from the checkpoint."""
+        state = read_energy(path, "going on from a checkpoint")["task_state"]
+        require_symbols(state, self.dictionary, str(path), self.stores[0])
+        now = self.state.negatives
+        before = [manifest for manifest in state[NEGATIVES] if manifest not in now]
+        self.state.merge_state_dict({NEGATIVES: [*now, *before]})
+        if self.cfg.init_from:
+            logger.info(f"going on from {path}: --init-from is not read again")
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Of a checkpoint that fairseq loads a model from."""
+        if SYMBOLS in state_dict:
+            require_symbols(state_dict, self.dictionary, "--path", self.stores[0])
+        super().load_state_dict(state_dict)
+
+    def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        criterion = super().build_criterion(cfg, *args, **kwargs)
         if not isinstance(criterion, EnergyCriterion):
             raise UserError(
                 f"--criterion {cfg._name}: not for energies; "
@@ -150,7 +205,8 @@ class ResidualEBMTask(FairseqTask):
         try:
             return super().valid_step(sample, model, criterion)
         except UserError as error:
-            raise UserError(f"validation after update {self._update}: {error}") from None
+            when = f" after update {self._update}" if self._update else ""
+            raise UserError(f"validation{when}: {error}") from None
 
     def post_validate(self, model: Any, stats: Any, meters: Any) -> None:
         """fairseq's trainer calls it after each validation."""

@@ -65,6 +65,38 @@ def test_truncated_negatives_give_no_perplexity(trained, tmp_path, options, samp
         energy.require_density(LM)
 
 
+@pytest.mark.parametrize(
+    "part, change, reason",
+    [
+        ("task", {"hard_negatives": True}, r"\(--hard-negatives\)"),
+        ("criterion", {"_name": "energy_ranking"}, "with --criterion energy_ranking"),
+    ],
+)
+def test_what_only_tells_apart_gives_no_perplexity(trained, tmp_path, part, change, reason):
+    neg, path = trained
+    state = torch.load(path, weights_only=True)
+    state["cfg"][part].update(change)
+    torch.save(state, tmp_path / "ranked.pt")
+    energy = load_energy(tmp_path / "ranked.pt", neg, "fp32", CPU)
+    with pytest.raises(UserError, match=f"{reason}: its energies tell text apart, but give no"):
+        energy.require_density(LM)
+
+
+def test_no_model_but_ours_is_built(trained, tmp_path):
+    """fairseq's wav2vec evaluates this string when it is built."""
+    neg, path = trained
+    state = torch.load(path, weights_only=True)
+    trap = tmp_path / "ran"
+    state["cfg"]["model"] = {
+        "_name": "wav2vec",
+        "conv_feature_layers": f"open({str(trap)!r}, 'w').write('')",
+    }
+    torch.save(state, tmp_path / "trap.pt")
+    with pytest.raises(UserError, match="not an energy"):
+        load_energy(tmp_path / "trap.pt", neg, "fp32", CPU)
+    assert not trap.exists()
+
+
 def test_another_language_model(trained):
     neg, path = trained
     energy = load_energy(path, neg, "fp32", CPU)

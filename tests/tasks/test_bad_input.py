@@ -1,4 +1,4 @@
-"""What goes wrong is said in the last line, through the command line."""
+"""What goes wrong is said in our words, through the command line."""
 
 import json
 import math
@@ -67,7 +67,9 @@ def test_resuming_with_another_dictionary_of_the_same_size(run_program, neg, tmp
     trained = train(
         run_program, other, "energy_linear", tmp_path / "energy", "--max-update", 4, fails=True
     )
-    assert "the energy was trained with another dictionary" in trained.done.stderr
+    assert trained.error.endswith(
+        f"checkpoint_last.pt: the energy was trained with another dictionary than {other}/dict.txt"
+    )
 
 
 def test_init_from_another_shape(run_program, sums, sums_lm, tmp_path):
@@ -94,6 +96,7 @@ def test_init_from_nothing(run_program, neg, tmp_path):
     "arch, flags, options, message",
     [
         ("energy_linear", ["--negatives-per-positive", 3], {}, "3, but 2 were generated"),
+        ("energy_linear", ["--max-tokens", 31], {}, "--max-tokens 31: a real window and its 1"),
         ("energy_linear", [], {"criterion": "cross_entropy"}, "--criterion cross_entropy: not for"),
         ("lstm_lm", [], {}, "--arch lstm_lm: not an energy"),
         ("energy_transformer_lm", ["--energy-pooling", "first"], {}, "use mean or last"),

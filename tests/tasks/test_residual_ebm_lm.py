@@ -1,6 +1,7 @@
 """``fairseq-train --task residual_ebm_lm`` in processes of its own."""
 
 import json
+import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -55,8 +56,22 @@ def test_resuming_repeats_what_would_have_been(run_program, neg, tmp_path):
         )
 
 
+def test_init_from_is_read_once(run_program, sums, sums_lm, tmp_path):
+    """A run can be resumed where the language model is no longer."""
+    neg = random_store(tmp_path / "neg", count=16, symbols=12)
+    (neg / "dict.txt").write_text((sums / "dict.txt").read_text())
+    lm = shutil.copy(sums_lm, tmp_path / "lm.pt")
+    flags = ["--decoder-layers", 1, "--decoder-attention-heads", 2, "--init-from", lm]
+    flags += ["--disable-validation", "--max-update"]
+    first = train(run_program, neg, "energy_transformer_lm", tmp_path / "energy", *flags, 2)
+    assert f"initialised from {lm}" in first.done.stdout
+    lm.unlink()
+    second = train(run_program, neg, "energy_transformer_lm", tmp_path / "energy", *flags, 4)
+    assert "--init-from is not read again" in second.done.stdout
+
+
 def test_two_processes_are_one_with_twice_the_batches(run_program, neg, tmp_path):
-    flags = [*NO_FILES, "--dropout", 0, "--max-update", 20, "--fast-stat-sync"]
+    flags = [*NO_FILES, "--dropout", 0, "--max-update", 20]
     arch = "energy_transformer_lm"
     one = train(run_program, neg, arch, tmp_path, *flags, "--update-freq", 2, cwd=tmp_path)
     with socket.socket() as free:
@@ -99,9 +114,11 @@ def test_metrics_choose_the_checkpoint_and_the_end(run_program, neg, tmp_path):
 
 
 def test_checkpoints_know_all_that_they_were_trained_against(run_program, tmp_path):
-    first, second = (random_store(tmp_path / str(s), count=16, seed=s) for s in (1, 2))
-    flags = ["--disable-validation", "--max-update", 2]
-    train(run_program, f"{first}:{second}", "energy_linear", tmp_path, *flags)
+    """A resumed run adds its stores to those before it."""
+    first, second = (random_store(tmp_path / str(n), count=n) for n in (16, 24))
+    for neg, updates in ((first, 2), (second, 4)):
+        flags = ["--disable-validation", "--max-update", updates]
+        train(run_program, neg, "energy_linear", tmp_path, *flags)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     manifests = state["task_state"]["negatives"]
-    assert manifests == [json.loads((neg / "manifest.json").read_text()) for neg in (first, second)]
+    assert manifests == [json.loads((neg / "manifest.json").read_text()) for neg in (second, first)]
