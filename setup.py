@@ -32,17 +32,19 @@ setup(
         # Both use names of numpy that later versions removed, each its own.
         "numpy<1.24; python_version < '3.11'",
         "numpy<2; python_version >= '3.11'",
+        "scipy",  # bootstrap intervals
         "sentencepiece>=0.2",
         "tqdm",
     ],
     extras_require={
         "hf": ["transformers>=4.40,<5"],
-        "dev": ["pytest>=8", "scipy", "ruff", "mypy"],
+        "dev": ["pytest>=8", "ruff", "mypy"],
     },
     entry_points={
         "console_scripts": [
             "fairseq-ebm-prepare = fairseq_ebm.cli.prepare:main",
             "fairseq-ebm-negatives = fairseq_ebm.cli.negatives:main",
+            "fairseq-ebm-eval-lm = fairseq_ebm.cli.eval_lm:main",
         ],
     },
 )

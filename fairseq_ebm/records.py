@@ -10,10 +10,12 @@ from .errors import UserError
 
 
 def write_json(record: Any, path: Union[str, Path]) -> None:
-    """Writes a dataclass instance, whole or not at all: a temporary name first, then renamed."""
+    """Writes a dataclass instance, or what JSON knows, whole or not at all: a temporary name first,
+    then renamed."""
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # several may write the same
-    text = json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=True)
+    value = dataclasses.asdict(record) if dataclasses.is_dataclass(record) else record
+    text = json.dumps(value, indent=2, ensure_ascii=True)
     temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, path)
 

@@ -20,7 +20,12 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 # process for every program: as good as a fresh one, but for the imports.
 FRESH = multiprocessing.get_context("forkserver")
 FRESH.set_forkserver_preload(
-    ["fairseq_cli.train", "fairseq_ebm.cli.prepare", "fairseq_ebm.cli.negatives"]
+    [
+        "fairseq_cli.train",
+        "fairseq_ebm.cli.prepare",
+        "fairseq_ebm.cli.negatives",
+        "fairseq_ebm.cli.eval_lm",
+    ]
 )
 
 

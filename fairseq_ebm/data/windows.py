@@ -42,7 +42,7 @@ class Windows:
         total = (len(self._text) - options.window) // options.stride + 1
         if total < 1:
             raise UserError(
-                f"--subsets: {subset} has {len(self._text)} tokens, too few for one window of "
+                f"{Path(data) / subset}: {len(self._text)} tokens, too few for one window of "
                 f"{options.window} (--window)"
             )
         self.numbers = np.arange(total)
@@ -69,7 +69,7 @@ def running_text(data: Path, subset: str) -> np.ndarray:
     """All tokens of a split, documents after one another, each with its </s>; memory-mapped."""
     prefix = str(data / subset)
     if not indexed_dataset.dataset_exists(prefix, "mmap"):
-        raise UserError(f"{prefix}.bin: no such split; prepare it, or name others with --subsets")
+        raise UserError(f"{prefix}.bin: no such split; prepare it, or name another")
     if indexed_dataset.infer_dataset_impl(prefix) != "mmap":
         raise UserError(f"{prefix}.bin: not in fairseq's format mmap; preprocess it again")
     dtype = indexed_dataset.MMapIndexedDataset.Index(f"{prefix}.idx").dtype

@@ -36,6 +36,17 @@ def token_log_probs(model: Any, windows: Tensor, prefix_length: int) -> Tensor:
     return torch.cat(scores).view(len(windows), -1).cpu()
 
 
+@torch.inference_mode()
+def next_log_probs(model: Any, prefixes: Tensor) -> Tensor:
+    """log P_LM (B, V), float32, of every symbol after ``prefixes`` (B, p)."""
+    decoder = model.decoder
+    device = next(model.parameters()).device
+    start = prefixes.new_full((len(prefixes), 1), decoder.dictionary.eos())
+    logits, _ = decoder(torch.cat([start, prefixes], dim=1).to(device))
+    log_probs = model.get_normalized_probs((logits[:, -1:], None), log_probs=True, sample=None)
+    return log_probs[:, 0].float().cpu()
+
+
 def _has_output_layer(decoder: Any) -> bool:
     """Does it part features from logits? The base classes have the method, but only raise in it."""
     bases = (FairseqDecoder.extract_features, FairseqIncrementalDecoder.extract_features)

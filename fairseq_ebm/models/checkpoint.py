@@ -87,6 +87,15 @@ def read_energy(path: Path, flag: str) -> Dict[str, Any]:
     return state
 
 
+def is_energy(path: Path) -> bool:
+    """Or else a language model, or no checkpoint at all."""
+    try:
+        read_energy(path, "--path")
+    except UserError:
+        return False
+    return True
+
+
 def require_symbols(
     task_state: Dict[str, Any], dictionary: Dictionary, beginning: str, data: Path
 ) -> None:

@@ -1,0 +1,296 @@
+"""fairseq-ebm-eval-lm: bounds on the perplexity of a joint model, or that of a language model."""
+
+import argparse
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import torch
+
+from ..data.store import sha256_of
+from ..data.windows import WindowOptions, Windows
+from ..errors import UserError
+from ..evaluation import perplexity
+from ..evaluation.joint import Joint
+from ..evaluation.log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
+from ..evaluation.results import ResultsFile, join_shards, results_path
+from ..lm.checkpoint import load_base_lm
+from ..lm.sampler import Sampler
+from ..models.checkpoint import is_energy, load_energy
+from ..records import write_json
+from ..version import __version__
+from . import processes
+from .program import ArgumentParser, progress, run, whole_number
+
+DESCRIPTION = """\
+Perplexity of the continuations of windows of a split: of a language model, and lower
+and upper bounds of that of the joint model P_LM(x) exp(-E(x)) / Z.
+
+  fairseq-ebm-eval-lm DATA --path lm.pt:energy.pt --results-path OUT.json
+  fairseq-ebm-eval-lm DATA --path lm.pt
+  fairseq-ebm-eval-lm --merge OUT.json         # after shards
+
+Ctrl-C prints and writes what is done; --resume goes on.
+"""
+
+
+def build_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="fairseq-ebm-eval-lm", description=DESCRIPTION)
+    parser.add_argument("data", nargs="?", metavar="DATA", help="prepared directory")
+    parser.add_argument(
+        "--path", metavar="LM.pt[:ENERGY.pt]", help="checkpoints, in any order, joined by a colon"
+    )
+    parser.add_argument("--merge", metavar="OUT.json", help="join the shards of a report")
+    windows = parser.add_argument_group("windows")
+    windows.add_argument("--gen-subset", default="test", help="split (default: test)")
+    windows.add_argument("--window", type=whole_number(1), default=160, help="(default: 160)")
+    windows.add_argument("--stride", type=whole_number(1), default=160, help="(default: 160)")
+    windows.add_argument(
+        "--prefix-length", type=whole_number(0), default=120, help="context (default: 120)"
+    )
+    windows.add_argument("--max-windows", type=whole_number(1), help="at most, at random")
+    estimate = parser.add_argument_group("estimates")
+    estimate.add_argument(
+        "--num-samples", type=whole_number(2), default=1000, help="of each window (default: 1000)"
+    )
+    estimate.add_argument(
+        "--sample-curve",
+        type=sizes,
+        default=(),
+        metavar="N,N,…",
+        help="bounds from the first so many samples of each pool, too",
+    )
+    estimate.add_argument(
+        "--per-position", action="store_true", help="bounds at every position, a pool for each"
+    )
+    estimate.add_argument(
+        "--exact-last-position",
+        action="store_true",
+        help="the last position over the whole vocabulary, without samples",
+    )
+    estimate.add_argument("--seed", type=whole_number(0), default=1, help="(default: 1)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--results-path", metavar="OUT.json", help="write the report there")
+    output.add_argument("--resume", action="store_true", help="go on with OUT.windows.jsonl")
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    machine = parser.add_argument_group("machine")
+    processes.add_precision_flags(machine)
+    processes.add_shard_flags(machine)
+    return parser
+
+
+def sizes(text: str) -> Tuple[int, ...]:
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not numbers with commas") from None
+
+
+def evaluate_perplexity(arguments: argparse.Namespace) -> None:
+    if arguments.merge is not None:
+        out = Path(arguments.merge)
+        about, results = join_shards(out)
+        finish(about, results, out, arguments.quiet)
+        return
+    for name in ("data", "path"):
+        if getattr(arguments, name) is None:
+            raise UserError(f"{'DATA' if name == 'data' else '--path'}: needed")
+    shard = processes.shard(arguments)
+    if (shard[1] > 1 or arguments.resume) and arguments.results_path is None:
+        raise UserError("--results-path: needed with shards and --resume")
+    options = EvaluationOptions(
+        num_samples=arguments.num_samples,
+        sample_curve=arguments.sample_curve,
+        per_position=arguments.per_position,
+        exact_last_position=arguments.exact_last_position,
+        seed=arguments.seed,
+    )
+    windows = Windows(
+        arguments.data,
+        arguments.gen_subset,
+        WindowOptions(
+            window=arguments.window,
+            stride=arguments.stride,
+            prefix_lengths=(arguments.prefix_length,),
+            max_windows=arguments.max_windows,
+            seed=arguments.seed,
+        ),
+    )
+    joint, provenance = load(arguments)
+    about = {
+        "format_version": 1,
+        "energy": joint.energy is not None,
+        "options": dataclasses.asdict(options),
+        "window": arguments.window,
+        "prefix_length": arguments.prefix_length,
+        "num_windows": len(windows),
+        "provenance": provenance,
+    }
+    work(joint, windows, options, shard, about, arguments)
+
+
+def load(arguments: argparse.Namespace) -> Tuple[Joint, Dict[str, Any]]:
+    """The models in --path, whichever comes first, and what they and the text are."""
+    data, precision = Path(arguments.data), processes.precision(arguments)
+    device = processes.device(arguments)
+    lm_path, energy_path = split_path(arguments.path)
+    lm = load_base_lm(lm_path, data, precision, device)
+    if arguments.window > lm.max_positions:
+        raise UserError(
+            f"--window: {arguments.window} tokens are more than the {lm.max_positions} positions "
+            f"of {lm_path}"
+        )
+    provenance: Dict[str, Any] = {
+        "language_model": {"sha256": lm.sha256, "architecture": lm.architecture},
+        "text": {arguments.gen_subset: sha256_of(data / f"{arguments.gen_subset}.idx")},
+        "sampler": "untruncated",
+        "precision": precision,
+        "windows": {
+            name: getattr(arguments, name) for name in ("gen_subset", "stride", "max_windows")
+        },
+        "seed": arguments.seed,
+        "versions": {"fairseq_ebm": __version__, "torch": torch.__version__},
+    }
+    energy = None
+    if energy_path is not None:
+        loaded = load_energy(energy_path, data, precision, device)
+        loaded.require_density(lm.sha256)
+        if arguments.window > loaded.model.max_positions():
+            raise UserError(
+                f"--window: {arguments.window} tokens are more than {energy_path} reads, "
+                f"{loaded.model.max_positions()}"
+            )
+        provenance["energy"] = {"sha256": loaded.sha256, "architecture": loaded.architecture}
+        energy = loaded.model
+    return Joint(lm.model, Sampler(lm.model), energy, lm.right_to_left), provenance
+
+
+def split_path(path: str) -> Tuple[Path, Optional[Path]]:
+    paths = [Path(part) for part in path.split(os.pathsep) if part]
+    for each in paths:
+        if not each.is_file():
+            raise UserError(f"--path: {each}: no such file")
+    energies = [each for each in paths if is_energy(each)]
+    models = [each for each in paths if each not in energies]
+    if len(models) != 1 or len(energies) > 1:
+        raise UserError(
+            f"--path: {path}: {len(models)} language models and {len(energies)} energies; "
+            "give one language model, and one energy or none"
+        )
+    return models[0], energies[0] if energies else None
+
+
+def work(
+    joint: Joint,
+    windows: Windows,
+    options: EvaluationOptions,
+    shard: Tuple[int, int],
+    about: Dict[str, Any],
+    arguments: argparse.Namespace,
+) -> None:
+    out = Path(arguments.results_path) if arguments.results_path else None
+    file = ResultsFile(results_path(out, *shard), about, arguments.resume) if out else None
+    results = list(file.done) if file else []
+    parts = blocks(joint, len(windows), options, *shard)
+    found = evaluate_all(joint, windows, parts, options, {result.number for result in results})
+    total, done = sum(map(len, parts)), len(results)
+    bar = progress(found, arguments.gen_subset, total, arguments.quiet, done)
+    stopped, started = False, time.monotonic()
+    try:
+        for result in bar:
+            results.append(result)
+            if file:
+                file.add(result)
+            show(bar, about, results, (len(results) - done) / (time.monotonic() - started))
+    except KeyboardInterrupt:
+        stopped = True
+    if stopped and not results:
+        raise KeyboardInterrupt
+    if shard[1] > 1:
+        state = "stopped; go on with --resume" if stopped else f"done; after all: --merge {out}"
+        tell(arguments.quiet, f"shard {shard[0]} of {shard[1]}: {state}")
+    else:
+        finish(about, results, out, arguments.quiet)
+    if stopped:
+        sys.exit(130)
+
+
+def show(bar: Any, about: Dict[str, Any], results: List[WindowResult], rate: float) -> None:
+    """The bounds so far, and how fast it goes, on the progress bar."""
+    if getattr(bar, "disable", True):
+        return
+    log_z = [result.log_z for result in results]
+    tokens = about["window"] - about["prefix_length"]
+    base = perplexity.perplexity(perplexity.base_log_probs(results), tokens)
+    words = [f"base {base:.2f}"]
+    if about["energy"]:
+        lower, upper = (
+            perplexity.perplexity(perplexity.joint_log_probs(results, log_z, bound), tokens)
+            for bound in ("lower", "upper")
+        )
+        samples = rate * about["options"]["num_samples"]
+        words += [f"joint {lower:.2f} to {upper:.2f}", f"{samples:.0f} samples/s"]
+    bar.set_postfix_str(", ".join(words))
+
+
+def finish(
+    about: Dict[str, Any], results: List[WindowResult], out: Optional[Path], quiet: bool
+) -> None:
+    """The report of all windows, or of those that are done."""
+    results = sorted(results, key=lambda result: result.number)
+    first, tokens = about["prefix_length"] + 1, about["window"] - about["prefix_length"]
+    options = EvaluationOptions(**about["options"])
+    if about["energy"]:
+        report = perplexity.joint_report(results, first, tokens, options)
+    else:
+        report = perplexity.base_report(results, tokens, options.seed)
+    if len(results) < about["num_windows"]:
+        report["partial"] = True
+    report["provenance"] = about["provenance"]
+    if out is not None:
+        write_json(report, out)
+    tell(quiet, table(report, about["num_windows"]))
+
+
+def table(report: Dict[str, Any], windows: int) -> str:
+    rows = [("", "perplexity", "95% interval")]
+    names = {
+        "base_ppl": "base",
+        "joint_ppl_lower": "joint, lower bound",
+        "joint_ppl": "joint, jackknife",
+        "joint_ppl_upper": "joint, upper bound",
+    }
+    for name, words in names.items():
+        if name in report:
+            rows.append((words, f"{report[name]:.3f}", interval_words(report[f"{name}_ci95"])))
+    lines = [f"{a:<20}{b:>12}  {c}" for a, b, c in rows]
+    done = f"{report['num_windows']:,}" + (f" of {windows:,}" if "partial" in report else "")
+    if "gain" in report:
+        gain, between = report["gain"], report["gain_ci95"]
+        share = "" if between is None else f" ({between[0]:.2%} to {between[1]:.2%})"
+        lines.append(f"gain: upper bound {gain:.2%} below the base{share}")
+        lines.append(
+            f"{done} windows, {report['num_samples']:,} samples each; effective "
+            f"{report['ess']['mean']:.1f} (least {report['ess']['min']:.1f}); mean log Z "
+            f"{report['mean_log_z']:.3f}"
+        )
+    else:
+        lines.append(f"{done} windows")
+    lines += [f"warning: {text}" for text in report.get("warnings", [])]
+    return "\n".join(lines)
+
+
+def interval_words(between: Optional[Sequence[float]]) -> str:
+    return "" if between is None else f"{between[0]:.3f} to {between[1]:.3f}"
+
+
+def tell(quiet: bool, text: str) -> None:
+    if not quiet:
+        print(text)
+
+
+def main() -> None:
+    run(build_parser(), evaluate_perplexity)

@@ -1,0 +1,84 @@
+"""The joint model P_LM(x) exp(-E(x)) / Z: a proposal that draws and an energy that judges."""
+
+from dataclasses import dataclass
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from ..data.streams import WindowStream
+from ..lm.sampler import Sampler
+from ..lm.scoring import next_log_probs, token_log_probs
+
+ROWS = {"cpu": 256, "cuda": 4096}  # windows that an energy reads at once
+
+# (windows (W, n, T), how many tokens at the beginning the n of a row share) -> (W, n)
+EnergyFunction = Callable[[Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Joint:
+    """``right_to_left``: the language model reads windows backwards; energies read text."""
+
+    model: Any  # fairseq's language model
+    sampler: Sampler
+    energy: Optional[EnergyFunction] = None  # None: the language model alone
+    right_to_left: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        return self.sampler.device
+
+    def reading_order(self, windows: Tensor) -> Tensor:
+        """Text (..., T) as the language model reads it; and back."""
+        return windows.flip(-1) if self.right_to_left else windows
+
+    def token_log_probs(self, windows: Tensor, prefix_length: int) -> Tensor:
+        """log P_LM (W, T - p), float64, of windows (W, T) in reading order."""
+        return token_log_probs(self.model, windows, prefix_length).double()
+
+    def next_symbols(self, prefix: Tensor) -> Tuple[Tensor, Tensor]:
+        """log P_LM (V - 1,), float64, after a prefix (p,) of all symbols but padding; and these."""
+        log_p = next_log_probs(self.model, prefix.unsqueeze(0))[0].double()
+        symbols = torch.arange(len(log_p))
+        keep = symbols != self.sampler.pad
+        return log_p[keep], symbols[keep]
+
+    @torch.inference_mode()
+    def energies(self, windows: Tensor, shared: int) -> Tensor:
+        """E (W, n), float64, on the CPU, of (W, n, T) in reading order."""
+        assert self.energy is not None
+        text = self.reading_order(windows)
+        known = 0 if self.right_to_left else shared
+        rows = max(1, ROWS["cuda" if self.device.type == "cuda" else "cpu"] // len(text))
+        parts = [
+            self.energy(part.to(self.device), known).double().cpu()
+            for part in text.split(rows, dim=1)
+        ]
+        return torch.cat(parts, dim=1)
+
+    def pool(self, prefixes: Tensor, samples: int, length: int, streams: "Streams") -> Tensor:
+        """E (W, n), float64, of n continuations of ``length`` tokens of each prefix (W, p).
+
+        Samples are drawn, judged and forgotten chunk by chunk: only their energies remain.
+        """
+        energies: List[Tensor] = []
+        own = streams.of(prefixes.size(1))
+        for chunk in self.sampler.chunks(prefixes, samples, length, own):
+            shared = prefixes.unsqueeze(1).expand(-1, chunk.tokens.size(1), -1)
+            windows = torch.cat([shared, chunk.tokens], dim=2)
+            energies.append(self.energies(windows, prefixes.size(1)))
+        return torch.cat(energies, dim=1)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The random numbers of some windows' pools, one stream for each prefix length."""
+
+    seed: int
+    subset: str
+    numbers: Sequence[int]
+
+    def of(self, prefix_length: int) -> List[WindowStream]:
+        purpose = f"pool-{prefix_length}"
+        return [WindowStream(self.seed, self.subset, int(n), purpose) for n in self.numbers]

@@ -1,0 +1,185 @@
+"""From the results of windows to perplexities, their intervals, and what to think of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from .log_probs import Bounds, EvaluationOptions, LastPosition, WindowResult
+
+RESAMPLES = 2000
+Interval = Optional[Tuple[float, float]]  # None where one window is all there is
+
+BOUNDS = {"joint_ppl_lower": "lower", "joint_ppl_upper": "upper", "joint_ppl": "jackknife"}
+
+# Beyond these we warn.
+HEAVY = 0.7  # Pareto k-hat: sums of such weights are not to be trusted ...
+FEW = 0.05  # ... in this share of windows
+FEW_EFFECTIVE = 10.0  # samples, the mean over windows
+FAR_APART = 1.02  # upper perplexity / lower
+STILL_MOVING = 1.005  # joint perplexity at two sizes of the curve that follow each other
+NOT_NORMALISED = 1.0  # nats, the mean log Z
+
+
+def perplexity(log_probs: np.ndarray, tokens: int) -> float:
+    """Of windows with ``tokens`` predicted tokens each."""
+    return float(np.exp(-log_probs.mean() / tokens))
+
+
+def interval(log_probs: np.ndarray, tokens: int, seed: int) -> Interval:
+    """95% over windows, of exp(-mean / tokens), by bootstrap."""
+    if len(log_probs) < 2:
+        return None
+    found = bootstrap(
+        (log_probs,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        batch=max(1, 2**22 // len(log_probs)),
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(np.exp(-found.high / tokens)), float(np.exp(-found.low / tokens))
+
+
+def base_log_probs(results: Sequence[WindowResult]) -> np.ndarray:
+    return np.array([result.log_lm for result in results])
+
+
+def base_report(results: Sequence[WindowResult], tokens: int, seed: int) -> Dict[str, Any]:
+    """Of a language model alone; ``tokens`` of each window are predicted."""
+    log_lm = base_log_probs(results)
+    return {
+        "base_ppl": perplexity(log_lm, tokens),
+        "base_ppl_ci95": interval(log_lm, tokens, seed),
+        "num_windows": len(results),
+    }
+
+
+def joint_report(
+    results: Sequence[WindowResult], first: int, tokens: int, options: EvaluationOptions
+) -> Dict[str, Any]:
+    """``first``: the position of the first predicted token, counted from 1."""
+    report = base_report(results, tokens, options.seed)
+    log_z = [result.log_z for result in results]
+    for name, bound in BOUNDS.items():
+        log_p = joint_log_probs(results, log_z, bound)
+        report[name] = perplexity(log_p, tokens)
+        report[f"{name}_ci95"] = interval(log_p, tokens, options.seed)
+    # Paired: what the energy changes, without how hard a window is.
+    won = joint_log_probs(results, log_z, "upper") - base_log_probs(results)
+    between = interval(won, tokens, options.seed)
+    report["gain"] = 1.0 - perplexity(won, tokens)
+    report["gain_ci95"] = None if between is None else (1.0 - between[1], 1.0 - between[0])
+    report["num_samples"] = options.num_samples
+    report["mean_log_z"] = float(np.mean([z.jackknife for z in log_z]))
+    report.update(_diagnostics(results))
+    if options.sample_curve:
+        report["curve"] = _curve(results, tokens, options.sample_curve)
+    if options.per_position:
+        report["per_position"] = _per_position(results, first)
+    if options.exact_last_position:
+        report["last_position"] = _last_position(results)
+    report["warnings"] = warnings(report)
+    return report
+
+
+def joint_log_probs(
+    results: Sequence[WindowResult], log_z: Sequence[Bounds], bound: str
+) -> np.ndarray:
+    """log P = log P_LM - E - log Z (W,). The "lower" log Z gives the lower perplexity."""
+    return np.array(
+        [r.log_lm - r.energy - float(getattr(z, bound)) for r, z in zip(results, log_z)]
+    )
+
+
+def _diagnostics(results: Sequence[WindowResult]) -> Dict[str, Any]:
+    ess = np.array([result.ess for result in results])
+    k = np.array([result.pareto_k for result in results])
+    finite = k[np.isfinite(k)]
+    mean_k = float(finite.mean()) if len(finite) else None
+    return {
+        "ess": {"mean": float(ess.mean()), "min": float(ess.min())},
+        "pareto_k": {"mean": mean_k, "share_above_0_7": float((k > HEAVY).mean())},
+    }
+
+
+def _curve(
+    results: Sequence[WindowResult], tokens: int, sizes: Sequence[int]
+) -> List[Dict[str, float]]:
+    rows = []
+    for i, size in enumerate(sizes):
+        log_z = [result.curve[i] for result in results]
+        lower, upper, joint = (
+            perplexity(joint_log_probs(results, log_z, bound), tokens)
+            for bound in ("lower", "upper", "jackknife")
+        )
+        rows.append({"num_samples": size, "lower": lower, "upper": upper, "joint": joint})
+    return rows
+
+
+def _per_position(results: Sequence[WindowResult], first: int) -> List[Dict[str, float]]:
+    """log P(x_t | x_<t) = log P_LM(x_t | x_<t) + log Z(x_≤t) - log Z(x_<t).
+
+    The denominator at a position is the numerator at the one before. A lower bound of the ratio
+    has the lower numerator over the upper denominator. At the last position the numerator is
+    known: exp(-E).
+    """
+    log_lm = np.array([result.token_log_lm for result in results])  # (W, L)
+    energies = np.array([[result.energy] for result in results])
+    below, above = (
+        np.array([[getattr(z, bound) for z in r.position_log_z] for r in results])
+        for bound in ("lower", "upper")
+    )  # (W, L): of the prefixes of p, p + 1, … T - 1 tokens
+    unlikely = log_lm + np.concatenate([below[:, 1:], -energies], axis=1) - above
+    likely = log_lm + np.concatenate([above[:, 1:], -energies], axis=1) - below
+    return [
+        {
+            "position": first + t,
+            "base_ppl": perplexity(log_lm[:, t], 1),
+            "lower": perplexity(likely[:, t], 1),
+            "upper": perplexity(unlikely[:, t], 1),
+        }
+        for t in range(log_lm.shape[1])
+    ]
+
+
+def _last_position(results: Sequence[WindowResult]) -> Dict[str, float]:
+    pairs = [(result.energy, result.last) for result in results if result.last is not None]
+
+    def ppl(log_z: Callable[[LastPosition], float]) -> float:
+        return perplexity(np.array([last.log_lm - e - log_z(last) for e, last in pairs]), 1)
+
+    return {
+        "base_ppl": perplexity(np.array([last.log_lm for _, last in pairs]), 1),
+        "lower": ppl(lambda last: last.log_z.lower),
+        "upper": ppl(lambda last: last.log_z.upper),
+        "exact": ppl(lambda last: last.exact_log_z),
+    }
+
+
+def warnings(report: Mapping[str, Any]) -> List[str]:
+    """Why a report's joint perplexity may be wrong, in sentences."""
+    n, found = report["num_samples"], []
+    heavy = report["pareto_k"]["share_above_0_7"]
+    if heavy > FEW:
+        found.append(
+            f"Pareto k-hat is above 0.7 on {heavy:.0%} of the windows: a few samples carry the sum "
+            f"there, and both bounds may be wrong together; {n} samples are too few for this energy"
+        )
+    if report["ess"]["mean"] < FEW_EFFECTIVE:
+        found.append(
+            f"of {n} samples only {report['ess']['mean']:.1f} count on average: log Z is likely "
+            "underestimated, and the perplexity too low"
+        )
+    if report["joint_ppl_upper"] > FAR_APART * report["joint_ppl_lower"]:
+        found.append("the bounds are more than 2% apart: take more samples")
+    sizes = [row["joint"] for row in report.get("curve", [])]
+    if len(sizes) > 1 and not 1 / STILL_MOVING < sizes[-1] / sizes[-2] < STILL_MOVING:
+        found.append("the curve over the number of samples has not become level: take more")
+    if abs(report["mean_log_z"]) > NOT_NORMALISED:
+        found.append(
+            f"mean log Z is {report['mean_log_z']:.2f}, but 0 where conditional NCE has converged: "
+            "the energy has lost its self-normalisation (overfitting, or ranking_nce)"
+        )
+    return found
