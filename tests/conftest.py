@@ -136,6 +136,24 @@ def sums_lm(run_program, sums, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def sums_energy(run_program, sums, sums_lm, tmp_path_factory):
+    """An energy on top of ``sums_lm``, trained a little: all through the programs."""
+    folder = tmp_path_factory.mktemp("energy")
+    flags = ["--window", 10, "--stride", 10, "--prefix-length", 6, "--subsets", "train"]
+    flags += ["--num-negatives", 2, "--max-windows", 256, "--cpu", "--dest", folder / "neg"]
+    done = run_program("fairseq-ebm-negatives", sums, "--path", sums_lm, *flags)
+    assert done.returncode == 0, done.stderr
+    flags = ["--user-dir", CHECKOUT / "fairseq_ebm", "--task", "residual_ebm_lm"]
+    flags += ["--arch", "energy_bilstm", "--encoder-layers", 1, "--encoder-embed-dim", 16]
+    flags += ["--encoder-hidden-size", 16, "--criterion", "conditional_nce", "--batch-size", 64]
+    flags += ["--optimizer", "adam", "--lr", 0.02, "--max-update", 12, "--seed", 1, "--cpu"]
+    flags += ["--disable-validation", "--save-dir", folder]
+    done = run_program("fairseq-train", folder / "neg", *flags)
+    assert done.returncode == 0, done.stderr
+    return folder / "checkpoint_last.pt"
+
+
+@pytest.fixture(scope="session")
 def sums_masked_lm(run_program, sums, tmp_path_factory):
     """fairseq's own RoBERTa, trained as it is with the task masked_lm."""
     folder = tmp_path_factory.mktemp("masked lm")

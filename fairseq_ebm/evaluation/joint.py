@@ -38,11 +38,12 @@ class Joint:
         return token_log_probs(self.model, windows, prefix_length).double()
 
     def next_symbols(self, prefix: Tensor) -> Tuple[Tensor, Tensor]:
-        """log P_LM (V - 1,), float64, after a prefix (p,) of all symbols but padding; and these."""
+        """Every symbol but padding after a prefix (p,), and the logarithm of the probability with
+        which the sampler draws it: (V - 1,), float64."""
         log_p = next_log_probs(self.model, prefix.unsqueeze(0))[0].double()
         symbols = torch.arange(len(log_p))
         keep = symbols != self.sampler.pad
-        return log_p[keep], symbols[keep]
+        return torch.log_softmax(log_p[keep], dim=0), symbols[keep]
 
     @torch.inference_mode()
     def energies(self, windows: Tensor, shared: int) -> Tensor:

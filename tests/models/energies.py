@@ -37,11 +37,11 @@ def dictionary(symbols=SYMBOLS):
     return made
 
 
-def build(arch, trained=True, **options):
+def build(arch, trained=True, symbols=SYMBOLS, **options):
     dropout = {} if arch == "energy_linear" else {"dropout": 0.0}
     config = OmegaConf.create({"_name": arch, **dropout, **SMALL[arch], **options})
     torch.manual_seed(0)
-    model = models.build_model(config, SimpleNamespace(dictionary=dictionary()))
+    model = models.build_model(config, SimpleNamespace(dictionary=dictionary(symbols)))
     if trained:
         with torch.no_grad():  # zeros and ones of the start hide mistakes
             for name, parameter in model.named_parameters():

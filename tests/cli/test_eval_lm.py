@@ -1,0 +1,183 @@
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.stores import write_dictionary
+
+SHAPE = ["--window", 10, "--stride", 10, "--prefix-length", 6, "--cpu"]
+
+
+@pytest.fixture(scope="module")
+def evaluate(run_program, sums):
+    def run(*arguments, data=sums, fails=False, shape=SHAPE):
+        done = run_program("fairseq-ebm-eval-lm", data, *shape, *arguments)
+        assert done.returncode == (2 if fails else 0), done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def both(sums_lm, sums_energy):
+    return f"{sums_lm}:{sums_energy}"
+
+
+def test_a_language_model_alone_is_stock_fairseqs(run_program, evaluate, sums, sums_lm, tmp_path):
+    """Every sum is a document of 10 tokens: stock fairseq reads </s>, then the sum, as we do."""
+    out = tmp_path / "o" / "base.json"
+    shape = ["--window", 10, "--stride", 10, "--prefix-length", 0, "--cpu"]
+    evaluate("--path", sums_lm, "--results-path", out, shape=shape)
+    report = json.loads(out.read_text())
+    assert set(report) == {"base_ppl", "base_ppl_ci95", "num_windows", "provenance"}
+    done = run_program(
+        "fairseq-eval-lm",
+        *[sums, "--task", "language_modeling", "--path", sums_lm, "--gen-subset", "test"],
+        *["--sample-break-mode", "eos", "--tokens-per-sample", 10, "--batch-size", 64, "--cpu"],
+    )
+    assert done.returncode == 0, done.stderr
+    (bits,) = re.findall(r"Loss \(base 2\): ([\d.]+)", done.stdout + done.stderr)
+    assert math.log2(report["base_ppl"]) == pytest.approx(float(bits), abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def whole(evaluate, both, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "out.json"
+    flags = ["--num-samples", 64, "--sample-curve", "8,64", "--per-position"]
+    flags += ["--exact-last-position", "--max-windows", 100]
+    done = evaluate("--path", both, "--results-path", out, *flags)
+    return done, json.loads(out.read_text()), flags
+
+
+def test_the_report_has_all_that_the_contract_says(whole):
+    done, report, _ = whole
+    assert report["num_windows"] == 100 and report["num_samples"] == 64
+    assert report["joint_ppl_lower"] <= report["joint_ppl"] <= report["joint_ppl_upper"]
+    for name in ("base_ppl", "joint_ppl_lower", "joint_ppl_upper", "joint_ppl", "gain"):
+        low, high = report[f"{name}_ci95"]
+        assert low < report[name] < high
+    assert [row["num_samples"] for row in report["curve"]] == [8, 64]
+    assert [row["position"] for row in report["per_position"]] == [7, 8, 9, 10]
+    assert set(report["last_position"]) == {"base_ppl", "lower", "upper", "exact"}
+    assert set(report["ess"]) == {"mean", "min"}
+    assert set(report["pareto_k"]) == {"mean", "share_above_0_7"}
+    assert isinstance(report["warnings"], list)
+    provenance = report["provenance"]
+    assert set(provenance) >= {"language_model", "energy", "text", "sampler", "seed", "versions"}
+    for words in ("joint, upper bound", "95% interval", "gain", "64 samples each"):
+        assert words in done.stdout
+
+
+def test_the_order_of_the_models_does_not_matter(evaluate, sums_lm, sums_energy, whole, tmp_path):
+    out = tmp_path / "out.json"
+    evaluate("--path", f"{sums_energy}:{sums_lm}", "--results-path", out, *whole[2], "--quiet")
+    assert json.loads(out.read_text()) == whole[1]
+
+
+def test_shards_merge_exactly(evaluate, run_program, both, whole, tmp_path):
+    out = tmp_path / "out.json"
+    for shard in (2, 0, 1):
+        flags = ["--results-path", out, "--num-shards", 3, "--shard-id", shard]
+        done = evaluate("--path", both, *whole[2], *flags)
+        assert f"shard {shard} of 3: done; after all: --merge {out}" in done.stdout
+    done = run_program("fairseq-ebm-eval-lm", "--merge", out)
+    assert done.returncode == 0 and json.loads(out.read_text()) == whole[1]
+    results_file = tmp_path / "out.shard-1-of-3.windows.jsonl"
+    lines = results_file.read_text().splitlines()
+    results_file.write_text("\n".join(lines[:-3]) + "\n")
+    done = run_program("fairseq-ebm-eval-lm", "--merge", out)
+    assert done.returncode == 2 and "97 of 100 windows are done" in done.stderr
+    results_file.unlink()
+    done = run_program("fairseq-ebm-eval-lm", "--merge", out)
+    assert done.returncode == 2 and "missing; run shard 1 of 3" in done.stderr
+
+
+def test_resume_goes_on_where_it_was(evaluate, both, whole, tmp_path):
+    out, results = tmp_path / "out.json", tmp_path / "out.windows.jsonl"
+    evaluate("--path", both, "--results-path", out, *whole[2], "--quiet")
+    lines = results.read_text().splitlines(keepends=True)
+    results.write_text("".join(lines[:41]) + lines[41][:30])  # killed while it wrote
+    out.unlink()
+    evaluate("--path", both, "--results-path", out, *whole[2], "--resume")
+    assert json.loads(out.read_text()) == whole[1]
+    assert results.read_text().splitlines(keepends=True) == lines
+    flags = ["--results-path", out, "--resume", "--num-samples", 32]
+    done = evaluate("--path", both, *flags, fails=True)
+    assert "was begun with other options, models or text" in done.stderr
+
+
+def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
+    """Ctrl-C in the middle: a report that says that it is partial, and --resume ends it."""
+    out = tmp_path / "out.json"
+    program = Path(sys.executable).parent / "fairseq-ebm-eval-lm"
+    command = [program, sums, "--path", both, *SHAPE, "--results-path", out]
+    command += ["--num-samples", 5000]
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    results = tmp_path / "out.windows.jsonl"
+    for _ in range(1200):
+        if results.exists() and results.read_text().count("\n") > 3:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    report = json.loads(out.read_text())
+    assert report["partial"] and 3 <= report["num_windows"] < 1009
+    assert f"{report['num_windows']} of 1,009 windows" in printed
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--path", "{lm}:{lm}"], "2 language models and 0 energies"),
+        (["--path", "{energy}"], "0 language models and 1 energies"),
+        (["--path", "{energy}:{lm}:{energy}"], "1 language models and 2 energies"),
+        (["--path", "{lm}:none.pt"], "--path: none.pt: no such file"),
+        (["--path", "{lm}", "--gen-subset", "dev"], "dev.bin: no such split"),
+        (["--path", "{lm}", "--window", 100_000], "too few for one window"),
+        (["--path", "{lm}", "--window", 80], "80 tokens are more than the 64 positions"),
+        (["--path", "{lm}", "--prefix-length", 10], "--prefix-length: 10 must be below"),
+        (["--path", "{lm}", "--resume"], "--results-path: needed"),
+        (["--path", "{lm}:{energy}", "--num-samples", 1], "--num-samples: '1' is not"),
+        (["--path", "{lm}:{energy}", "--sample-curve", "10,5000"], "--sample-curve: each size"),
+        ([], "--path: needed"),
+    ],
+)
+def test_bad_input(evaluate, sums_lm, sums_energy, flags, message):
+    given = [str(flag).format(lm=sums_lm, energy=sums_energy) for flag in flags]
+    done = evaluate(*given, fails=True)
+    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def altered(path, to, **options):
+    state = torch.load(path, weights_only=True)
+    state["task_state"]["negatives"][0]["options"].update(options)
+    torch.save(state, to)
+    return to
+
+
+def test_no_perplexity_from_truncated_negatives(evaluate, sums_lm, sums_energy, tmp_path):
+    energy = altered(sums_energy, tmp_path / "energy.pt", sampling_topk=10)
+    done = evaluate("--path", f"{sums_lm}:{energy}", fails=True)
+    assert "not from the language model's own distribution (top-k 10)" in done.stderr
+
+
+def test_another_language_model_or_dictionary(evaluate, sums, backward_lm, sums_energy, tmp_path):
+    done = evaluate("--path", f"{backward_lm}:{sums_energy}", fails=True)
+    assert "trained on negatives of another language model" in done.stderr
+    data = tmp_path / "data"
+    shutil.copytree(sums, data)
+    write_dictionary(data, 12)
+    done = evaluate("--path", f"{backward_lm}:{sums_energy}", data=data, fails=True)
+    assert "which differs from" in done.stderr
