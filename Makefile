@@ -21,7 +21,7 @@ demo: setup
 	@bash examples/$(EXAMPLE)/run.sh
 
 test: setup
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/python -m ruff check .

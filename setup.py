@@ -38,7 +38,7 @@ setup(
     ],
     extras_require={
         "hf": ["transformers>=4.40,<5"],
-        "dev": ["pytest>=8", "ruff", "mypy"],
+        "dev": ["pytest>=8", "pytest-xdist", "ruff", "mypy"],
     },
     entry_points={
         "console_scripts": [

@@ -109,6 +109,7 @@ TINY_LM = {
     "--lr": 0.02,
     "--max-update": 20,
     "--seed": 1,
+    "--num-workers": 0,  # others outlive the program that a test forks
 }
 
 
@@ -147,6 +148,7 @@ def sums_energy(run_program, sums, sums_lm, tmp_path_factory):
     flags += ["--arch", "energy_bilstm", "--encoder-layers", 1, "--encoder-embed-dim", 16]
     flags += ["--encoder-hidden-size", 16, "--criterion", "conditional_nce", "--batch-size", 64]
     flags += ["--optimizer", "adam", "--lr", 0.02, "--max-update", 12, "--seed", 1, "--cpu"]
+    flags += ["--num-workers", 0]
     flags += ["--disable-validation", "--save-dir", folder]
     done = run_program("fairseq-train", folder / "neg", *flags)
     assert done.returncode == 0, done.stderr
@@ -162,7 +164,7 @@ def sums_masked_lm(run_program, sums, tmp_path_factory):
     flags += [w for name, value in shape.items() for w in (f"--encoder-{name}", value)]
     flags += ["--max-positions", 64, "--tokens-per-sample", 64, "--batch-size", 16]
     flags += ["--optimizer", "adam", "--lr", 0.02, "--max-update", 5]
-    flags += ["--cpu", "--disable-validation", "--save-dir", folder]
+    flags += ["--cpu", "--disable-validation", "--save-dir", folder, "--num-workers", 0]
     done = run_program("fairseq-train", sums, *flags)
     assert done.returncode == 0, done.stderr
     return folder / "checkpoint_last.pt"

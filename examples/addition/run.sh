@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sums, whose true distribution is known: a language model that cannot add, and an energy that can
-# tell right sums from wrong ones. `make demo EXAMPLE=addition`; about 6 minutes on 2 cores.
+# tell right sums from wrong ones. `make demo EXAMPLE=addition`; about 15 minutes on 2 cores.
 # Finished stages are skipped; delete the run's directory to start anew.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

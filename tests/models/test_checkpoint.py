@@ -23,7 +23,7 @@ def trained(run_program, tmp_path_factory):
         *[neg, "--user-dir", CHECKOUT / "fairseq_ebm", "--task", "residual_ebm_lm"],
         *["--arch", "energy_bilstm", *FLAGS["energy_bilstm"], "--criterion", "conditional_nce"],
         *["--batch-size", 8, "--optimizer", "adam", "--lr", 0.01, "--max-update", 2, "--cpu"],
-        *["--save-dir", folder],
+        *["--save-dir", folder, "--num-workers", 0],
     )
     assert done.returncode == 0, done.stderr
     return neg, folder / "checkpoint_last.pt"

@@ -7,7 +7,7 @@ from tests.stores import write_store
 from tests.tasks.training import train
 from tests.toy_world import ToyWorld
 
-PER_PREFIX, NEGATIVES = 8000, 6
+PER_PREFIX, NEGATIVES = 5000, 4
 
 
 def draw(log_probs, count, generator):
@@ -32,9 +32,9 @@ def test_the_joint_model_becomes_the_data(run_program, tmp_path):
 
     flags = ["--encoder-layers", 1, "--encoder-embed-dim", 16, "--encoder-hidden-size", 32]
     flags += ["--dropout", 0, "--negatives-per-positive", NEGATIVES, "--batch-size", 400]
-    flags += ["--lr", 0.05, "--adam-betas", "(0.9, 0.98)", "--max-update", 500]
-    flags += ["--lr-scheduler", "polynomial_decay", "--total-num-update", 500]
-    flags += ["--log-interval", 100, "--num-workers", 1, "--disable-validation"]
+    flags += ["--lr", 0.05, "--adam-betas", "(0.9, 0.98)", "--max-update", 400]
+    flags += ["--lr-scheduler", "polynomial_decay", "--total-num-update", 400]
+    flags += ["--log-interval", 100, "--disable-validation"]
     train(run_program, neg, "energy_bilstm", tmp_path, *flags)
     energy = load_energy(tmp_path / "checkpoint_last.pt", neg, "fp32", torch.device("cpu"))
     with torch.no_grad():
