@@ -14,7 +14,8 @@ def write_json(record: Any, path: Union[str, Path]) -> None:
     then renamed."""
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # several may write the same
-    value = dataclasses.asdict(record) if dataclasses.is_dataclass(record) else record
+    is_record = dataclasses.is_dataclass(record) and not isinstance(record, type)
+    value = dataclasses.asdict(record) if is_record else record
     text = json.dumps(value, indent=2, ensure_ascii=True)
     temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, path)
