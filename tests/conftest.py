@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -27,6 +28,11 @@ FRESH.set_forkserver_preload(
         "fairseq_ebm.cli.eval_lm",
     ]
 )
+
+
+def heed_interrupts():
+    """For a program that is to be interrupted: jobs in the background of a shell heed none."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def installed_programs():

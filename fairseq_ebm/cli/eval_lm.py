@@ -37,6 +37,9 @@ Ctrl-C prints and writes what is done; --resume goes on.
 """
 
 
+SHOW_EVERY = 1.0  # seconds
+
+
 def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="fairseq-ebm-eval-lm", description=DESCRIPTION)
     parser.add_argument("data", nargs="?", metavar="DATA", help="prepared directory")
@@ -198,13 +201,16 @@ def work(
     found = evaluate_all(joint, windows, parts, options, {result.number for result in results})
     total, done = sum(map(len, parts)), len(results)
     bar = progress(found, arguments.gen_subset, total, arguments.quiet, done)
-    stopped, started = False, time.monotonic()
+    stopped, started, shown = False, time.monotonic(), 0.0
     try:
         for result in bar:
             results.append(result)
             if file:
                 file.add(result)
-            show(bar, about, results, (len(results) - done) / (time.monotonic() - started))
+            now = time.monotonic()
+            if now - shown > SHOW_EVERY:
+                show(bar, about, results, (len(results) - done) / (now - started))
+                shown = now
     except KeyboardInterrupt:
         stopped = True
     if stopped and not results:

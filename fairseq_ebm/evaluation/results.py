@@ -3,9 +3,10 @@ says what they are results of. What was killed goes on where it was; shards are 
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional, TextIO
+from typing import Any, Dict, List, Optional
 
 from ..errors import UserError
 from .log_probs import Bounds, LastPosition, WindowResult
@@ -30,21 +31,21 @@ class ResultsFile:
                     "run without --resume to begin anew"
                 )
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: TextIO = path.open("w", encoding="utf-8")
-        self._write(about)
-        for result in self.done:
-            self._write(dataclasses.asdict(result))
-        self._file.flush()
+        begun = path.with_name(path.name + ".tmp")  # what was done is never in danger
+        begun.write_text(
+            "".join([_line(about), *(_line(dataclasses.asdict(result)) for result in self.done)]),
+            encoding="utf-8",
+        )
+        os.replace(begun, path)
+        self._path = path
 
     def add(self, result: WindowResult) -> None:
-        self._write(dataclasses.asdict(result))
-        self._file.flush()
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_line(dataclasses.asdict(result)))
 
-    def _write(self, value: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(value) + "\n")
 
-    def close(self) -> None:
-        self._file.close()
+def _line(value: Mapping[str, Any]) -> str:
+    return json.dumps(value) + "\n"
 
 
 def read_results(path: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":

@@ -1,6 +1,5 @@
 import json
 import math
-import os
 import re
 import shutil
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.conftest import heed_interrupts
 from tests.stores import write_dictionary
 
 SHAPE = ["--window", 10, "--stride", 10, "--prefix-length", 6, "--cpu"]
@@ -122,7 +122,10 @@ def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
     command = [program, sums, "--path", both, *SHAPE, "--results-path", out]
     command += ["--num-samples", 5000]
     process = subprocess.Popen(
-        [str(word) for word in command], stdout=subprocess.PIPE, text=True, env=os.environ
+        [str(word) for word in command],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     results = tmp_path / "out.windows.jsonl"
     for _ in range(1200):

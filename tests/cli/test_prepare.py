@@ -18,7 +18,7 @@ from fairseq.data import data_utils
 
 from fairseq_ebm.data.sources import built_in_corpus
 from fairseq_ebm.data.tokenizers import load_tokenizer
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, heed_interrupts
 
 WEIRD = (
     "plain\n"
@@ -196,7 +196,7 @@ def test_a_small_terminal_shows_progress_and_ctrl_c_leaves_nothing(tmp_path, sta
     ]
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 40, 0, 0))
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=follower)
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=follower, preexec_fn=heed_interrupts)
     os.close(follower)
     shown = b""
     while stage.encode() not in shown:  # a program that ends without it raises OSError here
