@@ -1,6 +1,7 @@
 """``--init-from``: the features of an energy from a model that was trained before."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Tuple
 
@@ -20,6 +21,7 @@ from .energy_transformer_lm import CausalEnergy
 logger = logging.getLogger(__name__)
 
 FRESH = "head."  # what an energy has and no other model
+COPY = r"layers\.\d+\.\w+"
 OUTPUT = ("output_projection.", "adaptive_softmax.")  # what a language model has and no energy
 
 
@@ -41,7 +43,9 @@ def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
     _require_same_shape(theirs, ours, isinstance(model, CausalEnergy), path)
 
     state = _fit_vocabulary(theirs.state_dict(), len(ours.embed_tokens.weight))
-    wanted = ours.state_dict()
+    # fairseq 0.12.2 keeps copies of an encoder layer's weights in the layer itself, for inference.
+    wanted = {n: v for n, v in ours.state_dict().items() if not re.fullmatch(COPY, n)}
+    state = {n: v for n, v in state.items() if not re.fullmatch(COPY, n)}
     unmatched = [
         name
         for name in {**state, **wanted}
@@ -52,7 +56,7 @@ def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
         raise UserError(
             f"--init-from: {path} does not fit the energy: {', '.join(sorted(unmatched)[:5])}"
         )
-    ours.load_state_dict({name: state[name] for name in wanted}, strict=True)
+    ours.load_state_dict({**ours.state_dict(), **{n: state[n] for n in wanted}}, strict=True)
     transferred = Transferred(
         loaded=sorted(wanted),
         fresh=sorted(name for name in model.state_dict() if name.startswith(FRESH)),

@@ -35,7 +35,9 @@ def count(arch, vocabulary):
         model = ARCH_MODEL_REGISTRY[arch].build_model(
             config, SimpleNamespace(dictionary=vocabulary)
         )
-    numbers = {name: p.numel() for name, p in model.named_parameters()}
+    # fairseq 0.12.2 keeps copies of an encoder layer's weights in the layer itself, for inference.
+    copies = re.compile(r".*layers\.\d+\.\w+")
+    numbers = {n: p.numel() for n, p in model.named_parameters() if not copies.fullmatch(n)}
     names = ("embed_tokens.weight", "weights.weight")
     embeddings = sum(n for name, n in numbers.items() if name.endswith(names))
     return embeddings / 1e6, (sum(numbers.values()) - embeddings) / 1e6

@@ -96,7 +96,7 @@ def test_init_from_nothing(run_program, neg, tmp_path):
     "arch, flags, options, message",
     [
         ("energy_linear", ["--negatives-per-positive", 3], {}, "3, but 2 were generated"),
-        ("energy_linear", ["--max-tokens", 31], {}, "--max-tokens 31: a real window and its 1"),
+        ("energy_linear", ["--max-tokens", 31], {}, " 31: a real window and its 1"),
         ("energy_linear", [], {"criterion": "cross_entropy"}, "--criterion cross_entropy: not for"),
         ("lstm_lm", [], {}, "--arch lstm_lm: not an energy"),
         ("energy_transformer_lm", ["--energy-pooling", "first"], {}, "use mean or last"),

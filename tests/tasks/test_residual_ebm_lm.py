@@ -51,6 +51,8 @@ def test_resuming_repeats_what_would_have_been(run_program, neg, tmp_path):
     parts = train(run_program, neg, "energy_transformer_lm", tmp_path / "parts", *flags, 20)
     assert len(parts.losses) < len(whole.losses)
     for name, value in parameters(tmp_path / "whole").items():
+        if name.endswith("_float_tensor"):
+            continue  # fairseq's, of no value
         torch.testing.assert_close(
             parameters(tmp_path / "parts")[name], value, atol=1e-6, rtol=0, msg=name
         )
@@ -94,7 +96,7 @@ def test_two_processes_are_one_with_twice_the_batches(run_program, neg, tmp_path
 
 def test_metrics_choose_the_checkpoint_and_the_end(run_program, neg, tmp_path):
     flags = ["--best-checkpoint-metric", "accuracy", "--maximize-best-checkpoint-metric"]
-    flags += ["--patience", 1, "--max-epoch", 200, "--lr", 0.03, "--negatives-per-positive", 2]
+    flags += ["--patience", 3, "--max-epoch", 200, "--lr", 0.03, "--negatives-per-positive", 2]
     trained = train(run_program, neg, "energy_bilstm", tmp_path, *flags)
     assert "early stop since valid performance hasn't improved" in trained.done.stdout
     best = torch.load(tmp_path / "checkpoint_best.pt", weights_only=True)
