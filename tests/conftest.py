@@ -146,7 +146,7 @@ def sums_lm(run_program, sums, tmp_path_factory):
 def sums_energy(run_program, sums, sums_lm, tmp_path_factory):
     """An energy on top of ``sums_lm``, trained a little: all through the programs."""
     folder = tmp_path_factory.mktemp("energy")
-    flags = ["--window", 10, "--stride", 10, "--prefix-length", 6, "--subsets", "train"]
+    flags = ["--window", 10, "--stride", 10, "--prefix-length", 6, "--subsets", "train,valid"]
     flags += ["--num-negatives", 2, "--max-windows", 256, "--cpu", "--dest", folder / "neg"]
     done = run_program("fairseq-ebm-negatives", sums, "--path", sums_lm, *flags)
     assert done.returncode == 0, done.stderr
