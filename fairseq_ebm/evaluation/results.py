@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 from ..errors import UserError
 from .log_probs import Bounds, LastPosition, WindowResult
@@ -60,17 +60,13 @@ def read_results(path: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
 
 
 def _result(value: Dict[str, Any]) -> WindowResult:
-    last = value.pop("last")
     for name in ("curve", "position_log_z"):
         value[name] = [Bounds(**bounds) for bounds in value[name]]
-    return WindowResult(
-        **{**value, "log_z": Bounds(**value["log_z"])},
-        last=None if last is None else _last(last),
-    )
-
-
-def _last(value: Dict[str, Any]) -> Optional[LastPosition]:
-    return LastPosition(**{**value, "log_z": Bounds(**value["log_z"])})
+    value["log_z"] = Bounds(**value["log_z"])
+    last = value["last"]
+    if last is not None:
+        value["last"] = LastPosition(**{**last, "log_z": Bounds(**last["log_z"])})
+    return WindowResult(**value)
 
 
 def join_shards(report: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
