@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from mpmath import mp, mpf
+from torch.distributions import Binomial
 
 from fairseq_ebm.numerics.partition import log_partition_bounds
 from tests.toy_world import ToyWorld
@@ -96,6 +97,41 @@ def test_brackets_the_true_log_z():
     assert error["lower"] < -3 * spread
     assert error["upper"] > 3 * spread
     assert abs(error["jackknife"]) < 3 * spread < min(-error["lower"], error["upper"])
+
+
+def biases(share, energy, n):
+    """Of each estimate, exactly: a world of two kinds of text, one of energy 0, the other of
+    ``energy`` and with probability ``share``; the expectation is over the binomial number of it."""
+    counts = Binomial(n, torch.tensor(share, dtype=torch.float64)).enumerate_support()
+    log_p = Binomial(n, torch.tensor(share, dtype=torch.float64)).log_prob(counts)
+    likely = log_p > -60
+    found = {"lower": 0.0, "upper": 0.0, "jackknife": 0.0}
+    for count, p in zip(counts[likely].split(500), log_p[likely].exp().split(500)):
+        pools = energy * (torch.arange(n) < count.unsqueeze(1)).double()
+        bounds = log_partition_bounds(pools)
+        for name in found:
+            found[name] += float(p @ getattr(bounds, name))
+    log_z = math.log1p(share * math.expm1(-energy))
+    return {name: value - log_z for name, value in found.items()}
+
+
+@pytest.mark.parametrize("share, energy", [(0.5, -1.0), (0.3, 1.5), (0.2, -2.0)])
+def test_how_fast_they_close_in(share, energy):
+    """The bounds from both sides like 1/n, the jackknife like 1/n²."""
+    at = {n: biases(share, energy, n) for n in (100, 1000, 10_000)}
+    for few, many in ((100, 1000), (1000, 10_000)):
+        assert at[few]["lower"] < at[many]["lower"] < 0 < at[many]["upper"] < at[few]["upper"]
+        assert at[few]["lower"] / at[many]["lower"] == pytest.approx(10, rel=0.1)
+        assert at[few]["upper"] / at[many]["upper"] == pytest.approx(10, rel=0.2)
+        assert at[few]["jackknife"] / at[many]["jackknife"] == pytest.approx(100, rel=0.2)
+
+
+def test_the_upper_bound_is_one_for_many_samples_only():
+    """A rare kind of text that carries half of Z: few samples miss it, and both bounds do too."""
+    at = {n: biases(1e-3, -math.log(1000), n) for n in (10, 100, 1000, 10_000)}
+    assert at[10]["lower"] < at[10]["upper"] < -0.3
+    assert at[100]["upper"] < 0 < at[10_000]["upper"]
+    assert all(bias["lower"] < 0 for bias in at.values())
 
 
 def test_batches_like_single_pools():
