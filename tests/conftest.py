@@ -119,7 +119,7 @@ TINY_LM = {
 }
 
 
-def _train_lm(run_program, folder, data, *arguments):
+def train_lm(run_program, folder, data, *arguments):
     """The checkpoint of a tiny language model: enough to be one, not to be good."""
     flags = [*chain(*TINY_LM.items()), "--cpu", "--disable-validation", *arguments]
     done = run_program("fairseq-train", data, "--save-dir", folder, *flags)
@@ -139,7 +139,7 @@ def sums(run_program, tmp_path_factory):
 @pytest.fixture(scope="session")
 def sums_lm(run_program, sums, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lm")
-    return _train_lm(run_program, folder, sums, "--task", "language_modeling")
+    return train_lm(run_program, folder, sums, "--task", "language_modeling")
 
 
 @pytest.fixture(scope="session")
@@ -180,4 +180,4 @@ def sums_masked_lm(run_program, sums, tmp_path_factory):
 def backward_lm(run_program, sums, tmp_path_factory):
     folder = tmp_path_factory.mktemp("backward lm")
     task = ["--user-dir", CHECKOUT / "fairseq_ebm", "--task", "right_to_left_language_modeling"]
-    return _train_lm(run_program, folder, sums, *task)
+    return train_lm(run_program, folder, sums, *task)

@@ -1,4 +1,9 @@
-"""The joint model P_LM(x) exp(-E(x)) / Z: a proposal that draws and an energy that judges."""
+"""The joint model P_LM(x) exp(-E(x)) / Z: a proposal that draws and an energy that judges.
+
+P_LM is here the language model given that no symbol is padding: what the sampler draws from. Then
+base and joint probabilities sum to 1 over the same texts. A trained language model gives padding
+next to nothing, so that its perplexity is the usual one.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Callable, List, Optional, Sequence, Tuple
@@ -35,15 +40,14 @@ class Joint:
 
     def token_log_probs(self, windows: Tensor, prefix_length: int) -> Tensor:
         """log P_LM (W, T - p), float64, of windows (W, T) in reading order."""
-        return token_log_probs(self.model, windows, prefix_length).double()
+        return token_log_probs(self.model, windows, prefix_length, without_padding=True).double()
 
     def next_symbols(self, prefix: Tensor) -> Tuple[Tensor, Tensor]:
-        """Every symbol but padding after a prefix (p,), and the logarithm of the probability with
-        which the sampler draws it: (V - 1,), float64."""
+        """log P_LM, float64, of every symbol but padding after a prefix (p,), and the symbols."""
         log_p = next_log_probs(self.model, prefix.unsqueeze(0))[0].double()
         symbols = torch.arange(len(log_p))
         keep = symbols != self.sampler.pad
-        return torch.log_softmax(log_p[keep], dim=0), symbols[keep]
+        return log_p[keep], symbols[keep]
 
     @torch.inference_mode()
     def energies(self, windows: Tensor, shared: int) -> Tensor:

@@ -10,8 +10,12 @@ LOGITS_AT_ONCE = 1 << 25  # numbers: 128 MB in float32
 
 
 @torch.inference_mode()
-def token_log_probs(model: Any, windows: Tensor, prefix_length: int) -> Tensor:
+def token_log_probs(
+    model: Any, windows: Tensor, prefix_length: int, without_padding: bool = False
+) -> Tensor:
     """log P_LM (B, T - p), float32, of the tokens of ``windows`` (B, T) after the first p.
+
+    ``without_padding``: given that none is padding, which the sampler never draws (its log q).
 
     The model reads </s>, then the window. Only continuations pass through the output layer, and
     only so many positions at once that no more than ``LOGITS_AT_ONCE`` logits exist.
@@ -32,19 +36,31 @@ def token_log_probs(model: Any, windows: Tensor, prefix_length: int) -> Tensor:
     for part, target in zip(features.split(at_once), targets.split(at_once)):
         logits = decoder.output_layer(part.unsqueeze(1)) if has_output_layer else part.unsqueeze(1)
         log_probs = model.get_normalized_probs((logits, None), log_probs=True, sample=None)
-        scores.append(log_probs[:, 0].float().gather(1, target))
+        log_probs = log_probs[:, 0].float()
+        if without_padding:
+            log_probs = log_probs - _log_of_others(log_probs, decoder.dictionary.pad())
+        scores.append(log_probs.gather(1, target))
     return torch.cat(scores).view(len(windows), -1).cpu()
 
 
 @torch.inference_mode()
 def next_log_probs(model: Any, prefixes: Tensor) -> Tensor:
-    """log P_LM (B, V), float32, of every symbol after ``prefixes`` (B, p)."""
+    """log P_LM (B, V), float32, of every symbol after ``prefixes`` (B, p), given that it is not
+    padding; -inf for padding."""
     decoder = model.decoder
     device = next(model.parameters()).device
     start = prefixes.new_full((len(prefixes), 1), decoder.dictionary.eos())
     logits, _ = decoder(torch.cat([start, prefixes], dim=1).to(device))
     log_probs = model.get_normalized_probs((logits[:, -1:], None), log_probs=True, sample=None)
-    return log_probs[:, 0].float().cpu()
+    log_probs, pad = log_probs[:, 0].float(), decoder.dictionary.pad()
+    log_probs = log_probs - _log_of_others(log_probs, pad)
+    log_probs[:, pad] = -torch.inf
+    return log_probs.cpu()
+
+
+def _log_of_others(log_probs: Tensor, symbol: int) -> Tensor:
+    """log(1 - P(symbol)): (A, V) -> (A, 1)"""
+    return torch.log1p(-log_probs[:, symbol : symbol + 1].exp())
 
 
 def _has_output_layer(decoder: Any) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import heed_interrupts
+from tests.conftest import heed_interrupts, train_lm
 from tests.stores import write_dictionary
 
 SHAPE = ["--window", 10, "--stride", 10, "--prefix-length", 6, "--cpu"]
@@ -32,16 +32,19 @@ def both(sums_lm, sums_energy):
     return f"{sums_lm}:{sums_energy}"
 
 
-def test_a_language_model_alone_is_stock_fairseqs(run_program, evaluate, sums, sums_lm, tmp_path):
-    """Every sum is a document of 10 tokens: stock fairseq reads </s>, then the sum, as we do."""
+def test_a_language_model_alone_is_stock_fairseqs(run_program, evaluate, sums, tmp_path):
+    """Every sum is a document of 10 tokens: stock fairseq reads </s>, then the sum, as we do. It
+    also gives padding a probability, which training takes to nothing."""
+    flags = ["--task", "language_modeling", "--max-update", 120]
+    lm = train_lm(run_program, tmp_path / "lm", sums, *flags)
     out = tmp_path / "o" / "base.json"
     shape = ["--window", 10, "--stride", 10, "--prefix-length", 0, "--cpu"]
-    evaluate("--path", sums_lm, "--results-path", out, shape=shape)
+    evaluate("--path", lm, "--results-path", out, shape=shape)
     report = json.loads(out.read_text())
     assert set(report) == {"base_ppl", "base_ppl_ci95", "num_windows", "provenance"}
     done = run_program(
         "fairseq-eval-lm",
-        *[sums, "--task", "language_modeling", "--path", sums_lm, "--gen-subset", "test"],
+        *[sums, "--task", "language_modeling", "--path", lm, "--gen-subset", "test"],
         *["--sample-break-mode", "eos", "--tokens-per-sample", 10, "--batch-size", 64, "--cpu"],
     )
     assert done.returncode == 0, done.stderr

@@ -49,12 +49,12 @@ def joint(energy, kind="pre-norm", right_to_left=False):
 def log_z(world, window, prefix_length):
     """The true log Z of a prefix: over all continuations of symbols but padding."""
     length = len(window) - prefix_length
-    symbols = [s for s in range(SYMBOLS) if s != PAD]
+    symbols = [s for s in range(len(world.model.decoder.dictionary)) if s != PAD]
     tails = torch.tensor(list(itertools.product(symbols, repeat=length)))
     every = torch.cat([window[:prefix_length].expand(len(tails), -1), tails], dim=1)
     log_lm = torch.cat(
         [world.token_log_probs(part, prefix_length).sum(dim=1) for part in every.split(4096)]
     )
     energies_ = world.energies(every.unsqueeze(0), prefix_length)[0]
-    # The sampler never draws padding: its distribution is P_LM without that symbol.
-    return float(torch.logsumexp(log_lm - energies_, 0) - torch.logsumexp(log_lm, 0))
+    assert abs(float(torch.logsumexp(log_lm, 0))) < 1e-5  # P_LM sums to 1
+    return float(torch.logsumexp(log_lm - energies_, 0))

@@ -32,3 +32,18 @@ def test_cutting_the_logits_changes_nothing(kind, monkeypatch):
     plain = scoring.token_log_probs(model, WINDOWS, 1)
     monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", 12 * 3)
     assert torch.allclose(scoring.token_log_probs(model, WINDOWS, 1), plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["tied", "adaptive softmax", "lstm"])
+def test_without_padding_the_others_sum_to_one(kind):
+    model, prefix = build(kind), WINDOWS[:1, :3]
+    every = scoring.next_log_probs(model, prefix)[0]
+    assert every[1] == -torch.inf  # padding
+    assert float(torch.logsumexp(every.double(), 0)) == pytest.approx(0, abs=1e-6)
+    windows = torch.cat([prefix.expand(12, -1), torch.arange(12).unsqueeze(1)], dim=1)
+    plain = scoring.token_log_probs(model, windows, 3)[:, 0]
+    scored = scoring.token_log_probs(model, windows, 3, without_padding=True)[:, 0]
+    others = torch.arange(12) != 1
+    assert torch.allclose(scored[others], every[others], atol=1e-5)
+    shift = -torch.log1p(-plain[1].exp())
+    assert shift > 1e-3 and torch.allclose(scored[others], plain[others] + shift, atol=1e-5)
