@@ -33,6 +33,7 @@ setup(
         "numpy<1.24; python_version < '3.11'",
         "numpy<2; python_version >= '3.11'",
         "scipy",  # bootstrap intervals
+        "matplotlib",
         "sentencepiece>=0.2",
         "tqdm",
     ],

@@ -5,15 +5,16 @@ enumerated, and on real text, where a large plain pool stands for it.
     .venv/bin/python benchmarks/estimators.py --data DATA --path lm.pt:energy.pt \\
         --window 64 --prefix-length 32
 
-Writes a table to standard output and JSON to runs/bench/estimators.json: for each method the mean
-error of log Z (bias), its standard deviation, and how many plain samples one of its samples is worth
-(ratio of mean squared errors, times that of seconds). docs/benchmarks.md says what came of it.
+Writes a table to standard output and JSON to runs/bench/. For each method: the mean error of log
+Z (bias), its standard deviation, how many plain samples one of its samples is worth, as a ratio of
+mean squared errors, and at equal time. docs/benchmarks.md says what came of it.
 """
 
 import argparse
 import math
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -152,25 +153,33 @@ def entropies(world: Joint, windows: Tensor, prefix_length: int) -> np.ndarray:
     return -(log_p.exp() * log_p).sum(dim=(1, 2)).numpy()
 
 
-def compare(
-    bench: Timing, place: str, world: Joint, windows: Tensor, prefix_length: int, n: int,
-    repeats: int, truths: List[float],
-) -> None:  # fmt: skip
+@dataclass(frozen=True)
+class Place:
+    """Where methods are compared; ``truths``: log Z of each window's prefix."""
+
+    name: str
+    world: Joint
+    windows: Tensor
+    prefix_length: int
+    truths: List[float]
+
+
+def compare(bench: Timing, place: Place, n: int, repeats: int) -> None:
     spent: Dict[str, float] = {}
     errors: Dict[str, np.ndarray] = {}
     for name in METHODS:
         start = time.perf_counter()
         errors[name] = np.stack(
             [
-                estimates(world, window, prefix_length, n, repeats, name, seed) - truth
-                for seed, (window, truth) in enumerate(zip(windows, truths))
+                estimates(place.world, window, place.prefix_length, n, repeats, name, seed) - truth
+                for seed, (window, truth) in enumerate(zip(place.windows, place.truths))
             ]
         )  # (W, repeats)
         spent[name] = time.perf_counter() - start
     for name, error in errors.items():
         worth = (errors["plain"] ** 2).mean() / (error**2).mean()
         bench.report(
-            f"{place}, n = {n}: {name}",
+            f"{place.name}, n = {n}: {name}",
             bias=float(error.mean()),
             bias_standard_error=float(error.std(axis=1).mean() / math.sqrt(error.size)),
             sd=float(error.std(axis=1).mean()),
@@ -209,7 +218,7 @@ def main() -> None:
     if arguments.data is None:
         world, windows = joint(random_energy()), random_windows(arguments.windows)
         truths = [log_z(world, window, 2) for window in windows]
-        compare(bench, "toy", world, windows, 2, n, repeats, truths)
+        place = Place("toy", world, windows, 2, truths)
     else:
         world, windows = from_checkpoints(arguments)
         p, size = arguments.prefix_length, arguments.reference
@@ -217,7 +226,8 @@ def main() -> None:
             float(estimates(world, window, p, size, 1, "plain", 1000 + i)[0])
             for i, window in enumerate(windows)
         ]
-        compare(bench, "text", world, windows, p, n, repeats, truths)
+        place = Place("text", world, windows, p, truths)
+    compare(bench, place, n, repeats)
     bench.write(arguments.out, machine("cpu"))
 
 

@@ -1,24 +1,58 @@
 #!/usr/bin/env bash
 # The main job, end to end, as far as it exists: text -> base language model -> its own samples ->
 # a causal and a bidirectional energy -> bounds on the perplexity of both joint models.
-# Run by `make demo`. Finished stages are skipped; delete runs/ to start anew. The text is the running
-# Python's, so each version of Python has a run of its own.
+# Run by `make demo`; SIZE=full takes longer and reaches further. Finished stages are skipped; delete
+# runs/ to start anew. The text is the running Python's, so each version of Python has runs of its own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . examples/stages.sh
-run=runs/demo-$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-updates=400
+size=${SIZE:-small}
+case $size in
+  small) updates=800 epochs=2 samples=256 windows=150 ;;
+  full) updates=3000 epochs=4 samples=1000 windows=400 ;;
+  *) echo "SIZE is small or full, not '$size'" >&2; exit 2 ;;
+esac
+run=runs/demo-$size-$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+window=(--window 64 --prefix-length 32)
 LOG_EVERY=50
-windows=(--window 64 --prefix-length 32 --stride 64)
 
 step "Text: the running Python's documentation -> $run/data"
-"$bin/fairseq-ebm-prepare" --corpus pydocs --dest "$run/data"
+"$bin/fairseq-ebm-prepare" --corpus pydocs --vocab-size 2000 --dest "$run/data"
 
 step "Base language model: a small transformer, $updates updates -> $run/lm"
 train "$run/lm" "$run/data" --task language_modeling --arch transformer_lm \
   --decoder-layers 4 --decoder-embed-dim 192 --decoder-input-dim 192 --decoder-output-dim 192 \
   --decoder-ffn-embed-dim 768 --decoder-attention-heads 4 --share-decoder-input-output-embed \
-  --tokens-per-sample 160 --batch-size 16 --dropout 0.1 \
-  --adam-betas '(0.9, 0.98)' --weight-decay 0.01 --clip-norm 1 --no-epoch-checkpoints \
-  --lr 0.002 --lr-scheduler cosine --warmup-updates 40 --warmup-init-lr 1e-6 --max-update "$updates"
+  --tokens-per-sample 160 --batch-size 16 --dropout 0.2 --no-epoch-checkpoints \
+  --adam-betas '(0.9, 0.98)' --weight-decay 0.01 --clip-norm 1 \
+  --lr 0.002 --lr-scheduler cosine --warmup-updates 100 --warmup-init-lr 1e-6 --max-update "$updates"
 lm=$run/lm/checkpoint_best.pt
+
+step "Negatives: the language model continues the first half of each window -> $run/neg"
+"$bin/fairseq-ebm-negatives" "$run/data" --path "$lm" --dest "$run/neg" "${window[@]}" --stride 32 \
+  --num-negatives 4 --subsets train,valid --cpu
+
+energy=(--task residual_ebm_lm --criterion conditional_nce --init-from "$lm" --dropout 0.2
+  --batch-size 32 --adam-betas '(0.9, 0.98)' --clip-norm 1
+  --lr 0.0003 --lr-scheduler cosine --warmup-updates 100)
+
+step "Causal energy, from the language model's weights -> $run/causal"
+train "$run/causal" "$run/neg" --arch energy_transformer_lm "${energy[@]}" \
+  --decoder-layers 4 --decoder-embed-dim 192 --decoder-ffn-embed-dim 768 \
+  --decoder-attention-heads 4 --max-epoch "$epochs"
+
+step "Bidirectional energy, from the same weights -> $run/bidirectional"
+train "$run/bidirectional" "$run/neg" --arch energy_roberta "${energy[@]}" \
+  --encoder-layers 4 --encoder-embed-dim 192 --encoder-ffn-embed-dim 768 \
+  --encoder-attention-heads 4 --activation-fn relu --sinusoidal-positions \
+  --no-layernorm-embedding --scale-embedding --max-epoch "$epochs"
+
+for kind in causal bidirectional; do
+  step "Perplexity on the test split, base and joint with the $kind energy -> $run/$kind.json"
+  if [ -e "$run/$kind.json" ]; then echo "done already"; continue; fi
+  "$bin/fairseq-ebm-eval-lm" "$run/data" --path "$lm:$run/$kind/checkpoint_best.pt" \
+    "${window[@]}" --stride 64 --max-windows "$windows" --num-samples "$samples" \
+    --sample-curve "8,16,32,64,128,$samples" --results-path "$run/$kind.json" --draw --cpu
+done
+
+printf '\nDone. Everything is in %s\n' "$run"

@@ -21,6 +21,7 @@ from ..lm.checkpoint import load_base_lm
 from ..lm.sampler import Sampler
 from ..models.checkpoint import is_energy, load_energy
 from ..records import write_json
+from ..reports.perplexity import draw
 from ..version import __version__
 from . import processes
 from .program import ArgumentParser, progress, run, whole_number
@@ -77,6 +78,11 @@ def build_parser() -> ArgumentParser:
     estimate.add_argument("--seed", type=whole_number(0), default=1, help="(default: 1)")
     output = parser.add_argument_group("output")
     output.add_argument("--results-path", metavar="OUT.json", help="write the report there")
+    output.add_argument(
+        "--draw",
+        action="store_true",
+        help="draw the curve and the positions: OUT.curve.svg, OUT.positions.svg",
+    )
     output.add_argument("--resume", action="store_true", help="go on with OUT.windows.jsonl")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     machine = parser.add_argument_group("machine")
@@ -96,14 +102,14 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
     if arguments.merge is not None:
         out = Path(arguments.merge)
         about, results = join_shards(out)
-        finish(about, results, out, arguments.quiet)
+        finish(about, results, out, arguments)
         return
     for name in ("data", "path"):
         if getattr(arguments, name) is None:
             raise UserError(f"{'DATA' if name == 'data' else '--path'}: needed")
     shard = processes.shard(arguments)
-    if (shard[1] > 1 or arguments.resume) and arguments.results_path is None:
-        raise UserError("--results-path: needed with shards and --resume")
+    if (shard[1] > 1 or arguments.resume or arguments.draw) and arguments.results_path is None:
+        raise UserError("--results-path: needed with shards, --resume and --draw")
     options = EvaluationOptions(
         num_samples=arguments.num_samples,
         sample_curve=arguments.sample_curve,
@@ -219,7 +225,7 @@ def work(
         state = "stopped; go on with --resume" if stopped else f"done; after all: --merge {out}"
         tell(arguments.quiet, f"shard {shard[0]} of {shard[1]}: {state}")
     else:
-        finish(about, results, out, arguments.quiet)
+        finish(about, results, out, arguments)
     if stopped:
         sys.exit(130)
 
@@ -243,7 +249,10 @@ def show(bar: Any, about: Dict[str, Any], results: List[WindowResult], rate: flo
 
 
 def finish(
-    about: Dict[str, Any], results: List[WindowResult], out: Optional[Path], quiet: bool
+    about: Dict[str, Any],
+    results: List[WindowResult],
+    out: Optional[Path],
+    arguments: argparse.Namespace,
 ) -> None:
     """The report of all windows, or of those that are done."""
     results = sorted(results, key=lambda result: result.number)
@@ -258,7 +267,10 @@ def finish(
     report["provenance"] = about["provenance"]
     if out is not None:
         write_json(report, out)
-    tell(quiet, table(report, about["num_windows"]))
+    tell(arguments.quiet, table(report, about["num_windows"]))
+    if arguments.draw and out is not None:
+        for picture in draw(report, out):
+            tell(arguments.quiet, f"drawn: {picture}")
 
 
 def table(report: Dict[str, Any], windows: int) -> str:

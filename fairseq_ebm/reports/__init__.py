@@ -1,0 +1,1 @@
+"""Records become pictures; later, tables and one page of HTML. Computes nothing about models."""

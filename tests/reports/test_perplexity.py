@@ -1,0 +1,42 @@
+import re
+
+from fairseq_ebm.reports.perplexity import draw
+
+REPORT = {
+    "num_windows": 1500,
+    "num_samples": 1000,
+    "base_ppl": 28.0,
+    "curve": [
+        {"num_samples": 10, "lower": 25.0, "upper": 29.0, "joint": 27.0},
+        {"num_samples": 1000, "lower": 26.9, "upper": 27.1, "joint": 27.0},
+    ],
+    "per_position": [
+        {"position": 33, "base_ppl": 30.0, "lower": 27.0, "upper": 28.5},
+        {"position": 34, "base_ppl": 30.0, "lower": 26.0, "upper": 27.0},
+    ],
+    "last_position": {"base_ppl": 30.0, "lower": 26.0, "upper": 27.0, "exact": 26.4},
+}
+
+
+def texts(path):
+    return re.findall(r"<text[^>]*>(.*?)</text>", path.read_text(encoding="utf-8"))
+
+
+def test_what_the_report_has_is_drawn(tmp_path):
+    curve, positions = draw(REPORT, tmp_path / "my out.json")
+    assert (curve.name, positions.name) == ("my out.curve.svg", "my out.positions.svg")
+    words = texts(curve)
+    assert {"10", "1000", "upper bound", "1,500 windows; base LM 28.00"} <= set(words)
+    words = texts(positions)
+    assert {"exact", "bounds", "1,500 windows, 1,000 samples at each position"} <= set(words)
+    assert any(word.endswith("%") for word in words)
+
+
+def test_the_same_report_gives_the_same_bytes(tmp_path):
+    before = [path.read_bytes() for path in draw(REPORT, tmp_path / "a.json")]
+    after = [path.read_bytes() for path in draw(REPORT, tmp_path / "b.json")]
+    assert before == after and len(before) == 2
+
+
+def test_without_curves_nothing_is_drawn(tmp_path):
+    assert draw({"base_ppl": 28.0, "num_windows": 3}, tmp_path / "out.json") == []
