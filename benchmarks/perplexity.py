@@ -21,9 +21,9 @@ from sampling import NEW, PREFIX, build_model  # isort: skip
 from timing import Timing, machine  # isort: skip
 
 from fairseq_ebm.data.streams import WindowStream
-from fairseq_ebm.evaluation.joint import Joint
 from fairseq_ebm.evaluation.log_probs import EvaluationOptions, evaluate
 from fairseq_ebm.lm.sampler import Sampler
+from fairseq_ebm.models.joint import Joint
 from tests.evaluation.worlds import FixedWindows
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 import sys
 import time
 from pathlib import Path
@@ -14,12 +13,10 @@ from ..data.store import sha256_of
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..evaluation import perplexity
-from ..evaluation.joint import Joint
 from ..evaluation.log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
 from ..evaluation.results import ResultsFile, join_shards, results_path
-from ..lm.checkpoint import load_base_lm
-from ..lm.sampler import Sampler
-from ..models.checkpoint import is_energy, load_energy
+from ..models.joint import Joint
+from ..models.joint_checkpoints import load_joint_checkpoints
 from ..records import write_json
 from ..reports.perplexity import draw
 from ..version import __version__
@@ -142,18 +139,13 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
 
 
 def load(arguments: argparse.Namespace) -> Tuple[Joint, Dict[str, Any]]:
-    """The models in --path, whichever comes first, and what they and the text are."""
+    """The models in --path, and what they and the text are."""
     data, precision = Path(arguments.data), processes.precision(arguments)
-    device = processes.device(arguments)
-    lm_path, energy_path = split_path(arguments.path)
-    lm = load_base_lm(lm_path, data, precision, device)
-    if arguments.window > lm.max_positions:
-        raise UserError(
-            f"--window: {arguments.window} tokens are more than the {lm.max_positions} positions "
-            f"of {lm_path}"
-        )
-    provenance: Dict[str, Any] = {
-        "language_model": {"sha256": lm.sha256, "architecture": lm.architecture},
+    models = load_joint_checkpoints(arguments.path, data, precision, processes.device(arguments))
+    models.require_window(arguments.window)
+    models.require_density()
+    provenance = {
+        **models.provenance(),
         "text": {arguments.gen_subset: sha256_of(data / f"{arguments.gen_subset}.idx")},
         "sampler": "untruncated",
         "precision": precision,
@@ -163,33 +155,7 @@ def load(arguments: argparse.Namespace) -> Tuple[Joint, Dict[str, Any]]:
         "seed": arguments.seed,
         "versions": {"fairseq_ebm": __version__, "torch": torch.__version__},
     }
-    energy = None
-    if energy_path is not None:
-        loaded = load_energy(energy_path, data, precision, device)
-        loaded.require_density(lm.sha256)
-        if arguments.window > loaded.model.max_positions():
-            raise UserError(
-                f"--window: {arguments.window} tokens are more than {energy_path} reads, "
-                f"{loaded.model.max_positions()}"
-            )
-        provenance["energy"] = {"sha256": loaded.sha256, "architecture": loaded.architecture}
-        energy = loaded.model
-    return Joint(lm.model, Sampler(lm.model), energy, lm.right_to_left), provenance
-
-
-def split_path(path: str) -> Tuple[Path, Optional[Path]]:
-    paths = [Path(part) for part in path.split(os.pathsep) if part]
-    for each in paths:
-        if not each.is_file():
-            raise UserError(f"--path: {each}: no such file")
-    energies = [each for each in paths if is_energy(each)]
-    models = [each for each in paths if each not in energies]
-    if len(models) != 1 or len(energies) > 1:
-        raise UserError(
-            f"--path: {path}: {len(models)} language models and {len(energies)} energies; "
-            "give one language model, and one energy or none"
-        )
-    return models[0], energies[0] if energies else None
+    return models.joint(), provenance
 
 
 def work(

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..data.windows import Windows
 from ..errors import UserError
+from ..models.joint import Joint, Streams
 from ..numerics.partition import LogPartitionBounds, log_partition_bounds
-from .joint import Joint, Streams
 
 SAMPLES_AT_ONCE = 1024  # windows whose pools are small are worked on together
 LM_ALONE = 8  # windows that a language model alone reads together
