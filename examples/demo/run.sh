@@ -34,7 +34,7 @@ step "Negatives: the language model continues the first half of each window -> $
 
 energy=(--task residual_ebm_lm --criterion conditional_nce --init-from "$lm" --dropout 0.2
   --batch-size 32 --adam-betas '(0.9, 0.98)' --clip-norm 1
-  --lr 0.0003 --lr-scheduler cosine --warmup-updates 100)
+  --lr 0.0003 --lr-scheduler inverse_sqrt --warmup-updates 200)
 
 step "Causal energy, from the language model's weights -> $run/causal"
 train "$run/causal" "$run/neg" --arch energy_transformer_lm "${energy[@]}" \

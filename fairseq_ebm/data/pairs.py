@@ -97,6 +97,18 @@ class Pairs(FairseqDataset):
         """fairseq seeds numpy with its seed and the epoch before it asks."""
         return np.random.permutation(len(self)) if self.training else np.arange(len(self))
 
+    def batch_by_size(
+        self,
+        indices: np.ndarray,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+        required_batch_size_multiple: int = 1,
+    ) -> List[np.ndarray]:
+        """With a multiple, 8 by default, fairseq drops a last batch that is none. In training,
+        others are dropped in the next epoch; in validation they would never count."""
+        multiple = required_batch_size_multiple if self.training else 1
+        return super().batch_by_size(indices, max_tokens, max_sentences, multiple)
+
     @property
     def can_reuse_epoch_itr_across_epochs(self) -> bool:
         return not self.training  # windows that stood in a batch together should not do so again

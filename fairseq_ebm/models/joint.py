@@ -42,6 +42,16 @@ class Joint:
         """log P_LM (W, T - p), float64, of windows (W, T) in reading order."""
         return token_log_probs(self.model, windows, prefix_length, without_padding=True).double()
 
+    def scores(self, text: Tensor, window: int) -> Tensor:
+        """log P_LM (T,), float64, of every token of a text (T,) in reading order. If that is longer
+        than a window, each token beyond the first one is given half a window or more."""
+        parts, step = [self.token_log_probs(text[None, :window], 0)[0]], max(1, window // 2)
+        for start in range(window, len(text), step):
+            end = min(start + step, len(text))
+            last = text[max(0, end - window) : end]
+            parts.append(self.token_log_probs(last[None], len(last) - (end - start))[0])
+        return torch.cat(parts)
+
     def next_symbols(self, prefix: Tensor) -> Tuple[Tensor, Tensor]:
         """log P_LM, float64, of every symbol but padding after a prefix (p,), and the symbols."""
         log_p = next_log_probs(self.model, prefix.unsqueeze(0))[0].double()

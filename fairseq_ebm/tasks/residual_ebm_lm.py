@@ -1,22 +1,22 @@
-"""``residual_ebm_lm``: an energy on top of a frozen language model, from its negatives' stores."""
+"""``residual_ebm_lm``: an energy on top of a frozen language model, from its negatives' stores; and
+with fairseq-generate and fairseq-interactive, text of both together, from prepared text."""
 
 import dataclasses
 import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from fairseq.data import Dictionary
-from fairseq.dataclass import FairseqDataclass
 from fairseq.models import ARCH_MODEL_REGISTRY
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II
 
 from ..criterions.energy_criterion import EnergyCriterion, in_words
 from ..data.pairs import Pairs
-from ..data.store import Manifest, NegativesSubset, read_manifest
+from ..data.store import MANIFEST_NAME, Manifest, NegativesSubset, read_manifest
 from ..data.tokenizers import (
     DICTIONARY_NAME,
     digest_of,
@@ -27,17 +27,24 @@ from ..errors import UserError
 from ..models.checkpoint import NEGATIVES, SYMBOLS, read_energy, require_symbols
 from ..models.energy import EnergyModel
 from ..models.initialisation import initialise
+from .joint_generation import (
+    JointGenerationConfig,
+    JointGenerator,
+    Prompts,
+    build_generator,
+    prompts_of_windows,
+)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class ResidualEBMConfig(FairseqDataclass):
+class ResidualEBMConfig(JointGenerationConfig):
     data: str = field(
         default="",
         metadata={
             "help": "store of negatives, written by fairseq-ebm-negatives; several, joined by "
-            "colons, are used as one",
+            "colons, are used as one. To generate: prepared text",
             "positional": True,
         },
     )
@@ -66,12 +73,17 @@ class ResidualEBMConfig(FairseqDataclass):
 
 @register_task("residual_ebm_lm", dataclass=ResidualEBMConfig)
 class ResidualEBMTask(FairseqTask):
-    """Batches of real and generated windows; what they were made from goes into checkpoints."""
+    """Batches of real and generated windows; what they were made from goes into checkpoints.
+
+    Without stores, ``cfg.data`` is prepared text, and all that can be done is to generate.
+    """
 
     def __init__(self, cfg: ResidualEBMConfig, stores: Dict[Path, Manifest]) -> None:
         super().__init__(cfg)
         self.stores = list(stores)
-        self.dictionary = load_dictionary(self.stores[0] / DICTIONARY_NAME)
+        self.data = self.stores[0] if stores else Path(cfg.data)
+        self.dictionary = load_dictionary(self.data / DICTIONARY_NAME)
+        self._generator: Optional[JointGenerator] = None
         self._max_positions: Optional[int] = None
         self._trains = False
         self._update = 0
@@ -81,9 +93,13 @@ class ResidualEBMTask(FairseqTask):
 
     @classmethod
     def setup_task(cls, cfg: ResidualEBMConfig, **kwargs: Any) -> "ResidualEBMTask":
-        stores = {Path(p): read_manifest(Path(p)) for p in cfg.data.split(os.pathsep) if p}
-        if not stores:
+        paths = [Path(path) for path in cfg.data.split(os.pathsep) if path]
+        if not paths:
             raise UserError("no store of negatives given; fairseq-ebm-negatives makes one")
+        is_text = (paths[0] / DICTIONARY_NAME).exists() and not (paths[0] / MANIFEST_NAME).exists()
+        if is_text and len(paths) == 1:
+            return cls(cfg, {})
+        stores = {path: read_manifest(path) for path in paths}
         first = next(iter(stores)) / DICTIONARY_NAME
         for store in stores:
             other = store / DICTIONARY_NAME
@@ -97,6 +113,9 @@ class ResidualEBMTask(FairseqTask):
         return cls(cfg, stores)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
+        if not self.stores:
+            self.datasets[split] = prompts_of_windows(self.cfg, self.data, self.dictionary)
+            return
         subsets = [NegativesSubset(store, split) for store in self.stores]
         for store, subset in zip(self.stores, subsets):
             if self._max_positions is not None and subset.window > self._max_positions:
@@ -134,6 +153,10 @@ class ResidualEBMTask(FairseqTask):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         arch = getattr(cfg, "_name", None) or cfg.arch
+        if from_checkpoint and not self.stores:
+            return super().build_model(cfg, from_checkpoint)  # a language model, or an energy
+        if not self.stores:
+            read_manifest(self.data)  # says what is missing to train
         if not issubclass(ARCH_MODEL_REGISTRY[arch], EnergyModel):
             raise UserError(
                 f"--arch {arch}: not an energy; use energy_transformer_lm, energy_roberta, "
@@ -147,7 +170,7 @@ class ResidualEBMTask(FairseqTask):
             if before is not None:
                 self._go_on_from(before)
             elif self.cfg.init_from:
-                initialise(model, Path(self.cfg.init_from), self.stores[0])
+                initialise(model, Path(self.cfg.init_from), self.data)
         return model
 
     def _restored_checkpoint(self) -> Optional[Path]:
@@ -162,7 +185,7 @@ class ResidualEBMTask(FairseqTask):
     def _go_on_from(self, path: Path) -> None:
         """fairseq's trainer does not give a task its state back: take it from the checkpoint."""
         state = read_energy(path, "going on from a checkpoint")["task_state"]
-        require_symbols(state, self.dictionary, str(path), self.stores[0])
+        require_symbols(state, self.dictionary, str(path), self.data)
         now = self.state.negatives
         before = [manifest for manifest in state[NEGATIVES] if manifest not in now]
         self.state.merge_state_dict({NEGATIVES: [*now, *before]})
@@ -172,7 +195,7 @@ class ResidualEBMTask(FairseqTask):
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
         """Of a checkpoint that fairseq loads a model from."""
         if SYMBOLS in state_dict:
-            require_symbols(state_dict, self.dictionary, "--path", self.stores[0])
+            require_symbols(state_dict, self.dictionary, "--path", self.data)
         super().load_state_dict(state_dict)
 
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
@@ -211,6 +234,30 @@ class ResidualEBMTask(FairseqTask):
     def post_validate(self, model: Any, stats: Any, meters: Any) -> None:
         """fairseq's trainer calls it after each validation."""
         logger.info(f"validation: {in_words(meters)}")
+
+    def build_generator(
+        self, models: List[Any], args: Any, *others: Any, **kwargs: Any
+    ) -> JointGenerator:
+        if self.stores:
+            raise UserError(f"{self.data}: a store of negatives; generation wants prepared text")
+        self._generator = build_generator(models, args, self.cfg)
+        return self._generator
+
+    def get_interactive_tokens_and_lengths(
+        self, lines: List[str], encode_fn: Any
+    ) -> Tuple[List[torch.Tensor], List[int]]:
+        """No </s> behind a prompt: it would say that the text ends there."""
+        encode = self.dictionary.encode_line
+        texts = [encode_fn(line) for line in lines]
+        prompts = [encode(text, add_if_not_exist=False, append_eos=False).long() for text in texts]
+        assert self._generator is not None
+        self._generator.expect(prompts)
+        return prompts, [len(prompt) for prompt in prompts]
+
+    def build_dataset_for_inference(
+        self, src_tokens: List[torch.Tensor], src_lengths: List[int], **kwargs: Any
+    ) -> Prompts:
+        return Prompts(list(range(len(src_tokens))), src_tokens, None, self.dictionary.pad())
 
     def max_positions(self) -> Optional[int]:
         return self._max_positions

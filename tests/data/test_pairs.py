@@ -124,3 +124,16 @@ def test_all_negatives_are_as_many_as_every_store_has(stores):
 def test_more_negatives_than_there_are(stores, negatives):
     with pytest.raises(UserError, match=f"--negatives-per-positive: {negatives}, but 4 were"):
         Pairs([stores["a"], stores["b"]], PAD, negatives)
+
+
+@pytest.mark.parametrize("size", [1, 5, 8, 12])
+def test_no_window_is_left_out_of_validation(tmp_path, size):
+    """fairseq drops a last batch that is no multiple of 8."""
+    store = random_store(tmp_path / "neg", count=19)
+    for training in (False, True):
+        pairs = Pairs([NegativesSubset(store, "valid")], 1, training=training)
+        batches = pairs.batch_by_size(
+            pairs.ordered_indices(), max_sentences=size, required_batch_size_multiple=8
+        )
+        taken = sorted(i for batch in batches for i in batch.tolist())
+        assert taken == list(range(19)) or training

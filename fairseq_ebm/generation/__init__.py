@@ -1,0 +1,1 @@
+"""The joint samplers: propose, score, choose. Knows joint models and prompts, no task or parser."""

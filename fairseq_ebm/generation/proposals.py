@@ -1,0 +1,53 @@
+"""A pool: what the language model proposes after a context, and what the energy thinks of it."""
+
+import time
+from typing import List, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..data.streams import WindowStream
+from ..errors import UserError
+from ..models.joint import Joint
+
+
+class Pool(NamedTuple):
+    """n proposals of L tokens, on the CPU; log-probabilities and energies in float64."""
+
+    tokens: Tensor  # (n, L)
+    log_p: Tensor  # (n,) log P_LM
+    energies: Tensor  # (n,)
+    seconds: "tuple[float, float]" = (0.0, 0.0)  # proposing, scoring
+
+    @property
+    def log_weights(self) -> Tensor:
+        """Of the joint model against what was drawn from: q(x) exp(-E(x)) / q(x)."""
+        return -self.energies
+
+    def __add__(self, other: object) -> "Pool":
+        assert isinstance(other, Pool)
+        tokens, log_p, energies = (torch.cat(pair) for pair in zip(self[:3], other[:3]))
+        spent = tuple(a + b for a, b in zip(self.seconds, other.seconds))
+        return Pool(tokens, log_p, energies, (spent[0], spent[1]))
+
+
+def propose(joint: Joint, context: Tensor, samples: int, length: int, stream: WindowStream) -> Pool:
+    """``samples`` continuations of ``length`` tokens of one context (C,), drawn and judged chunk by
+    chunk. An energy of +inf means that a continuation cannot be."""
+    pools: List[Pool] = []
+    chunks = joint.sampler.chunks(context.unsqueeze(0), samples, length, [stream])
+    start = time.perf_counter()
+    for chunk in chunks:
+        drawn = time.perf_counter()
+        tokens = chunk.tokens[0]
+        windows = torch.cat([context.expand(len(tokens), -1), tokens], dim=1)
+        energies = joint.energies(windows.unsqueeze(0), len(context))[0]
+        scored = time.perf_counter()
+        pools.append(Pool(tokens, chunk.log_p[0], energies, (drawn - start, scored - drawn)))
+        start = time.perf_counter()
+    pool = pools[0]
+    for more in pools[1:]:
+        pool = pool + more
+    if bool((pool.energies.isnan() | (pool.energies == -torch.inf)).any()):
+        raise UserError("the energy is NaN or -inf")
+    return pool

@@ -1,0 +1,49 @@
+"""Which proposals of a pool become draws: one function a rule, all with the same signature."""
+
+import math
+from typing import Callable, Dict, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from ..data.streams import WindowStream
+from ..numerics.acceptance import accept, distance, metropolis_hastings
+from ..numerics.resampling import resample
+
+
+class Choice(NamedTuple):
+    indices: Tensor  # (R,) in the pool; fewer, where a rule needs more proposals
+    figures: Dict[str, float]  # what the rule tells of itself
+
+
+# (log-weights (n,), draws, random numbers, threshold β) -> Choice
+Rule = Callable[[Tensor, int, WindowStream, Optional[float]], Choice]
+
+
+def snis(
+    log_weights: Tensor, draws: int, stream: WindowStream, beta: Optional[float] = None
+) -> Choice:
+    """Self-normalised importance resampling, with replacement: exact for many proposals."""
+    generator = torch.Generator().manual_seed(int(stream.uniforms(1)[0] * 2**53))
+    return Choice(resample(log_weights, draws, generator), {})
+
+
+def metropolis(
+    log_weights: Tensor, draws: int, stream: WindowStream, beta: Optional[float] = None
+) -> Choice:
+    """States of one independent Metropolis–Hastings chain through the pool."""
+    indices, acceptance = metropolis_hastings(log_weights, stream.uniforms(len(log_weights)), draws)
+    return Choice(indices, {"acceptance": acceptance})
+
+
+def rejection(
+    log_weights: Tensor, draws: int, stream: WindowStream, beta: Optional[float] = None
+) -> Choice:
+    """Quasi-rejection: the first proposals that are accepted with probability min(1, w / β)."""
+    assert beta is not None
+    taken = accept(log_weights, stream.uniforms(len(log_weights)), math.log(beta))
+    found = distance(log_weights, math.log(beta))
+    return Choice(taken.nonzero()[:draws, 0], found._asdict())
+
+
+RULES: Dict[str, Rule] = {"snis": snis, "metropolis": metropolis, "rejection": rejection}

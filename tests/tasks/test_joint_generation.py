@@ -1,0 +1,171 @@
+"""fairseq-generate and fairseq-interactive themselves, drawing from the joint model."""
+
+import json
+import math
+import re
+
+import pytest
+import torch
+
+from tests.conftest import CHECKOUT
+
+SHAPE = ["--window", 10, "--stride", 10, "--prefix-size", 6]
+
+
+@pytest.fixture(scope="module")
+def generate(run_program, sums, sums_lm, sums_energy):
+    def run(*flags, fails=False, program="fairseq-generate", **options):
+        given = ["--user-dir", CHECKOUT / "fairseq_ebm", "--task", "residual_ebm_lm", "--cpu"]
+        given += ["--path", f"{sums_lm}:{sums_energy}", "--sampling", "--num-workers", 0]
+        given += ["--joint-samples", 50, "--beam", 1, "--nbest", 1, *flags]
+        done = run_program(program, sums, *given, **options)
+        assert (done.returncode != 0) == fails, done.stderr[-2000:]
+        return done
+
+    return run
+
+
+def lines(text, letter):
+    """{id: [fields]} of the lines that begin with a letter."""
+    found = {}
+    for number, rest in re.findall(rf"^{letter}-(\d+)\t(.*)$", text, re.M):
+        found.setdefault(int(number), []).append(rest.split("\t"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(generate, tmp_path_factory):
+    out = tmp_path_factory.mktemp("generated") / "a folder" / "pools.jsonl"
+    flags = [*SHAPE, "--max-windows", 12, "--beam", 2, "--nbest", 2, "--batch-size", 7]
+    done = generate(*flags, "--joint-results-path", out)
+    return done.stdout, [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def test_the_lines_of_fairseq_and_ours(whole):
+    printed, records = whole
+    hypotheses, energies = lines(printed, "H"), lines(printed, "E")
+    assert set(hypotheses) == set(energies) == set(lines(printed, "S")) and len(energies) == 12
+    assert len(lines(printed, "P")[min(energies)][0][0].split()) == 10  # a score for each token
+    targets = lines(printed, "T")
+    for record in records:
+        found = hypotheses[record["id"]]
+        assert len(found) == len(energies[record["id"]]) == len(record["draws"]) == 2
+        for (_, text), (energy, log_p, share, ess), draw in zip(
+            found, energies[record["id"]], record["draws"]
+        ):
+            assert text.replace(" ", "").startswith(record["prompt"].replace(" ", ""))
+            assert targets[record["id"]][0][0][:11] == text[:11]  # 6 symbols
+            assert float(energy) == pytest.approx(draw["energy"], abs=1e-4)
+            assert float(log_p) == pytest.approx(draw["log_p"], abs=1e-4)
+            assert float(share) == pytest.approx(draw["share"], rel=1e-3)
+            assert float(ess) == pytest.approx(draw["ess"], abs=0.1)
+
+
+def test_pools_are_written_whole(whole):
+    _, records = whole
+    for record in records:
+        (pool,) = record["pools"]
+        assert len(pool["tokens"]) == len(pool["energies"]) == len(pool["log_p"]) == 50
+        weights = torch.softmax(-torch.tensor(pool["energies"], dtype=torch.float64), 0)
+        for draw in record["draws"]:
+            places = [i for i, tokens in enumerate(pool["tokens"]) if tokens == draw["tokens"]]
+            assert any(draw["share"] == pytest.approx(float(weights[i])) for i in places)
+        assert set(record["seconds"]) == {"proposing", "scoring", "choosing"}
+
+
+def by_id(text):
+    return {letter: lines(text, letter) for letter in "HDPE"}
+
+
+def test_batches_and_shards_change_nothing(generate, whole):
+    flags = [*SHAPE, "--max-windows", 12, "--beam", 2, "--nbest", 2]
+    assert by_id(generate(*flags, "--batch-size", 1).stdout) == by_id(whole[0])
+    shards = [generate(*flags, "--num-shards", 2, "--shard-id", i).stdout for i in (0, 1)]
+    parts = [by_id(shard) for shard in shards]
+    assert {k: {**parts[0][k], **parts[1][k]} for k in "HDPE"} == by_id(whole[0])
+    assert len(parts[0]["H"]) == len(parts[1]["H"]) == 6
+    other = generate(*flags, "--seed", 2, "--batch-size", 7).stdout
+    assert lines(other, "H") != lines(whole[0], "H")
+
+
+def test_lines_go_where_fairseqs_go(generate, tmp_path):
+    printed = generate(*SHAPE, "--max-windows", 2, "--results-path", tmp_path / "to here").stdout
+    written = (tmp_path / "to here" / "generate-test.txt").read_text()
+    assert not lines(printed, "E") and len(lines(written, "E")) == len(lines(written, "H")) == 2
+
+
+def test_rules_and_truncation(generate, tmp_path):
+    for flags, name in (
+        (["--joint-sampler", "metropolis"], "acceptance"),
+        (["--joint-sampler", "rejection", "--rejection-beta", 1.5], "total_variation"),
+    ):
+        out = tmp_path / f"{name}.jsonl"
+        generate(*SHAPE, "--max-windows", 2, *flags, "--joint-results-path", out)
+        for line in out.read_text().splitlines():
+            assert 0 <= json.loads(line)["pools"][0][name] <= 1
+    out = tmp_path / "top.jsonl"
+    generate(*SHAPE, "--max-windows", 1, "--sampling-topk", 1, "--joint-results-path", out)
+    (pool,) = json.loads(out.read_text())["pools"]
+    assert len({tuple(tokens) for tokens in pool["tokens"]}) == 1
+
+
+def test_longer_text_in_chunks(generate):
+    flags = [*SHAPE, "--max-windows", 2, "--generation-length", 17, "--chunk-length", 5]
+    printed = generate(*flags).stdout
+    for scores in lines(printed, "P").values():
+        assert len(scores[0][0].split()) == 6 + 17
+
+
+@pytest.fixture(scope="module")
+def interact(generate, tmp_path_factory):
+    def run(text, *flags, **options):
+        path = tmp_path_factory.mktemp("typed") / "prompts.txt"
+        path.write_text(text)
+        flags = ["--window", 10, "--input", path, *flags]
+        return generate(*flags, program="fairseq-interactive", **options)
+
+    return run
+
+
+def test_typed_prompts(interact):
+    """Two equal ones, an empty one, one with unknown symbols, one longer than the window."""
+    prompts = ["1 2 + 3 4 =", "", "1 2 + 3 4 =", "? ? 1", "1 2 + 3 4 = 0 4 6 1 2 + 3 4"]
+    flags = ["--generation-length", 3]
+    one = interact("\n".join(prompts) + "\n", *flags).stdout
+    many = ["--buffer-size", 7, "--batch-size", 7]
+    together = interact("\n".join(prompts) + "\n", *flags, *many).stdout
+    assert by_id(one) == by_id(together)
+    texts = lines(one, "H")
+    assert sorted(texts) == [0, 1, 2, 3, 4]
+    for number, prompt in enumerate(prompts):
+        scores = lines(one, "P")[number][0][0].split()
+        assert len(scores) == len(prompt.split()) + 3
+        if "?" not in prompt:
+            assert texts[number][0][1].startswith(prompt)
+    assert all(math.isfinite(float(fields[0])) for row in texts.values() for fields in row)
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--beam", 51, "--nbest", 51], "--beam: 51 draws from 50 proposals"),
+        (["--nbest", 2, "--beam", 3], "--nbest"),
+        (["--window", 600], "--window: 600 tokens, but the models read"),
+        (["--prefix-size", 10], "--prefix-length: 10 must be below the window"),
+        (["--generation-length", 20], "give --chunk-length too"),
+        (["--joint-sampler", "rejection"], "--rejection-beta: needed"),
+        (["--gen-subset", "nothing"], "no such split"),
+    ],
+)
+def test_bad_input(generate, flags, words):
+    done = generate(*SHAPE, "--max-windows", 2, *flags, fails=True)
+    assert words in done.stderr.strip().splitlines()[-1]
+
+
+def test_models_that_are_missing(generate, sums_lm, sums_energy):
+    for path, words in (
+        (sums_lm, "1 language models and 0 energies"),
+        (f"{sums_lm}:{sums_lm}:{sums_energy}", "2 language models and 1 energies"),
+    ):
+        done = generate(*SHAPE, "--path", path, fails=True)
+        assert words in done.stderr.strip().splitlines()[-1]
