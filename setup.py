@@ -46,6 +46,7 @@ setup(
             "fairseq-ebm-prepare = fairseq_ebm.cli.prepare:main",
             "fairseq-ebm-negatives = fairseq_ebm.cli.negatives:main",
             "fairseq-ebm-eval-lm = fairseq_ebm.cli.eval_lm:main",
+            "fairseq-ebm-next-token = fairseq_ebm.cli.next_token:main",
         ],
     },
 )

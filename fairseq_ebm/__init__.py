@@ -17,6 +17,7 @@ logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 torch.serialization.add_safe_globals([argparse.Namespace])
 
 from . import criterions, models, tasks  # noqa: E402, F401  (registration is the purpose)
+from .joint_model import JointModel  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ["__version__"]
+__all__ = ["JointModel", "__version__"]

@@ -26,6 +26,9 @@ FRESH.set_forkserver_preload(
         "fairseq_ebm.cli.prepare",
         "fairseq_ebm.cli.negatives",
         "fairseq_ebm.cli.eval_lm",
+        "fairseq_ebm.cli.next_token",
+        "fairseq_cli.generate",
+        "fairseq_cli.interactive",
     ]
 )
 

@@ -15,7 +15,7 @@ LAYERS = [
     {"tasks"},
     {"analysis"},
     {"reports"},
-    {"cli"},
+    {"cli", "joint_model"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 

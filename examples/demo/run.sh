@@ -1,18 +1,13 @@
 #!/usr/bin/env bash
 # The main job, end to end, as far as it exists: text -> base language model -> its own samples ->
 # a causal and a bidirectional energy -> bounds on the perplexity of both joint models.
-# Run by `make demo`; SIZE=full takes longer and reaches further. Finished stages are skipped; delete
-# runs/ to start anew. The text is the running Python's, so each version of Python has runs of its own.
+# Run by `make demo`. Finished stages are skipped; delete runs/ to start anew. The text is the running
+# Python's, so each version of Python has a run of its own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . examples/stages.sh
-size=${SIZE:-small}
-case $size in
-  small) updates=800 epochs=2 samples=256 windows=150 ;;
-  full) updates=3000 epochs=4 samples=1000 windows=400 ;;
-  *) echo "SIZE is small or full, not '$size'" >&2; exit 2 ;;
-esac
-run=runs/demo-$size-$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+updates=1000 epochs=3 samples=1000 windows=200
+run=runs/demo-$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 window=(--window 64 --prefix-length 32)
 LOG_EVERY=50
 
@@ -32,9 +27,9 @@ step "Negatives: the language model continues the first half of each window -> $
 "$bin/fairseq-ebm-negatives" "$run/data" --path "$lm" --dest "$run/neg" "${window[@]}" --stride 32 \
   --num-negatives 4 --subsets train,valid --cpu
 
-energy=(--task residual_ebm_lm --criterion conditional_nce --init-from "$lm" --dropout 0.2
+energy=(--task residual_ebm_lm --criterion conditional_nce --init-from "$lm" --dropout 0.1
   --batch-size 32 --adam-betas '(0.9, 0.98)' --clip-norm 1
-  --lr 0.0003 --lr-scheduler inverse_sqrt --warmup-updates 200)
+  --lr 0.0005 --lr-scheduler inverse_sqrt --warmup-updates 200)
 
 step "Causal energy, from the language model's weights -> $run/causal"
 train "$run/causal" "$run/neg" --arch energy_transformer_lm "${energy[@]}" \
@@ -52,7 +47,7 @@ for kind in causal bidirectional; do
   if [ -e "$run/$kind.json" ]; then echo "done already"; continue; fi
   "$bin/fairseq-ebm-eval-lm" "$run/data" --path "$lm:$run/$kind/checkpoint_best.pt" \
     "${window[@]}" --stride 64 --max-windows "$windows" --num-samples "$samples" \
-    --sample-curve "8,16,32,64,128,$samples" --results-path "$run/$kind.json" --draw --cpu
+    --sample-curve "10,30,100,300,$samples" --results-path "$run/$kind.json" --draw --cpu
 done
 
 printf '\nDone. Everything is in %s\n' "$run"

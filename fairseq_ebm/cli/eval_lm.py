@@ -18,7 +18,6 @@ from ..evaluation.results import ResultsFile, join_shards, results_path
 from ..models.joint import Joint
 from ..models.joint_checkpoints import load_joint_checkpoints
 from ..records import write_json
-from ..reports.perplexity import draw
 from ..version import __version__
 from . import processes
 from .program import ArgumentParser, progress, run, whole_number
@@ -235,6 +234,8 @@ def finish(
         write_json(report, out)
     tell(arguments.quiet, table(report, about["num_windows"]))
     if arguments.draw and out is not None:
+        from ..reports.perplexity import draw  # noqa: PLC0415 (takes a second)
+
         for picture in draw(report, out):
             tell(arguments.quiet, f"drawn: {picture}")
 

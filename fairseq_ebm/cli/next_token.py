@@ -1,0 +1,112 @@
+"""fairseq-ebm-next-token: what comes next after a text, for the base LM and the joint model."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import List
+
+import torch
+
+from ..data.tokenizers import Tokenizer, load_tokenizer
+from ..errors import UserError
+from ..evaluation.next_token import NextToken, candidates, probabilities
+from ..models.joint_checkpoints import load_joint_checkpoints
+from ..records import write_json
+from . import processes
+from .program import ArgumentParser, progress, run, whole_number
+
+DESCRIPTION = """\
+Probabilities of the next token after a text: of the language model, and of the joint
+model P_LM(x) exp(-E(x)) / Z, which looks ahead by completing the text many times after
+each of the likeliest candidates.
+
+  fairseq-ebm-next-token DATA --path lm.pt:energy.pt --prefix "The function returns"
+"""
+
+
+def build_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="fairseq-ebm-next-token", description=DESCRIPTION)
+    parser.add_argument("data", metavar="DATA", help="prepared directory, for its vocabulary")
+    parser.add_argument(
+        "--path", required=True, metavar="LM.pt:ENERGY.pt", help="checkpoints, in any order"
+    )
+    parser.add_argument("--prefix", required=True, metavar="TEXT", help="what stands before")
+    parser.add_argument("--top", type=whole_number(1), default=10, help="to show (default: 10)")
+    parser.add_argument(
+        "--candidates",
+        type=whole_number(2),
+        default=128,
+        help="symbols that the language model finds likeliest (default: 128)",
+    )
+    parser.add_argument(
+        "--num-samples",
+        type=whole_number(2),
+        default=1000,
+        help="completions of each candidate (default: 1000)",
+    )
+    parser.add_argument(
+        "--window",
+        type=whole_number(1),
+        default=160,
+        help="tokens up to which a text is completed (default: 160); what the energy was "
+        "trained on",
+    )
+    parser.add_argument("--seed", type=whole_number(0), default=1, help="(default: 1)")
+    parser.add_argument("--results-path", metavar="OUT.json", help="write all candidates there")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    processes.add_precision_flags(parser.add_argument_group("machine"))
+    return parser
+
+
+def next_token(arguments: argparse.Namespace) -> None:
+    data = Path(arguments.data)
+    tokenizer = load_tokenizer(data)
+    prefix = torch.from_numpy(tokenizer.encode([arguments.prefix])[0])
+    models = load_joint_checkpoints(
+        arguments.path, data, processes.precision(arguments), processes.device(arguments)
+    )
+    if models.energy is None:
+        raise UserError("--path: no energy; give LM.pt:ENERGY.pt")
+    models.require_window(arguments.window)
+    models.require_density()
+    if models.lm.right_to_left:
+        raise UserError("--path: the language model reads right to left: it knows no next token")
+    if len(prefix) >= arguments.window:
+        raise UserError(
+            f"--prefix: {len(prefix)} tokens fill the window of {arguments.window} (--window)"
+        )
+    count = min(arguments.candidates, len(models.lm.dictionary) - 1)
+    found = candidates(
+        models.joint(), prefix, count, arguments.window, arguments.num_samples, arguments.seed
+    )
+    rows = probabilities(list(progress(found, "candidates", count, arguments.quiet)))
+    if arguments.results_path:
+        record = {
+            "prefix": arguments.prefix,
+            "num_samples": arguments.num_samples,
+            "candidates": [_record(row, tokenizer) for row in rows],
+            "provenance": {**models.provenance(), "seed": arguments.seed},
+        }
+        write_json(record, Path(arguments.results_path))
+    if not arguments.quiet:
+        print(table(rows[: arguments.top], tokenizer))
+
+
+def _record(row: NextToken, tokenizer: Tokenizer) -> "dict[str, object]":
+    values = dataclasses.asdict(row)
+    return {"text": tokenizer.decode([row.candidate.symbol]), **values.pop("candidate"), **values}
+
+
+def table(rows: List[NextToken], tokenizer: Tokenizer) -> str:
+    """Probabilities among the rows, as in the paper."""
+    lm, joint = (sum(getattr(row, name) for row in rows) for name in ("lm", "joint"))
+    lines = [f"{'token':<16}{'base LM':>9}{'joint':>9}   bounds of joint, among all candidates"]
+    for row in rows:
+        text = repr(tokenizer.decode([row.candidate.symbol]))
+        bounds = f"{row.joint_lower:.4f} to {row.joint_upper:.4f}"
+        lines.append(f"{text:<16}{row.lm / lm:>9.4f}{row.joint / joint:>9.4f}   {bounds}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    run(build_parser(), next_token)

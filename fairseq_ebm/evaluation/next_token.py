@@ -1,0 +1,83 @@
+"""Next-token probabilities of the joint model (equation 5 of the first paper, its table 3)."""
+
+from dataclasses import dataclass
+from typing import Iterator, List
+
+import torch
+from torch import Tensor
+
+from ..models.joint import Joint, Streams
+from ..numerics.partition import log_partition_bounds
+
+AT_ONCE = 8  # candidates whose completions are drawn together
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One symbol after a prefix. log P_joint = log P_LM + log Z, of all texts that begin with the
+    prefix and the symbol, + a constant; where it ends the window log Z is -E, without samples."""
+
+    symbol: int
+    log_lm: float
+    log_z_lower: float
+    log_z_upper: float
+    log_z: float
+    ess: float
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """A candidate's probabilities among all candidates; the bounds hold for many samples."""
+
+    candidate: Candidate
+    lm: float
+    joint: float
+    joint_lower: float
+    joint_upper: float
+
+
+def candidates(
+    joint: Joint, prefix: Tensor, count: int, window: int, samples: int, seed: int
+) -> Iterator[Candidate]:
+    """The ``count`` symbols that the language model finds likeliest after ``prefix`` (p,), each
+    completed ``samples`` times up to ``window`` tokens. As they come; likeliest first."""
+    log_lm, symbols = joint.next_symbols(prefix)
+    best = torch.topk(log_lm, min(count, len(log_lm)))
+    chosen = symbols[best.indices]
+    length = window - len(prefix) - 1
+    pairs = list(zip(chosen.split(AT_ONCE), best.values.split(AT_ONCE)))
+    for some, log_p in pairs:
+        texts = torch.cat([prefix.expand(len(some), -1), some.unsqueeze(1)], dim=1)
+        if length == 0:
+            log_z = -joint.energies(texts.unsqueeze(1), 0).squeeze(1)
+            rows = [(z, z, z, float("inf")) for z in log_z.tolist()]
+        else:
+            streams = Streams(seed, "next-token", some.tolist())
+            bounds = log_partition_bounds(joint.pool(texts, samples, length, streams))
+            columns = (bounds.lower, bounds.upper, bounds.jackknife, bounds.ess)
+            rows = list(zip(*(column.tolist() for column in columns)))
+        for symbol, log_p_of, row in zip(some.tolist(), log_p.tolist(), rows):
+            yield Candidate(symbol, log_p_of, *row)
+
+
+def probabilities(found: List[Candidate]) -> List[NextToken]:
+    """Normalised among the candidates; the likeliest under the joint model first."""
+
+    def column(name: str) -> Tensor:
+        return torch.tensor([getattr(each, name) for each in found], dtype=torch.float64)
+
+    log_lm = column("log_lm")
+    lower, upper = log_lm + column("log_z_lower"), log_lm + column("log_z_upper")
+    lm, joint = torch.softmax(log_lm, 0), torch.softmax(log_lm + column("log_z"), 0)
+    # A symbol at its least: its own lower bound against the others' upper ones.
+    least = torch.sigmoid(lower - _others(upper))
+    most = torch.sigmoid(upper - _others(lower))
+    values = zip(found, lm.tolist(), joint.tolist(), least.tolist(), most.tolist())
+    return sorted((NextToken(*row) for row in values), key=lambda row: -row.joint)
+
+
+def _others(values: Tensor) -> Tensor:
+    """log Σ of all but each: (n,) -> (n,)"""
+    n = len(values)
+    table = values.expand(n, n).masked_fill(torch.eye(n, dtype=torch.bool), -torch.inf)
+    return torch.logsumexp(table, dim=1)

@@ -1,0 +1,160 @@
+"""``JointModel``: the joint model in Python, text in, text and records out."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Optional, Sequence, Union
+
+import torch
+from torch import Tensor
+
+from .data.streams import WindowStream
+from .data.tokenizers import Tokenizer, load_tokenizer
+from .errors import UserError
+from .generation.continuation import GenerationOptions, continue_prompt
+from .models.joint import Joint, Streams
+from .models.joint_checkpoints import JointCheckpoints, load_joint_checkpoints
+from .numerics.drawing import Truncation
+from .numerics.partition import log_partition_bounds
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A continuation; ``share`` is its part of the weight of all proposals, natural logarithms."""
+
+    text: str
+    energy: float
+    log_p_lm: float
+    share: float
+    ess: float
+
+
+@dataclass(frozen=True)
+class TextBounds:
+    """Of one continuation: log P_LM, its energy, log Z of the prefix, and what follows."""
+
+    num_tokens: int
+    log_p_lm: float
+    energy: float
+    log_z_lower: float
+    log_z_upper: float
+    log_z: float
+    ess: float
+    pareto_k: float
+
+    @property
+    def base_ppl(self) -> float:
+        return math.exp(-self.log_p_lm / self.num_tokens)
+
+    @property
+    def joint_ppl_lower(self) -> float:
+        return self._ppl(self.log_z_lower)
+
+    @property
+    def joint_ppl_upper(self) -> float:
+        return self._ppl(self.log_z_upper)
+
+    @property
+    def joint_ppl(self) -> float:
+        return self._ppl(self.log_z)
+
+    def _ppl(self, log_z: float) -> float:
+        return math.exp(-(self.log_p_lm - self.energy - log_z) / self.num_tokens)
+
+
+class JointModel:
+    """P_LM(x) exp(-E(x)) / Z of a language model and an energy.
+
+    model = JointModel.from_pretrained("lm.pt", "energy.pt", "data")
+    model.sample("The function returns", num_draws=3)
+    """
+
+    def __init__(self, models: JointCheckpoints, tokenizer: Tokenizer, window: int) -> None:
+        self.models, self.tokenizer, self.window = models, tokenizer, window
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        lm: Union[str, Path],
+        energy: Union[str, Path],
+        data: Union[str, Path],
+        device: Optional[str] = None,
+        precision: str = "fp32",
+        window: int = 160,
+    ) -> "JointModel":
+        """From two checkpoints and the prepared text whose vocabulary they have. ``device``: "cpu",
+        "cuda" or None for a GPU if there is one; ``precision``: fp32, fp16 or bf16; ``window``: how
+        many tokens the energy was trained to see."""
+        where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        models = load_joint_checkpoints(
+            f"{lm}:{energy}", Path(data), precision, torch.device(where)
+        )
+        models.require_window(window)
+        if models.lm.right_to_left:
+            raise UserError(f"{lm}: reads right to left, and cannot continue a text")
+        return cls(models, load_tokenizer(data), window)
+
+    def energy(self, texts: Sequence[str]) -> List[float]:
+        """E of each text as a whole; low means that it looks real."""
+        joint = self.models.joint()
+        return [float(joint.energies(self._window(text).view(1, 1, -1), 0)) for text in texts]
+
+    def sample(
+        self,
+        prompt: str,
+        num_draws: int = 1,
+        joint_samples: int = 1000,
+        seed: int = 1,
+        length: Optional[int] = None,
+        chunk_length: Optional[int] = None,
+        top_k: Optional[int] = None,
+    ) -> List[Sample]:
+        """Continuations of a prompt: ``num_draws`` of ``joint_samples`` proposals, ``length``
+        tokens long (default: what the window leaves)."""
+        options = GenerationOptions(
+            joint_samples, num_draws, self.window, length, chunk_length=chunk_length
+        )
+        found = continue_prompt(
+            self.models.joint(Truncation(top_k=top_k)),
+            self._encode(prompt),
+            options,
+            lambda purpose: WindowStream(seed, "python", 0, purpose),
+        )
+        decode = self.tokenizer.decode
+        return [
+            Sample(decode(d.tokens.tolist()), d.energy, d.log_p, d.share, d.ess)
+            for d in found.draws
+        ]
+
+    def bounds(
+        self, prefix: str, continuation: str, num_samples: int = 1000, seed: int = 1
+    ) -> TextBounds:
+        """Bounds on the perplexity of a continuation; refuses an energy that is no density."""
+        self.models.require_density()
+        joint: Joint = self.models.joint()
+        before, after = self._encode(prefix), self._encode(continuation)
+        if not len(after):
+            raise UserError("continuation: there is nothing in it")
+        text = self._require_fit(torch.cat([before, after]))
+        pool = joint.pool(before[None], num_samples, len(after), Streams(seed, "python", [0]))
+        bounds = log_partition_bounds(pool)
+        log_z = (bounds.lower, bounds.upper, bounds.jackknife, bounds.ess, bounds.pareto_k)
+        return TextBounds(
+            len(after),
+            float(joint.token_log_probs(text[None], len(before)).sum()),
+            float(joint.energies(text.view(1, 1, -1), 0)),
+            *(float(value) for value in log_z),
+        )
+
+    def _encode(self, text: str) -> Tensor:
+        return torch.from_numpy(self.tokenizer.encode([text])[0])
+
+    def _window(self, text: str) -> Tensor:
+        return self._require_fit(self._encode(text))
+
+    def _require_fit(self, tokens: Tensor) -> Tensor:
+        if len(tokens) > self.models.max_positions:
+            raise UserError(
+                f"text of {len(tokens)} tokens: the models read {self.models.max_positions} at most"
+            )
+        return tokens

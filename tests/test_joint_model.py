@@ -1,0 +1,53 @@
+import math
+
+import pytest
+import torch
+
+from fairseq_ebm import JointModel
+from fairseq_ebm.errors import UserError
+from fairseq_ebm.models.joint_checkpoints import load_joint_checkpoints
+
+
+@pytest.fixture(scope="module")
+def model(sums, sums_lm, sums_energy):
+    return JointModel.from_pretrained(sums_lm, sums_energy, sums, device="cpu", window=10)
+
+
+def test_energies_are_those_of_the_checkpoint(model, sums, sums_lm, sums_energy):
+    texts = ["1 2 + 3 4 = 0 4 6", "1 2 + 3 4 = 0 4 7"]
+    plain = load_joint_checkpoints(
+        f"{sums_energy}:{sums_lm}", sums, "fp32", torch.device("cpu")
+    ).energy.model
+    index = model.tokenizer.dictionary.index
+    for text, energy in zip(texts, model.energy(texts)):
+        window = torch.tensor([index(symbol) for symbol in text.split()]).view(1, 1, -1)
+        with torch.no_grad():
+            assert energy == pytest.approx(float(plain(window, 0)), abs=1e-5)
+
+
+def test_samples_continue_the_prompt(model):
+    found = model.sample("1 2 + 3 4 =", num_draws=3, joint_samples=40, seed=2)
+    assert found == model.sample("1 2 + 3 4 =", num_draws=3, joint_samples=40, seed=2)
+    assert found != model.sample("1 2 + 3 4 =", num_draws=3, joint_samples=40, seed=3)
+    for draw in found:
+        assert 0 < draw.share < 1 and draw.log_p_lm < 0 and 1 <= draw.ess <= 40
+    (longer,) = model.sample("1 2", joint_samples=4, length=20, chunk_length=5)
+    assert len(model.tokenizer.encode([longer.text])[0]) + longer.text.count("\n") == 20
+
+
+def test_bounds(model):
+    found = model.bounds("1 2 + 3 4 =", "0 4 6", num_samples=200)
+    assert found.num_tokens == 3
+    assert found.joint_ppl_lower <= found.joint_ppl <= found.joint_ppl_upper
+    log_p = found.log_p_lm - found.energy - found.log_z
+    assert found.joint_ppl == pytest.approx(math.exp(-log_p / 3))
+    assert found.base_ppl == pytest.approx(math.exp(-found.log_p_lm / 3))
+
+
+def test_what_does_not_fit(model, sums, sums_lm, sums_energy):
+    with pytest.raises(UserError, match="text of 600 tokens: the models read"):
+        model.energy(["1 " * 600])
+    with pytest.raises(UserError, match="there is nothing in it"):
+        model.bounds("1 2", "")
+    with pytest.raises(UserError, match="--window: 900"):
+        JointModel.from_pretrained(sums_lm, sums_energy, sums, window=900)
