@@ -47,6 +47,7 @@ setup(
             "fairseq-ebm-negatives = fairseq_ebm.cli.negatives:main",
             "fairseq-ebm-eval-lm = fairseq_ebm.cli.eval_lm:main",
             "fairseq-ebm-next-token = fairseq_ebm.cli.next_token:main",
+            "fairseq-ebm-analyse = fairseq_ebm.cli.analyse:main",
         ],
     },
 )

@@ -27,6 +27,7 @@ FRESH.set_forkserver_preload(
         "fairseq_ebm.cli.negatives",
         "fairseq_ebm.cli.eval_lm",
         "fairseq_ebm.cli.next_token",
+        "fairseq_ebm.cli.analyse",
         "fairseq_cli.generate",
         "fairseq_cli.interactive",
     ]

@@ -4,14 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, List
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
-SIZE = (6.4, 4.0)  # inches
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "fairseq_ebm"}  # text as text; the same bytes
-BOUNDS, POINT, EXACT = "#2f6fb0", "#16324f", "#c8501e"
+from .figures import BLUE, NAVY, ORANGE, new_figure, save
 
 
 def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
@@ -19,11 +15,9 @@ def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
     drawn = []
     for key, name, draw_on in (("curve", "curve", _curve), ("per_position", "positions", _gains)):
         if key in report:
-            figure = Figure(figsize=SIZE, layout="constrained")
+            figure = new_figure()
             draw_on(figure.add_subplot(), report)
-            drawn.append(out.with_name(f"{out.stem}.{name}.svg"))
-            with rc_context(STYLE):
-                figure.savefig(drawn[-1], metadata={"Date": None})
+            drawn.append(save(figure, out, name))
     return drawn
 
 
@@ -32,10 +26,10 @@ def _curve(axes: Axes, report: Mapping[str, Any]) -> None:
     rows = report["curve"]
     n = [row["num_samples"] for row in rows]
     lower, upper = ([row[bound] for row in rows] for bound in ("lower", "upper"))
-    axes.fill_between(n, lower, upper, color=BOUNDS, alpha=0.25, linewidth=0)
-    axes.plot(n, lower, color=BOUNDS, marker="^", label="lower bound")
-    axes.plot(n, upper, color=BOUNDS, marker="v", label="upper bound")
-    axes.plot(n, [row["joint"] for row in rows], color=POINT, linestyle="--", label="jackknife")
+    axes.fill_between(n, lower, upper, color=BLUE, alpha=0.25, linewidth=0)
+    axes.plot(n, lower, color=BLUE, marker="^", label="lower bound")
+    axes.plot(n, upper, color=BLUE, marker="v", label="upper bound")
+    axes.plot(n, [row["joint"] for row in rows], color=NAVY, linestyle="--", label="jackknife")
     axes.set_xscale("log")
     axes.set_xticks(n)
     axes.minorticks_off()
@@ -54,12 +48,12 @@ def _gains(axes: Axes, report: Mapping[str, Any]) -> None:
     rows = report["per_position"]
     at = [row["position"] for row in rows]
     least, most = ([1 - row[b] / row["base_ppl"] for row in rows] for b in ("upper", "lower"))
-    axes.fill_between(at, least, most, color=BOUNDS, alpha=0.35, linewidth=0, label="bounds")
-    axes.plot(at, [(a + b) / 2 for a, b in zip(least, most)], color=POINT, linewidth=1)
+    axes.fill_between(at, least, most, color=BLUE, alpha=0.35, linewidth=0, label="bounds")
+    axes.plot(at, [(a + b) / 2 for a, b in zip(least, most)], color=NAVY, linewidth=1)
     if "last_position" in report:
         last = report["last_position"]
         gain = 1 - last["exact"] / last["base_ppl"]
-        axes.plot(at[-1], gain, color=EXACT, marker="o", linestyle="", label="exact")
+        axes.plot(at[-1], gain, color=ORANGE, marker="o", linestyle="", label="exact")
     axes.axhline(0, color="black", linewidth=0.8)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("position in the window")

@@ -175,9 +175,16 @@ class JointGenerator:
         else:
             where = "interactive"
             numbers = [self._typed[tuple(prompt.tolist())].popleft() for prompt in prompts]
-        return [self._hypotheses(p, where, number) for p, number in zip(prompts, numbers)]
+        texts = [None] * len(prompts) if sample.get("target") is None else sample["target"].cpu()
+        return [
+            self._hypotheses(prompt, text, where, number)
+            for prompt, text, number in zip(prompts, texts, numbers)
+        ]
 
-    def _hypotheses(self, prompt: Tensor, where: str, number: int) -> List[Dict[str, Any]]:
+    def _hypotheses(
+        self, prompt: Tensor, text: Optional[Tensor], where: str, number: int
+    ) -> List[Dict[str, Any]]:
+        """``text``: the window that the prompt begins, if it is one of a real text."""
         seed = self.cfg.generation_seed
         try:
             found = continue_prompt(
@@ -188,7 +195,10 @@ class JointGenerator:
             raise UserError(f"prompt {number}: {error}") from None
         self._tell(number, found)
         if self._file is not None:
-            self._file.write(json.dumps(self._record(number, prompt, found)) + "\n")
+            record = self._record(number, prompt, found)
+            if text is not None:
+                record["real"] = self._real(prompt, text)
+            self._file.write(json.dumps(record) + "\n")
         return [self._hypothesis(torch.cat([prompt, draw.tokens])) for draw in found.draws]
 
     def _hypothesis(self, text: Tensor) -> Dict[str, Any]:
@@ -199,6 +209,16 @@ class JointGenerator:
             "attention": None,
             "alignment": torch.empty(0),
             "positional_scores": scores,
+        }
+
+    def _real(self, prompt: Tensor, text: Tensor) -> Dict[str, Any]:
+        """What really follows a prompt, judged as proposals are."""
+        tokens = text[len(prompt) :].tolist()
+        return {
+            "text": self.tokenizer.decode(tokens),
+            "tokens": tokens,
+            "energy": float(self.joint.energies(text.view(1, 1, -1), 0)),
+            "log_p": float(self.joint.token_log_probs(text.view(1, -1), len(prompt)).sum()),
         }
 
     def _tell(self, number: int, found: Continuations) -> None:
@@ -213,6 +233,7 @@ class JointGenerator:
         return {
             "id": number,
             "prompt": decode(prompt.tolist()),
+            "truncated": not self.joint.sampler.truncation.is_none,
             "draws": [
                 {
                     "text": decode(draw.tokens.tolist()),

@@ -1,0 +1,22 @@
+"""Prompts with their pools, made by hand, as fairseq-generate writes them."""
+
+import math
+
+
+def record(number, real, base, joint, energies=(0.0, 0.0), **more):
+    """Token lists; the pool holds ``base`` and ``joint``, each of log P -10."""
+    return {
+        "id": number,
+        "prompt": "p",
+        "truncated": False,
+        "draws": [{"tokens": joint, "log_p": -10.0, "energy": energies[1], "share": 0.5}],
+        "pools": [
+            {
+                "tokens": [base, joint],
+                "energies": [None if math.isinf(e) else e for e in energies],
+                "log_p": [-10.0, -10.0],
+            }
+        ],
+        "real": {"tokens": real, "log_p": -12.0, "energy": -1.0},
+        **more,
+    }
