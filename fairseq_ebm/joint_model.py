@@ -80,19 +80,19 @@ class JointModel:
         data: Union[str, Path],
         device: Optional[str] = None,
         precision: str = "fp32",
-        window: int = 160,
+        window: Optional[int] = None,
     ) -> "JointModel":
         """From two checkpoints and the prepared text whose vocabulary they have. ``device``: "cpu",
         "cuda" or None for a GPU if there is one; ``precision``: fp32, fp16 or bf16; ``window``: how
-        many tokens the energy was trained to see."""
+        many tokens the models see at once (default: what the energy was trained on)."""
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         models = load_joint_checkpoints(
             f"{lm}:{energy}", Path(data), precision, torch.device(where)
         )
-        models.require_window(window)
+        models.require_window(window or models.window)
         if models.lm.right_to_left:
             raise UserError(f"{lm}: reads right to left, and cannot continue a text")
-        return cls(models, load_tokenizer(data), window)
+        return cls(models, load_tokenizer(data), window or models.window)
 
     def energy(self, texts: Sequence[str]) -> List[float]:
         """E of each text as a whole; low means that it looks real."""

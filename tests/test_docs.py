@@ -43,10 +43,12 @@ def test_flags_of_our_programs_exist(run_program):
     assert checked > 10
 
 
-def test_python_of_the_readme_runs(sums, sums_lm):
+def test_python_of_the_readme_runs(sums, sums_lm, sums_energy):
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
     assert len(blocks) >= 2
     for block in blocks:
         block = block.replace("lm/checkpoint_best.pt", str(sums_lm))
+        block = block.replace("energy/checkpoint_best.pt", str(sums_energy))
         block = block.replace("data/pydocs", str(sums)).replace("(2, 120)", "(2, 10)")
+        block = block.replace("The function returns", "1 + 2").replace("length=20", "length=3")
         exec(compile(block, "README.md", "exec"), {})

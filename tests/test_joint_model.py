@@ -10,7 +10,7 @@ from fairseq_ebm.models.joint_checkpoints import load_joint_checkpoints
 
 @pytest.fixture(scope="module")
 def model(sums, sums_lm, sums_energy):
-    return JointModel.from_pretrained(sums_lm, sums_energy, sums, device="cpu", window=10)
+    return JointModel.from_pretrained(sums_lm, sums_energy, sums, device="cpu")
 
 
 def test_energies_are_those_of_the_checkpoint(model, sums, sums_lm, sums_energy):
@@ -23,6 +23,10 @@ def test_energies_are_those_of_the_checkpoint(model, sums, sums_lm, sums_energy)
         window = torch.tensor([index(symbol) for symbol in text.split()]).view(1, 1, -1)
         with torch.no_grad():
             assert energy == pytest.approx(float(plain(window, 0)), abs=1e-5)
+
+
+def test_the_window_is_what_the_energy_was_trained_on(model):
+    assert model.window == 10
 
 
 def test_samples_continue_the_prompt(model):

@@ -47,9 +47,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument(
         "--window",
         type=whole_number(1),
-        default=160,
-        help="tokens up to which a text is completed (default: 160); what the energy was "
-        "trained on",
+        help="tokens up to which a text is completed (default: what the energy was trained on)",
     )
     parser.add_argument("--seed", type=whole_number(0), default=1, help="(default: 1)")
     parser.add_argument("--results-path", metavar="OUT.json", help="write all candidates there")
@@ -67,18 +65,15 @@ def next_token(arguments: argparse.Namespace) -> None:
     )
     if models.energy is None:
         raise UserError("--path: no energy; give LM.pt:ENERGY.pt")
-    models.require_window(arguments.window)
+    window = arguments.window or models.window
+    models.require_window(window)
     models.require_density()
     if models.lm.right_to_left:
         raise UserError("--path: the language model reads right to left: it knows no next token")
-    if len(prefix) >= arguments.window:
-        raise UserError(
-            f"--prefix: {len(prefix)} tokens fill the window of {arguments.window} (--window)"
-        )
+    if len(prefix) >= window:
+        raise UserError(f"--prefix: {len(prefix)} tokens fill the window of {window} (--window)")
     count = min(arguments.candidates, len(models.lm.dictionary) - 1)
-    found = candidates(
-        models.joint(), prefix, count, arguments.window, arguments.num_samples, arguments.seed
-    )
+    found = candidates(models.joint(), prefix, count, window, arguments.num_samples, arguments.seed)
     rows = probabilities(list(progress(found, "candidates", count, arguments.quiet)))
     if arguments.results_path:
         record = {

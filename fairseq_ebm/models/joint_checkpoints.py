@@ -35,6 +35,13 @@ class JointCheckpoints:
             positions.append(int(self.energy.model.max_positions()))
         return min(positions)
 
+    @property
+    def window(self) -> int:
+        """Tokens that the energy was trained to see, or 160 if its negatives do not say."""
+        negatives = () if self.energy is None else self.energy.negatives
+        windows = [int(m.options["window"]) for m in negatives if "window" in m.options]
+        return max(windows, default=min(160, self.max_positions))
+
     def require_window(self, window: int) -> None:
         if window > self.lm.max_positions:
             raise UserError(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-FLAGS = ["--prefix", "1 2 + 3 4 =", "--window", 10, "--cpu"]
+FLAGS = ["--prefix", "1 2 + 3 4 =", "--cpu"]
 
 
 @pytest.fixture(scope="module")
