@@ -33,6 +33,8 @@ bench: setup
 	$(BIN)/python -m pip install --quiet -e '.[hf]'
 	$(BIN)/python benchmarks/sampling.py $(BENCH)
 	$(BIN)/python benchmarks/energies.py
+	$(BIN)/python benchmarks/joint.py
+	$(BIN)/python benchmarks/estimators.py
 
 docs-check: setup
 	$(BIN)/python -m pytest tests/test_docs.py

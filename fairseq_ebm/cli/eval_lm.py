@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import sys
 import time
 from pathlib import Path
@@ -261,6 +262,11 @@ def table(report: Dict[str, Any], windows: int) -> str:
             f"{done} windows, {report['num_samples']:,} samples each; effective "
             f"{report['ess']['mean']:.1f} (least {report['ess']['min']:.1f}); mean log Z "
             f"{report['mean_log_z']:.3f}"
+        )
+        nce = report["conditional_nce"]
+        lines.append(
+            f"conditional NCE {nce['loss']:.4f} nats, {nce['normalised']:.4f} with Z set to 1 for "
+            f"each prefix; {2 * math.log(2):.4f} knows nothing"
         )
     else:
         lines.append(f"{done} windows")

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..data.windows import Windows
 from ..errors import UserError
 from ..models.joint import Joint, Streams
+from ..numerics.losses import conditional_nce
 from ..numerics.partition import LogPartitionBounds, log_partition_bounds
 
 SAMPLES_AT_ONCE = 1024  # windows whose pools are small are worked on together
@@ -47,6 +48,8 @@ class WindowResult:
     log_z: Bounds = Bounds(0.0, 0.0, 0.0)
     ess: float = 0.0
     pareto_k: float = 0.0
+    nce: float = 0.0  # conditional NCE of the real continuation against the pool
+    nce_normalised: float = 0.0  # the same of E + log Z, whose Z is 1
     curve: Sequence[Bounds] = ()  # at the sizes of ``EvaluationOptions.sample_curve``
     token_log_lm: Sequence[float] = ()  # of positions p + 1 to T, with ``per_position``
     position_log_z: Sequence[Bounds] = ()  # of the prefixes of p, p + 1, … T - 1 tokens
@@ -116,6 +119,9 @@ def evaluate(
     curve = [log_partition_bounds(pools[:, :n]) for n in options.sample_curve]
     later = range(prefix_length + 1, read.size(1)) if options.per_position else range(0)
     steps = [whole, *(log_partition_bounds(_pool(joint, read, t, options, streams)) for t in later)]
+    log_z = whole.jackknife
+    nce = conditional_nce(energies, pools)
+    normalised = conditional_nce(energies + log_z, pools + log_z.unsqueeze(1))
     last, exact = steps[-1], None
     if options.exact_last_position:
         exact = _exact_last(joint, read)
@@ -130,6 +136,8 @@ def evaluate(
             log_z=_bounds(whole, i),
             ess=float(whole.ess[i]),
             pareto_k=float(whole.pareto_k[i]),
+            nce=float(nce[i]),
+            nce_normalised=float(normalised[i]),
             curve=[_bounds(part, i) for part in curve],
             token_log_lm=token_log_lm[i].tolist() if options.per_position else [],
             position_log_z=[_bounds(step, i) for step in steps] if options.per_position else [],

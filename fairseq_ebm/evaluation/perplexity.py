@@ -73,6 +73,10 @@ def joint_report(
     report["gain_ci95"] = None if between is None else (1.0 - between[1], 1.0 - between[0])
     report["num_samples"] = options.num_samples
     report["mean_log_z"] = float(np.mean([z.jackknife for z in log_z]))
+    report["conditional_nce"] = {
+        "loss": float(np.mean([result.nce for result in results])),
+        "normalised": float(np.mean([result.nce_normalised for result in results])),
+    }
     report.update(_diagnostics(results))
     if options.sample_curve:
         report["curve"] = _curve(results, tokens, options.sample_curve)

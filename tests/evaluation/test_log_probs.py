@@ -85,6 +85,20 @@ def test_the_curve_is_of_the_same_pool():
         assert result.curve[0].lower == pytest.approx(small.log_z.lower, abs=1e-5)
 
 
+def test_what_a_constant_costs_conditional_nce_is_told():
+    windows, energy = FixedWindows(random_windows(4)), random_energy()
+    plain = results_of(joint(energy), windows, num_samples=300)
+    moved = results_of(joint(lambda w, shared: energy(w, shared) + 3.0), windows, num_samples=300)
+    for before, after in zip(plain, moved):
+        assert after.nce_normalised == pytest.approx(before.nce_normalised, abs=1e-5)
+        assert after.nce > after.nce_normalised + 0.3
+        normal = before.energy + before.log_z.jackknife
+        assert before.nce_normalised > math.log1p(math.exp(normal))
+    nothing = joint(lambda w, shared: torch.zeros(w.shape[:2]))
+    for result in results_of(nothing, windows, num_samples=16):
+        assert result.nce == pytest.approx(math.log(4)) == result.nce_normalised
+
+
 def test_no_energy_and_a_constant_one_change_nothing():
     windows = FixedWindows(random_windows(5))
     plain = joint(lambda w, shared: torch.zeros(w.shape[:2]))

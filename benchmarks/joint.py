@@ -1,6 +1,6 @@
-"""What fairseq-ebm-eval-lm costs beyond sampling and scoring, in time and in memory.
+"""What perplexities and generation cost beyond sampling and scoring, in time and in memory.
 
-    .venv/bin/python benchmarks/perplexity.py          # about 15 minutes on two cores
+    .venv/bin/python benchmarks/joint.py          # about 20 minutes on two cores
 
 The sampler's shape (benchmarks/sampling.py: 6 layers, d 512, 8,008 symbols, 120 + 40 tokens), and a
 causal energy of the same size. Writes a table to standard output and JSON to runs/bench/.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, Callable
 
 import torch
 
@@ -22,6 +23,7 @@ from timing import Timing, machine  # isort: skip
 
 from fairseq_ebm.data.streams import WindowStream
 from fairseq_ebm.evaluation.log_probs import EvaluationOptions, evaluate
+from fairseq_ebm.generation.continuation import GenerationOptions, continue_prompt
 from fairseq_ebm.lm.sampler import Sampler
 from fairseq_ebm.models.joint import Joint
 from tests.evaluation.worlds import FixedWindows
@@ -41,22 +43,54 @@ def random_windows(length: int, joint: Joint) -> FixedWindows:
     return FixedWindows(torch.randint(4, symbols, (1, length), generator=generator), PREFIX)
 
 
-def row_cost(bench: Timing, samples: int) -> None:
+def row_evaluate(bench: Timing, samples: int) -> None:
     joint = build_joint()
     windows = random_windows(PREFIX + NEW, joint)
     options = EvaluationOptions(num_samples=samples, sample_curve=(2, samples))
-    prefix = torch.from_numpy(windows.tokens(0))[None, :PREFIX]
+    compare(
+        bench,
+        joint,
+        torch.from_numpy(windows.tokens(0))[:PREFIX],
+        samples,
+        "evaluation",
+        1 / 1.3,
+        lambda: list(evaluate(joint, windows, range(1), options)),
+    )
 
+
+def compare(
+    bench: Timing,
+    joint: Joint,
+    prefix: torch.Tensor,
+    samples: int,
+    name: str,
+    aim: float,
+    work: Callable[[], Any],
+) -> None:
     def sample_and_score() -> None:
-        drawn = joint.sampler.sample(prefix, samples, NEW, [WindowStream(1, "bench", 0)])
-        text = torch.cat([prefix.unsqueeze(1).expand(-1, samples, -1), drawn.tokens], dim=2)
+        drawn = joint.sampler.sample(prefix[None], samples, NEW, [WindowStream(1, "bench", 0)])
+        text = torch.cat([prefix.expand(1, samples, -1), drawn.tokens], dim=2)
         joint.energies(text, PREFIX)
 
     bench.compare(
-        f"sampling and scoring alone / evaluation, n = {samples}",
-        lambda: list(evaluate(joint, windows, range(1), options)),
-        sample_and_score,
-        aim=1 / 1.3,
+        f"{name}, n = {samples} / sampling and scoring alone", work, sample_and_score, aim=aim
+    )
+
+
+def row_generate(bench: Timing, samples: int) -> None:
+    joint = build_joint()
+    prompt = torch.from_numpy(random_windows(PREFIX + NEW, joint).tokens(0))[:PREFIX]
+    options = GenerationOptions(samples, window=PREFIX + NEW)
+    compare(
+        bench,
+        joint,
+        prompt,
+        samples,
+        "generation",
+        1 / 1.2,
+        lambda: continue_prompt(
+            joint, prompt, options, lambda purpose: WindowStream(1, "bench", 0, purpose)
+        ),
     )
 
 
@@ -85,17 +119,17 @@ def peak(samples: int, new: int = 4) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", default="cost,memory")
+    parser.add_argument("--rows", default="evaluate,generate,memory")
     parser.add_argument("--samples", type=int, default=1024)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--peak", type=int, help="print the peak of memory with so many samples")
-    parser.add_argument("--out", type=Path, default=Path("runs/bench/perplexity.json"))
+    parser.add_argument("--out", type=Path, default=Path("runs/bench/joint.json"))
     arguments = parser.parse_args()
     if arguments.peak:
         print(peak(arguments.peak))
         return
     bench = Timing("cpu", arguments.runs)
-    rows = {"cost": row_cost, "memory": row_memory}
+    rows = {"evaluate": row_evaluate, "generate": row_generate, "memory": row_memory}
     for name in arguments.rows.split(","):
         rows[name](bench, arguments.samples)
     bench.write(arguments.out, machine("cpu"))
