@@ -29,7 +29,7 @@ step "Negatives: the language model continues the first half of each window -> $
 
 energy=(--task residual_ebm_lm --criterion conditional_nce --init-from "$lm" --dropout 0.1
   --batch-size 32 --adam-betas '(0.9, 0.98)' --clip-norm 1
-  --lr 0.0005 --lr-scheduler inverse_sqrt --warmup-updates 200)
+  --lr 0.0002 --lr-scheduler inverse_sqrt --warmup-updates 50)
 
 step "Causal energy, from the language model's weights -> $run/causal"
 train "$run/causal" "$run/neg" --arch energy_transformer_lm "${energy[@]}" \

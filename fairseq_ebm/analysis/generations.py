@@ -62,6 +62,8 @@ def _generation(record: Dict[str, Any]) -> Generation:
         return Text(tokens, log_p, log_p - energy - log_z)
 
     real, draw = record["real"], record["draws"][0]
+    if len(real["tokens"]) != len(draw["tokens"]):
+        raise ValueError("what really follows has another length than what was generated")
     return Generation(
         text(real["tokens"], real["log_p"], real["energy"]),
         text(pool["tokens"][0], pool["log_p"][0], float(energies[0])),

@@ -45,7 +45,7 @@ def load_base_lm(path: Path, data: Path, precision: str, device: torch.device) -
         dictionary=load_dictionary(data / DICTIONARY_NAME),
         sha256=sha256_of(path),
         architecture=str(getattr(config.model, "_name", None) or type(model).__name__),
-        right_to_left=config.task._name == "right_to_left_language_modeling",
+        right_to_left=reads_right_to_left(config),
         precision=precision,
     )
 
@@ -67,7 +67,9 @@ def load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
         return _load_model(path, data, flag)
 
 
-def _load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
+def read_config(path: Path, data: Path, flag: str) -> Any:
+    """The configuration of a checkpoint, which must have been trained with the dictionary of
+    ``data`` if its own can still be found."""
     try:
         config = checkpoint_utils.load_checkpoint_to_cpu(str(path))["cfg"]
     except Exception as error:  # whatever unpickling raises
@@ -78,6 +80,15 @@ def _load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
     trained_with = Path(str(config.task.data).split(":")[0]) / DICTIONARY_NAME
     if trained_with.exists():  # a checkpoint has no dictionary of its own
         require_same_dictionary(dictionary, trained_with, f"{flag}: trained with {trained_with}")
+    return config
+
+
+def reads_right_to_left(config: Any) -> bool:
+    return bool(config.task._name == "right_to_left_language_modeling")
+
+
+def _load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
+    config, dictionary = read_config(path, data, flag), data / DICTIONARY_NAME
     try:
         models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
             [str(path)], arg_overrides={"data": str(data)}

@@ -3,6 +3,7 @@ hypotheses out, and what fairseq does not print beside them."""
 
 import inspect
 import json
+import logging
 import math
 import sys
 from collections import defaultdict, deque
@@ -18,16 +19,22 @@ from fairseq.models import FairseqLanguageModel
 from omegaconf import II
 from torch import Tensor
 
+from ..data.store import sha256_of
 from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..generation.continuation import Continuations, GenerationOptions, continue_prompt
 from ..generation.rules import RULES
+from ..lm.checkpoint import read_config, reads_right_to_left
 from ..lm.sampler import Sampler
+from ..models.checkpoint import NEGATIVES, read_energy
 from ..models.energy import EnergyModel
 from ..models.joint import Joint
+from ..models.joint_checkpoints import split_path
 from ..numerics.drawing import Truncation
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -79,6 +86,7 @@ class JointGenerationConfig(FairseqDataclass):
     num_shards: int = II("dataset.num_shards")
     shard_id: int = II("dataset.shard_id")
     prefix_size: int = II("generation.prefix_size")
+    path: Optional[str] = II("common_eval.path")
 
 
 class Prompts(FairseqDataset):
@@ -269,7 +277,9 @@ def results_stream() -> TextIO:
     return sys.stdout
 
 
-def build_generator(models: List[Any], args: Any, cfg: JointGenerationConfig) -> JointGenerator:
+def build_generator(
+    models: List[Any], args: Any, cfg: JointGenerationConfig, data: Path
+) -> JointGenerator:
     """``models`` as fairseq has loaded them from --path; ``args``: its own flags of generation."""
     lms = [model for model in models if isinstance(model, FairseqLanguageModel)]
     energies = [model for model in models if isinstance(model, EnergyModel)]
@@ -302,8 +312,23 @@ def build_generator(models: List[Any], args: Any, cfg: JointGenerationConfig) ->
         raise UserError(f"--window: {cfg.window} tokens, but the models read {positions} at most")
     for model in models:
         model.eval()
+    require_good_lm(cfg, data)
     joint = Joint(lms[0], Sampler(lms[0], truncation), energies[0])
-    return JointGenerator(joint, options, cfg, Path(cfg.data))
+    return JointGenerator(joint, options, cfg, data)
+
+
+def require_good_lm(cfg: JointGenerationConfig, data: Path) -> None:
+    """What fairseq does not look at in the language model's checkpoint."""
+    lm_path, energy_path = split_path(cfg.path or "")
+    if reads_right_to_left(read_config(lm_path, data, "--path")):
+        raise UserError(f"--path: {lm_path}: reads right to left, and cannot continue a text")
+    negatives = read_energy(energy_path, "--path")["task_state"][NEGATIVES] if energy_path else []
+    sources = [m["source"].get("language_model", {}) for m in negatives]
+    if all(source.get("sha256") != sha256_of(lm_path) for source in sources):
+        logger.warning(
+            f"--path: {energy_path}: not trained on negatives of {lm_path}: together they are no "
+            "model of the text"
+        )
 
 
 def prompts_of_windows(cfg: JointGenerationConfig, data: Path, dictionary: Dictionary) -> Prompts:

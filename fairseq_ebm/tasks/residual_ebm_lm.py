@@ -240,7 +240,7 @@ class ResidualEBMTask(FairseqTask):
     ) -> JointGenerator:
         if self.stores:
             raise UserError(f"{self.data}: a store of negatives; generation wants prepared text")
-        self._generator = build_generator(models, args, self.cfg)
+        self._generator = build_generator(models, args, self.cfg, self.data)
         return self._generator
 
     def get_interactive_tokens_and_lengths(

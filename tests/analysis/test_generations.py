@@ -36,6 +36,7 @@ def test_an_infinite_energy(tmp_path):
         {"pools": []},
         {"real": None},
         {"draws": []},
+        {"real": {"tokens": [4, 5, 6], "log_p": -12.0, "energy": -1.0}},
     ],
 )
 def test_other_records_are_named(tmp_path, broken):

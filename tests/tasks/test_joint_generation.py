@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, train_lm
 
 SHAPE = ["--window", 10, "--stride", 10, "--prefix-size", 6]
 
@@ -160,6 +160,14 @@ def test_typed_prompts(interact):
 def test_bad_input(generate, flags, words):
     done = generate(*SHAPE, "--max-windows", 2, *flags, fails=True)
     assert words in done.stderr.strip().splitlines()[-1]
+
+
+def test_models_that_do_not_fit(generate, backward_lm, sums_energy, sums, run_program, tmp_path):
+    done = generate(*SHAPE, "--path", f"{backward_lm}:{sums_energy}", fails=True)
+    assert "reads right to left" in done.stderr.strip().splitlines()[-1]
+    lm = train_lm(run_program, tmp_path / "lm", sums, "--task", "language_modeling", "--seed", 2)
+    done = generate(*SHAPE, "--max-windows", 1, "--path", f"{lm}:{sums_energy}")
+    assert "not trained on negatives of" in done.stdout + done.stderr
 
 
 def test_models_that_are_missing(generate, sums_lm, sums_energy):
