@@ -1,6 +1,7 @@
 """``JointModel``: the joint model in Python, text in, text and records out."""
 
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional, Sequence, Union
@@ -12,6 +13,7 @@ from .data.streams import WindowStream
 from .data.tokenizers import Tokenizer, load_tokenizer
 from .errors import UserError
 from .generation.continuation import GenerationOptions, continue_prompt
+from .lm.sampler import require_truncation
 from .models.joint import Joint, Streams
 from .models.joint_checkpoints import JointCheckpoints, load_joint_checkpoints
 from .numerics.drawing import Truncation
@@ -114,11 +116,15 @@ class JointModel:
         options = GenerationOptions(
             joint_samples, num_draws, self.window, length, chunk_length=chunk_length
         )
+        truncation = Truncation(top_k=top_k)
+        require_truncation(truncation, len(self.models.lm.dictionary))
+        tokens = self._encode(prompt)
+        number = _number(tokens)
         found = continue_prompt(
-            self.models.joint(Truncation(top_k=top_k)),
-            self._encode(prompt),
+            self.models.joint(truncation),
+            tokens,
             options,
-            lambda purpose: WindowStream(seed, "python", 0, purpose),
+            lambda purpose: WindowStream(seed, "python", number, purpose),
         )
         decode = self.tokenizer.decode
         return [
@@ -136,7 +142,12 @@ class JointModel:
         if not len(after):
             raise UserError("continuation: there is nothing in it")
         text = self._require_fit(torch.cat([before, after]))
-        pool = joint.pool(before[None], num_samples, len(after), Streams(seed, "python", [0]))
+        if num_samples < 2:
+            raise UserError("num_samples: bounds need at least 2 samples")
+        streams = Streams(seed, "python", [_number(before)])
+        pool = joint.pool(before[None], num_samples, len(after), streams)
+        if not bool(torch.isfinite(pool).all()):
+            raise UserError("the energy is not finite on samples of this prefix")
         bounds = log_partition_bounds(pool)
         log_z = (bounds.lower, bounds.upper, bounds.jackknife, bounds.ess, bounds.pareto_k)
         return TextBounds(
@@ -158,3 +169,8 @@ class JointModel:
                 f"text of {len(tokens)} tokens: the models read {self.models.max_positions} at most"
             )
         return tokens
+
+
+def _number(tokens: Tensor) -> int:
+    """Each prompt has random numbers of its own."""
+    return zlib.crc32(tokens.numpy().tobytes())

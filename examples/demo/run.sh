@@ -1,37 +1,54 @@
 #!/usr/bin/env bash
 # The main job, end to end, as far as it exists: text -> base language model -> its own samples ->
 # a causal and a bidirectional energy -> bounds on the perplexity of both joint models.
-# Run by `make demo`. Finished stages are skipped; delete runs/ to start anew. The text is the running
-# Python's, so each version of Python has a run of its own.
+# Run by `make demo`. SIZE=full starts the energies from a language model that was trained longer than
+# the base, as the papers start from RoBERTa. Finished stages are skipped; delete runs/ to start anew.
+# The text is the running Python's, so each version of Python has runs of its own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . examples/stages.sh
-updates=1000 epochs=3 samples=1000 windows=200
-run=runs/demo-$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+size=${SIZE:-small}
+case $size in
+  small) longer=0 epochs=1 windows=100 ;;
+  full) longer=3000 epochs=2 windows=200 ;;
+  *) echo "SIZE is small or full, not '$size'" >&2; exit 2 ;;
+esac
+updates=1000 samples=256
+run=runs/demo-$size-$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 window=(--window 64 --prefix-length 32)
 LOG_EVERY=50
 
 step "Text: the running Python's documentation -> $run/data"
 "$bin/fairseq-ebm-prepare" --corpus pydocs --vocab-size 2000 --dest "$run/data"
 
+language_model() {  # directory, updates
+  train "$1" "$run/data" --task language_modeling --arch transformer_lm \
+    --decoder-layers 4 --decoder-embed-dim 192 --decoder-input-dim 192 --decoder-output-dim 192 \
+    --decoder-ffn-embed-dim 768 --decoder-attention-heads 4 --share-decoder-input-output-embed \
+    --tokens-per-sample 160 --batch-size 16 --dropout 0.2 --no-epoch-checkpoints \
+    --adam-betas '(0.9, 0.98)' --weight-decay 0.01 --clip-norm 1 --lr 0.002 \
+    --lr-scheduler cosine --warmup-updates 100 --warmup-init-lr 1e-6 --max-update "$2"
+}
+
 step "Base language model: a small transformer, $updates updates -> $run/lm"
-train "$run/lm" "$run/data" --task language_modeling --arch transformer_lm \
-  --decoder-layers 4 --decoder-embed-dim 192 --decoder-input-dim 192 --decoder-output-dim 192 \
-  --decoder-ffn-embed-dim 768 --decoder-attention-heads 4 --share-decoder-input-output-embed \
-  --tokens-per-sample 160 --batch-size 16 --dropout 0.2 --no-epoch-checkpoints \
-  --adam-betas '(0.9, 0.98)' --weight-decay 0.01 --clip-norm 1 \
-  --lr 0.002 --lr-scheduler cosine --warmup-updates 100 --warmup-init-lr 1e-6 --max-update "$updates"
+language_model "$run/lm" "$updates"
 lm=$run/lm/checkpoint_best.pt
+start=$lm
+if [ "$longer" -gt 0 ]; then
+  step "A language model for the energies to start from: the same, $longer updates -> $run/longer"
+  language_model "$run/longer" "$longer"
+  start=$run/longer/checkpoint_best.pt
+fi
 
 step "Negatives: the language model continues the first half of each window -> $run/neg"
 "$bin/fairseq-ebm-negatives" "$run/data" --path "$lm" --dest "$run/neg" "${window[@]}" --stride 32 \
   --num-negatives 4 --subsets train,valid --cpu
 
-energy=(--task residual_ebm_lm --criterion conditional_nce --init-from "$lm" --dropout 0.1
+energy=(--task residual_ebm_lm --criterion conditional_nce --init-from "$start" --dropout 0.1
   --batch-size 32 --adam-betas '(0.9, 0.98)' --clip-norm 1
   --lr 0.0002 --lr-scheduler inverse_sqrt --warmup-updates 50)
 
-step "Causal energy, from the language model's weights -> $run/causal"
+step "Causal energy, from a language model's weights -> $run/causal"
 train "$run/causal" "$run/neg" --arch energy_transformer_lm "${energy[@]}" \
   --decoder-layers 4 --decoder-embed-dim 192 --decoder-ffn-embed-dim 768 \
   --decoder-attention-heads 4 --max-epoch "$epochs"
@@ -44,10 +61,12 @@ train "$run/bidirectional" "$run/neg" --arch energy_roberta "${energy[@]}" \
 
 for kind in causal bidirectional; do
   step "Perplexity on the test split, base and joint with the $kind energy -> $run/$kind.json"
-  if [ -e "$run/$kind.json" ]; then echo "done already"; continue; fi
+  if [ -e "$run/$kind.json" ] && ! grep -q '"partial": true' "$run/$kind.json"; then
+    echo "done already"; continue
+  fi
   "$bin/fairseq-ebm-eval-lm" "$run/data" --path "$lm:$run/$kind/checkpoint_best.pt" \
     "${window[@]}" --stride 64 --max-windows "$windows" --num-samples "$samples" \
-    --sample-curve "10,30,100,300,$samples" --results-path "$run/$kind.json" --draw --cpu
+    --sample-curve "8,16,32,64,128,$samples" --results-path "$run/$kind.json" --resume --draw --cpu
 done
 
 printf '\nDone. Everything is in %s\n' "$run"

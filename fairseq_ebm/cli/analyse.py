@@ -37,6 +37,8 @@ def build_parser() -> ArgumentParser:
 def analyse(arguments: argparse.Namespace) -> None:
     if arguments.draw and not arguments.results_path:
         raise UserError("--results-path: needed with --draw")
+    if arguments.results_path:
+        Path(arguments.results_path).parent.mkdir(parents=True, exist_ok=True)
     found = (each for path in arguments.pools for each in read_generations(Path(path)))
     generations = list(progress(found, "prompts", None, arguments.quiet))
     if not generations:
@@ -54,7 +56,8 @@ def analyse(arguments: argparse.Namespace) -> None:
         from ..reports.generation import draw  # noqa: PLC0415 (takes a second)
 
         for picture in draw(report, Path(arguments.results_path)):
-            print(f"drawn: {picture}")
+            if not arguments.quiet:
+                print(f"drawn: {picture}")
 
 
 def table(report: Dict[str, Any]) -> str:

@@ -107,6 +107,8 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
     shard = processes.shard(arguments)
     if (shard[1] > 1 or arguments.resume or arguments.draw) and arguments.results_path is None:
         raise UserError("--results-path: needed with shards, --resume and --draw")
+    if arguments.draw and not (arguments.sample_curve or arguments.per_position):
+        raise UserError("--draw: nothing to draw without --sample-curve or --per-position")
     options = EvaluationOptions(
         num_samples=arguments.num_samples,
         sample_curve=arguments.sample_curve,
@@ -127,7 +129,7 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
     )
     joint, provenance = load(arguments)
     about = {
-        "format_version": 1,
+        "format_version": 2,
         "energy": joint.energy is not None,
         "options": dataclasses.asdict(options),
         "window": arguments.window,

@@ -16,7 +16,7 @@ from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..lm.checkpoint import BaseLM, load_base_lm
 from ..lm.negatives import fill
-from ..lm.sampler import Sampler
+from ..lm.sampler import Sampler, require_truncation
 from ..numerics.drawing import Truncation
 from ..version import __version__
 from . import processes
@@ -155,15 +155,8 @@ def check_model(arguments: argparse.Namespace, lm: BaseLM) -> None:
             f"--window: {arguments.window} tokens are more than the {lm.max_positions} positions "
             f"of {arguments.path}"
         )
-    vocabulary = len(lm.dictionary) - 1  # padding is never drawn
-    if arguments.sampling_topk is not None and arguments.sampling_topk > vocabulary:
-        raise UserError(
-            f"--sampling-topk: {arguments.sampling_topk} is above the vocabulary of {vocabulary}"
-        )
-    if arguments.sampling_topp is not None and not 0 < arguments.sampling_topp <= 1:
-        raise UserError(f"--sampling-topp: {arguments.sampling_topp} is not above 0 and up to 1")
-    if not arguments.temperature > 0:
-        raise UserError(f"--temperature: {arguments.temperature} is not above 0")
+    truncation = Truncation(arguments.sampling_topk, arguments.sampling_topp, arguments.temperature)
+    require_truncation(truncation, len(lm.dictionary))
 
 
 def source_of(lm: BaseLM, data: Path) -> Dict[str, Any]:

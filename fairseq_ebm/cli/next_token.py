@@ -59,6 +59,9 @@ def build_parser() -> ArgumentParser:
 def next_token(arguments: argparse.Namespace) -> None:
     data = Path(arguments.data)
     tokenizer = load_tokenizer(data)
+    if arguments.results_path:
+        out = Path(arguments.results_path)
+        out.parent.mkdir(parents=True, exist_ok=True)
     prefix = torch.from_numpy(tokenizer.encode([arguments.prefix])[0])
     models = load_joint_checkpoints(
         arguments.path, data, processes.precision(arguments), processes.device(arguments)
@@ -75,6 +78,8 @@ def next_token(arguments: argparse.Namespace) -> None:
     count = min(arguments.candidates, len(models.lm.dictionary) - 1)
     found = candidates(models.joint(), prefix, count, window, arguments.num_samples, arguments.seed)
     rows = probabilities(list(progress(found, "candidates", count, arguments.quiet)))
+    if not arguments.quiet:
+        print(table(rows[: arguments.top], tokenizer))
     if arguments.results_path:
         record = {
             "prefix": arguments.prefix,
@@ -82,9 +87,7 @@ def next_token(arguments: argparse.Namespace) -> None:
             "candidates": [_record(row, tokenizer) for row in rows],
             "provenance": {**models.provenance(), "seed": arguments.seed},
         }
-        write_json(record, Path(arguments.results_path))
-    if not arguments.quiet:
-        print(table(rows[: arguments.top], tokenizer))
+        write_json(record, out)
 
 
 def _record(row: NextToken, tokenizer: Tokenizer) -> "dict[str, object]":

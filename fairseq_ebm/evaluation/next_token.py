@@ -1,11 +1,12 @@
 """Next-token probabilities of the joint model (equation 5 of the first paper, its table 3)."""
 
 from dataclasses import dataclass
-from typing import Iterator, List
+from typing import Iterator, List, Optional
 
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..models.joint import Joint, Streams
 from ..numerics.partition import log_partition_bounds
 
@@ -22,7 +23,7 @@ class Candidate:
     log_z_lower: float
     log_z_upper: float
     log_z: float
-    ess: float
+    ess: Optional[float]  # None: without samples
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,21 @@ def candidates(
     for some, log_p in pairs:
         texts = torch.cat([prefix.expand(len(some), -1), some.unsqueeze(1)], dim=1)
         if length == 0:
-            log_z = -joint.energies(texts.unsqueeze(1), 0).squeeze(1)
-            rows = [(z, z, z, float("inf")) for z in log_z.tolist()]
+            log_z = -_finite(joint.energies(texts.unsqueeze(1), 0)).squeeze(1)
+            rows = [(z, z, z, None) for z in log_z.tolist()]
         else:
             streams = Streams(seed, "next-token", some.tolist())
-            bounds = log_partition_bounds(joint.pool(texts, samples, length, streams))
+            bounds = log_partition_bounds(_finite(joint.pool(texts, samples, length, streams)))
             columns = (bounds.lower, bounds.upper, bounds.jackknife, bounds.ess)
             rows = list(zip(*(column.tolist() for column in columns)))
         for symbol, log_p_of, row in zip(some.tolist(), log_p.tolist(), rows):
             yield Candidate(symbol, log_p_of, *row)
+
+
+def _finite(energies: Tensor) -> Tensor:
+    if not bool(torch.isfinite(energies).all()):
+        raise UserError("--path: the energy is not finite on completions of the prefix")
+    return energies
 
 
 def probabilities(found: List[Candidate]) -> List[NextToken]:

@@ -15,7 +15,7 @@ from ..numerics.weights import effective_sample_size
 from .proposals import Pool, propose
 from .rules import RULES, Choice
 
-ROUNDS = 1000  # of proposals, until rejection has accepted enough
+ROUNDS = 100  # of proposals, until rejection has accepted enough
 
 StreamOf = Callable[[str], WindowStream]  # the random numbers of a prompt for a purpose
 
@@ -65,10 +65,12 @@ class GenerationOptions:
                 f"the window of {self.window}"
             )
         size = min(self.chunk_length or length, length)
-        if size > self.window:
+        has_context = prompt_length > 0 or size < length
+        if size > self.window - int(has_context):
+            flag = "--generation-length" if size == length else "--chunk-length"
             raise UserError(
-                f"--generation-length: {length} tokens do not fit into the window of "
-                f"{self.window}; give --chunk-length too"
+                f"{flag}: {size} tokens leave no room for what stands before them in the window of "
+                f"{self.window}; give a smaller --chunk-length"
             )
         return [size] * (length // size) + ([length % size] if length % size else [])
 

@@ -43,7 +43,9 @@ def propose(joint: Joint, context: Tensor, samples: int, length: int, stream: Wi
         windows = torch.cat([context.expand(len(tokens), -1), tokens], dim=1)
         energies = joint.energies(windows.unsqueeze(0), len(context))[0]
         scored = time.perf_counter()
-        pools.append(Pool(tokens, chunk.log_p[0], energies, (drawn - start, scored - drawn)))
+        # Untruncated, q is P_LM given that nothing is padding, as everywhere with joint models.
+        log_p = chunk.log_q if joint.sampler.truncation.is_none else chunk.log_p
+        pools.append(Pool(tokens, log_p[0], energies, (drawn - start, scored - drawn)))
         start = time.perf_counter()
     pool = pools[0]
     for more in pools[1:]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..data.streams import WindowStream
+from ..errors import UserError
 from ..numerics.drawing import UNTRUNCATED, Draws, Truncation, draw
 from . import layers, transformer
 from .incremental import IncrementalStepper
@@ -23,6 +24,18 @@ class Samples(NamedTuple):
     tokens: Tensor
     log_p: Tensor
     log_q: Tensor
+
+
+def require_truncation(truncation: Truncation, symbols: int) -> None:
+    """Refuses what cannot be drawn from a vocabulary of ``symbols``, of which padding never is."""
+    top_k, top_p = truncation.top_k, truncation.top_p
+    if top_k is not None and not 0 < top_k < symbols:
+        where = "above the vocabulary of" if top_k > 0 else "below 1, of"
+        raise UserError(f"--sampling-topk: {top_k} is {where} {symbols - 1}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise UserError(f"--sampling-topp: {top_p} is not above 0 and up to 1")
+    if not truncation.temperature > 0:
+        raise UserError(f"--temperature: {truncation.temperature} is not above 0")
 
 
 class Sampler:

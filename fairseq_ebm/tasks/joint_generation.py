@@ -7,145 +7,24 @@ import logging
 import math
 import sys
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Deque, Dict, List, Optional, TextIO, Tuple
 
-import numpy as np
 import torch
-from fairseq.data import Dictionary, FairseqDataset, data_utils
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import FairseqLanguageModel
-from omegaconf import II
 from torch import Tensor
 
-from ..data.store import sha256_of
 from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer
-from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..generation.continuation import Continuations, GenerationOptions, continue_prompt
-from ..generation.rules import RULES
-from ..lm.checkpoint import read_config, reads_right_to_left
-from ..lm.sampler import Sampler
-from ..models.checkpoint import NEGATIVES, read_energy
+from ..lm.sampler import Sampler, require_truncation
 from ..models.energy import EnergyModel
 from ..models.joint import Joint
-from ..models.joint_checkpoints import split_path
 from ..numerics.drawing import Truncation
+from .generation_config import JointGenerationConfig, refuse_unused, trained_window
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class JointGenerationConfig(FairseqDataclass):
-    """Flags of the joint sampler; fairseq's own that it heeds stand at the end."""
-
-    joint_samples: int = field(
-        default=1000, metadata={"help": "generation: proposals of the language model for a prompt"}
-    )
-    joint_sampler: ChoiceEnum(list(RULES)) = field(  # type: ignore[valid-type]
-        default="snis",
-        metadata={
-            "help": "generation: how --beam draws are made of the proposals: snis (importance "
-            "resampling), metropolis (independent Metropolis-Hastings), rejection (quasi-rejection)"
-        },
-    )
-    rejection_beta: Optional[float] = field(
-        default=None,
-        metadata={
-            "help": "generation: with --joint-sampler rejection, accept a proposal with "
-            "probability exp(-E) / BETA; higher ones are nearer to the joint model and accept less"
-        },
-    )
-    window: int = field(
-        default=160,
-        metadata={
-            "help": "generation: tokens that the models see at once, prompt and continuation"
-        },
-    )
-    stride: int = field(
-        default=160, metadata={"help": "generation: tokens between the windows of --gen-subset"}
-    )
-    max_windows: Optional[int] = field(
-        default=None, metadata={"help": "generation: so many windows, chosen at random"}
-    )
-    generation_length: Optional[int] = field(
-        default=None,
-        metadata={"help": "generation: new tokens (default: what the window leaves)"},
-    )
-    chunk_length: Optional[int] = field(
-        default=None,
-        metadata={"help": "generation: make longer text in chunks of so many tokens"},
-    )
-    joint_results_path: Optional[str] = field(
-        default=None, metadata={"help": "generation: write draws and whole pools as JSON lines"}
-    )
-    generation_seed: int = II("common.seed")
-    gen_subset: str = II("dataset.gen_subset")
-    num_shards: int = II("dataset.num_shards")
-    shard_id: int = II("dataset.shard_id")
-    prefix_size: int = II("generation.prefix_size")
-    path: Optional[str] = II("common_eval.path")
-
-
-class Prompts(FairseqDataset):
-    """Prompts, and for windows of a text what really follows, as fairseq's programs want them."""
-
-    def __init__(
-        self, ids: List[int], prompts: List[Tensor], texts: Optional[List[Tensor]], pad: int
-    ) -> None:
-        self.ids, self.prompts, self.texts, self.pad = ids, prompts, texts, pad
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def __getitem__(self, index: int) -> int:
-        return int(index)
-
-    def collater(self, samples: List[int]) -> Dict[str, Any]:
-        if not samples:
-            return {}
-        prompts = [self.prompts[i] for i in samples]
-        texts = None if self.texts is None else [self.texts[i] for i in samples]
-        return {
-            "id": torch.tensor([self.ids[i] for i in samples]),
-            "net_input": {
-                "src_tokens": self._padded(prompts),
-                "src_lengths": torch.tensor([len(prompt) for prompt in prompts]),
-            },
-            "target": None if texts is None else self._padded(texts),
-        }
-
-    def _padded(self, rows: List[Tensor]) -> Tensor:
-        if not any(len(row) for row in rows):
-            return torch.zeros(len(rows), 0, dtype=torch.long)
-        return data_utils.collate_tokens(rows, self.pad)
-
-    def num_tokens(self, index: int) -> int:
-        return len(self.prompts[index])
-
-    def size(self, index: int) -> int:
-        return len(self.prompts[index])
-
-    def ordered_indices(self) -> np.ndarray:
-        return np.arange(len(self))
-
-    def batch_by_size(
-        self,
-        indices: np.ndarray,
-        max_tokens: Optional[int] = None,
-        max_sentences: Optional[int] = None,
-        required_batch_size_multiple: int = 1,
-    ) -> List[np.ndarray]:
-        """All of them: with a multiple, 8 by default, fairseq drops a last batch that is none."""
-        return super().batch_by_size(indices, max_tokens, max_sentences)
-
-    def filter_indices_by_size(
-        self, indices: np.ndarray, max_sizes: Any
-    ) -> Tuple[np.ndarray, List[int]]:
-        """A prompt is never too long: of a long one the models see the end."""
-        return indices, []
 
 
 class JointGenerator:
@@ -201,7 +80,8 @@ class JointGenerator:
             )  # fmt: skip
         except UserError as error:
             raise UserError(f"prompt {number}: {error}") from None
-        self._tell(number, found)
+        if not self.cfg.quiet:
+            self._tell(number, found)
         if self._file is not None:
             record = self._record(number, prompt, found)
             if text is not None:
@@ -292,10 +172,15 @@ def build_generator(
         raise UserError("--sampling: needed; the joint model is drawn from, not searched")
     if args.nbest != args.beam:
         raise UserError(f"--nbest: {args.nbest}, but --beam is {args.beam}: give both the same")
+    refuse_unused(args)
+    positions = min(lms[0].max_positions(), energies[0].max_positions())
+    window = cfg.window or trained_window(cfg)
+    if window > positions:
+        raise UserError(f"--window: {window} tokens, but the models read {positions} at most")
     options = GenerationOptions(
         joint_samples=cfg.joint_samples,
         num_draws=args.beam,
-        window=cfg.window,
+        window=window,
         length=cfg.generation_length,
         chunk_length=cfg.chunk_length,
         rule=cfg.joint_sampler,
@@ -307,38 +192,26 @@ def build_generator(
         top_p=top_p if top_p > 0 else None,
         temperature=args.temperature,
     )
-    positions = min(lms[0].max_positions(), energies[0].max_positions())
-    if cfg.window > positions:
-        raise UserError(f"--window: {cfg.window} tokens, but the models read {positions} at most")
+    require_truncation(truncation, len(lms[0].decoder.dictionary))
     for model in models:
         model.eval()
-    require_good_lm(cfg, data)
+        if cfg.bf16:
+            model.to(torch.bfloat16)  # which fairseq-generate leaves out
     joint = Joint(lms[0], Sampler(lms[0], truncation), energies[0])
     return JointGenerator(joint, options, cfg, data)
 
 
-def require_good_lm(cfg: JointGenerationConfig, data: Path) -> None:
-    """What fairseq does not look at in the language model's checkpoint."""
-    lm_path, energy_path = split_path(cfg.path or "")
-    if reads_right_to_left(read_config(lm_path, data, "--path")):
-        raise UserError(f"--path: {lm_path}: reads right to left, and cannot continue a text")
-    negatives = read_energy(energy_path, "--path")["task_state"][NEGATIVES] if energy_path else []
-    sources = [m["source"].get("language_model", {}) for m in negatives]
-    if all(source.get("sha256") != sha256_of(lm_path) for source in sources):
-        logger.warning(
-            f"--path: {energy_path}: not trained on negatives of {lm_path}: together they are no "
-            "model of the text"
-        )
+class TextOfData:
+    """What --bpe would be: text to the symbols of the data, and back. A line stays a line."""
 
+    def __init__(self, data: Path) -> None:
+        self._tokenizer = load_tokenizer(data)
 
-def prompts_of_windows(cfg: JointGenerationConfig, data: Path, dictionary: Dictionary) -> Prompts:
-    """The beginnings of the windows of a split; of these, a shard takes every so many."""
-    options = WindowOptions(
-        cfg.window, cfg.stride, (cfg.prefix_size,), cfg.max_windows, cfg.generation_seed
-    )
-    windows = Windows(data, cfg.gen_subset, options)
-    chosen = range(cfg.shard_id, len(windows), cfg.num_shards)
-    texts = [torch.tensor(windows.tokens(i), dtype=torch.long) for i in chosen]
-    prompts = [text[: cfg.prefix_size] for text in texts]
-    ids = [int(windows.numbers[i]) for i in chosen]
-    return Prompts(ids, prompts, texts, dictionary.pad())
+    def encode(self, text: str) -> str:
+        symbols = self._tokenizer.dictionary.symbols
+        return " ".join(symbols[i] for i in self._tokenizer.encode([text])[0])
+
+    def decode(self, symbols: str) -> str:
+        index = self._tokenizer.dictionary.index
+        text = self._tokenizer.decode([index(symbol) for symbol in symbols.split()])
+        return " ".join(text.splitlines())

@@ -16,6 +16,7 @@ from omegaconf import II
 
 from ..criterions.energy_criterion import EnergyCriterion, in_words
 from ..data.pairs import Pairs
+from ..data.prompts import Prompts
 from ..data.store import MANIFEST_NAME, Manifest, NegativesSubset, read_manifest
 from ..data.tokenizers import (
     DICTIONARY_NAME,
@@ -27,13 +28,8 @@ from ..errors import UserError
 from ..models.checkpoint import NEGATIVES, SYMBOLS, read_energy, require_symbols
 from ..models.energy import EnergyModel
 from ..models.initialisation import initialise
-from .joint_generation import (
-    JointGenerationConfig,
-    JointGenerator,
-    Prompts,
-    build_generator,
-    prompts_of_windows,
-)
+from .generation_config import JointGenerationConfig, prompts_of_windows, require_fitting
+from .joint_generation import JointGenerator, TextOfData, build_generator
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +94,8 @@ class ResidualEBMTask(FairseqTask):
             raise UserError("no store of negatives given; fairseq-ebm-negatives makes one")
         is_text = (paths[0] / DICTIONARY_NAME).exists() and not (paths[0] / MANIFEST_NAME).exists()
         if is_text and len(paths) == 1:
+            if cfg.path:  # fairseq-generate, fairseq-interactive
+                require_fitting(cfg, paths[0])
             return cls(cfg, {})
         stores = {path: read_manifest(path) for path in paths}
         first = next(iter(stores)) / DICTIONARY_NAME
@@ -114,7 +112,8 @@ class ResidualEBMTask(FairseqTask):
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         if not self.stores:
-            self.datasets[split] = prompts_of_windows(self.cfg, self.data, self.dictionary)
+            prompts = prompts_of_windows(self.cfg, self.data, split, self.dictionary)
+            self.datasets[split] = prompts
             return
         subsets = [NegativesSubset(store, split) for store in self.stores]
         for store, subset in zip(self.stores, subsets):
@@ -199,6 +198,8 @@ class ResidualEBMTask(FairseqTask):
         super().load_state_dict(state_dict)
 
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.stores:
+            read_manifest(self.data)  # says what is missing
         criterion = super().build_criterion(cfg, *args, **kwargs)
         if not isinstance(criterion, EnergyCriterion):
             raise UserError(
@@ -242,6 +243,11 @@ class ResidualEBMTask(FairseqTask):
             raise UserError(f"{self.data}: a store of negatives; generation wants prepared text")
         self._generator = build_generator(models, args, self.cfg, self.data)
         return self._generator
+
+    def build_bpe(self, args: Any) -> Any:
+        """Without --bpe, the vocabulary of the data."""
+        given = super().build_bpe(args)
+        return TextOfData(self.data) if given is None and not self.stores else given
 
     def get_interactive_tokens_and_lengths(
         self, lines: List[str], encode_fn: Any

@@ -10,6 +10,7 @@ import torch
 from tests.conftest import CHECKOUT, train_lm
 
 SHAPE = ["--window", 10, "--stride", 10, "--prefix-size", 6]
+SIZE = ["--batch-size", 8, "--num-workers", 0]
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +152,16 @@ def test_typed_prompts(interact):
         (["--beam", 51, "--nbest", 51], "--beam: 51 draws from 50 proposals"),
         (["--nbest", 2, "--beam", 3], "--nbest"),
         (["--window", 600], "--window: 600 tokens, but the models read"),
-        (["--prefix-size", 10], "--prefix-length: 10 must be below the window"),
-        (["--generation-length", 20], "give --chunk-length too"),
+        (["--prefix-size", 10], "--prefix-size: 10 tokens fill the window of 10"),
+        (["--prefix-size", -2], "--prefix-size: -2 is below 0"),
+        (["--generation-length", 10], "--generation-length: 10 tokens leave no room"),
+        (["--stride", 0], "--stride: 0 is below 1"),
+        (["--max-windows", 0], "--max-windows: 0 is below 1"),
+        (["--num-shards", 3, "--shard-id", 2], "--num-shards: 3 shards of 2 windows"),
+        (["--shard-id", 1], "--shard-id: 1 is not one of 1"),
+        (["--sampling-topk", 9999], "--sampling-topk: 9999 is above the vocabulary"),
+        (["--temperature", 0], "--temperature: 0.0 is not above 0"),
+        (["--fp16"], "--fp16: needs a GPU"),
         (["--joint-sampler", "rejection"], "--rejection-beta: needed"),
         (["--gen-subset", "nothing"], "no such split"),
     ],
@@ -160,6 +169,25 @@ def test_typed_prompts(interact):
 def test_bad_input(generate, flags, words):
     done = generate(*SHAPE, "--max-windows", 2, *flags, fails=True)
     assert words in done.stderr.strip().splitlines()[-1]
+
+
+def test_flags_of_fairseq(generate):
+    """What has no use here is said; --quiet is quiet; bf16 is heeded."""
+    flags = [*SHAPE, "--max-windows", 1]
+    done = generate(*flags, "--max-len-b", 7, "--lenpen", 2)
+    for flag in ("--max-len-b", "--lenpen"):
+        assert f"{flag}: the joint sampler does not use it" in done.stdout + done.stderr
+    assert lines(generate(*flags, "--quiet").stdout, "E") == {}
+    exact, rough = (lines(generate(*flags, *more).stdout, "E") for more in ([], ["--bf16"]))
+    assert exact != rough
+
+
+def test_prepared_text_is_nothing_to_validate(run_program, sums, sums_energy):
+    flags = ["--user-dir", CHECKOUT / "fairseq_ebm", "--task", "residual_ebm_lm", "--cpu"]
+    done = run_program("fairseq-validate", sums, *flags, "--path", sums_energy, *SIZE)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "not a store of negatives" in last or "give one" in last
 
 
 def test_models_that_do_not_fit(generate, backward_lm, sums_energy, sums, run_program, tmp_path):
@@ -170,9 +198,23 @@ def test_models_that_do_not_fit(generate, backward_lm, sums_energy, sums, run_pr
     assert "not trained on negatives of" in done.stdout + done.stderr
 
 
+def test_dictionaries_that_differ(generate, sums_energy, run_program, tmp_path):
+    (tmp_path / "dict.txt").write_text("a 1\nb 1\n")
+    (tmp_path / "text").write_text("a b\n" * 3000)
+    data = tmp_path / "data"
+    flags = ["--only-source", "--srcdict", tmp_path / "dict.txt", "--destdir", data]
+    splits = [w for s in ("train", "valid") for w in (f"--{s}pref", tmp_path / "text")]
+    done = run_program("fairseq-preprocess", *flags, *splits)
+    assert done.returncode == 0, done.stderr
+    lm = train_lm(run_program, tmp_path / "lm", data, "--task", "language_modeling")
+    done = generate(*SHAPE, "--path", f"{lm}:{sums_energy}", fails=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"trained with {data}/dict.txt, which differs from" in last and "symbol 4 is" in last
+
+
 def test_models_that_are_missing(generate, sums_lm, sums_energy):
     for path, words in (
-        (sums_lm, "1 language models and 0 energies"),
+        (sums_lm, "no energy"),
         (f"{sums_lm}:{sums_lm}:{sums_energy}", "2 language models and 1 energies"),
     ):
         done = generate(*SHAPE, "--path", path, fails=True)

@@ -1,0 +1,67 @@
+"""Prompts, as the programs of fairseq that generate want them."""
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from fairseq.data import FairseqDataset, data_utils
+from torch import Tensor
+
+
+class Prompts(FairseqDataset):
+    """Prompts, and for windows of a text what really follows, as fairseq's programs want them."""
+
+    def __init__(
+        self, ids: List[int], prompts: List[Tensor], texts: Optional[List[Tensor]], pad: int
+    ) -> None:
+        self.ids, self.prompts, self.texts, self.pad = ids, prompts, texts, pad
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __getitem__(self, index: int) -> int:
+        return int(index)
+
+    def collater(self, samples: List[int]) -> Dict[str, Any]:
+        if not samples:
+            return {}
+        prompts = [self.prompts[i] for i in samples]
+        texts = None if self.texts is None else [self.texts[i] for i in samples]
+        return {
+            "id": torch.tensor([self.ids[i] for i in samples]),
+            "net_input": {
+                "src_tokens": self._padded(prompts),
+                "src_lengths": torch.tensor([len(prompt) for prompt in prompts]),
+            },
+            "target": None if texts is None else self._padded(texts),
+        }
+
+    def _padded(self, rows: List[Tensor]) -> Tensor:
+        if not any(len(row) for row in rows):
+            return torch.zeros(len(rows), 0, dtype=torch.long)
+        return data_utils.collate_tokens(rows, self.pad)
+
+    def num_tokens(self, index: int) -> int:
+        return len(self.prompts[index])
+
+    def size(self, index: int) -> int:
+        return len(self.prompts[index])
+
+    def ordered_indices(self) -> np.ndarray:
+        return np.arange(len(self))
+
+    def batch_by_size(
+        self,
+        indices: np.ndarray,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+        required_batch_size_multiple: int = 1,
+    ) -> List[np.ndarray]:
+        """All of them: with a multiple, 8 by default, fairseq drops a last batch that is none."""
+        return super().batch_by_size(indices, max_tokens, max_sentences)
+
+    def filter_indices_by_size(
+        self, indices: np.ndarray, max_sizes: Any
+    ) -> Tuple[np.ndarray, List[int]]:
+        """A prompt is never too long: of a long one the models see the end."""
+        return indices, []

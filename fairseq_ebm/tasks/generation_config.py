@@ -1,0 +1,155 @@
+"""Flags of the joint sampler in fairseq's programs, and what is looked at before it runs."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from fairseq.data import Dictionary
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from omegaconf import II
+
+from ..data.prompts import Prompts
+from ..data.store import sha256_of
+from ..data.windows import WindowOptions, Windows
+from ..errors import UserError
+from ..generation.rules import RULES
+from ..lm.checkpoint import read_config, reads_right_to_left
+from ..models.checkpoint import NEGATIVES, read_energy
+from ..models.joint_checkpoints import split_path
+
+logger = logging.getLogger(__name__)
+
+# fairseq's flags of generation that the joint sampler has no use for, with their defaults.
+UNUSED = {
+    "max_len_a": 0, "max_len_b": 200, "min_len": 1, "match_source_len": False, "lenpen": 1,
+    "unkpen": 0, "no_repeat_ngram_size": 0, "lm_path": None, "prefix_allowed_tokens_fn": None,
+}  # fmt: skip
+
+
+@dataclass
+class JointGenerationConfig(FairseqDataclass):
+    """Flags of the joint sampler; fairseq's own that it heeds stand at the end."""
+
+    joint_samples: int = field(
+        default=1000, metadata={"help": "generation: proposals of the language model for a prompt"}
+    )
+    joint_sampler: ChoiceEnum(list(RULES)) = field(  # type: ignore[valid-type]
+        default="snis",
+        metadata={
+            "help": "generation: how --beam draws are made of the proposals: snis (importance "
+            "resampling), metropolis (independent Metropolis-Hastings), rejection (quasi-rejection)"
+        },
+    )
+    rejection_beta: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "generation: with --joint-sampler rejection, accept a proposal with "
+            "probability exp(-E) / BETA; higher ones are nearer to the joint model and accept less"
+        },
+    )
+    window: Optional[int] = field(
+        default=None,
+        metadata={
+            "help": "generation: tokens that the models see at once, prompt and continuation "
+            "(default: what the energy was trained on)"
+        },
+    )
+    stride: Optional[int] = field(
+        default=None,
+        metadata={
+            "help": "generation: tokens between the windows of --gen-subset (default: --window)"
+        },
+    )
+    max_windows: Optional[int] = field(
+        default=None, metadata={"help": "generation: so many windows, chosen at random"}
+    )
+    generation_length: Optional[int] = field(
+        default=None,
+        metadata={"help": "generation: new tokens (default: what the window leaves)"},
+    )
+    chunk_length: Optional[int] = field(
+        default=None,
+        metadata={"help": "generation: make longer text in chunks of so many tokens"},
+    )
+    joint_results_path: Optional[str] = field(
+        default=None, metadata={"help": "generation: write draws and whole pools as JSON lines"}
+    )
+    generation_seed: int = II("common.seed")
+    gen_subset: str = II("dataset.gen_subset")
+    num_shards: int = II("dataset.num_shards")
+    shard_id: int = II("dataset.shard_id")
+    prefix_size: int = II("generation.prefix_size")
+    path: Optional[str] = II("common_eval.path")
+    quiet: bool = II("common_eval.quiet")
+    cpu: bool = II("common.cpu")
+    fp16: bool = II("common.fp16")
+    bf16: bool = II("common.bf16")
+
+
+def refuse_unused(args: Any) -> None:
+    """fairseq's flags of generation that mean nothing to a sampler of fixed length."""
+    if getattr(args, "constraints", None):
+        raise UserError("--constraints: not possible with the joint sampler")
+    for name, default in UNUSED.items():
+        if getattr(args, name, default) != default:
+            logger.warning(f"--{name.replace('_', '-')}: the joint sampler does not use it")
+
+
+def require_fitting(cfg: JointGenerationConfig, data: Path) -> None:
+    """What fairseq does not look at before it loads --path."""
+    lm_path, energy_path = split_path(cfg.path or "")
+    if energy_path is None:
+        raise UserError(f"--path: {cfg.path}: 1 language model and no energy; give one of each")
+    if cfg.fp16 and cfg.cpu:
+        raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
+    if reads_right_to_left(read_config(lm_path, data, "--path")):
+        raise UserError(f"--path: {lm_path}: reads right to left, and cannot continue a text")
+    negatives = read_energy(energy_path, "--path")["task_state"][NEGATIVES]
+    sources = [m["source"].get("language_model", {}) for m in negatives]
+    if any(source.get("sha256") != sha256_of(lm_path) for source in sources):
+        logger.warning(
+            f"--path: {energy_path}: not trained on negatives of {lm_path} alone: together they "
+            "are no model of the text"
+        )
+
+
+def trained_window(cfg: JointGenerationConfig) -> int:
+    """Tokens that the energy was trained to see."""
+    _, energy_path = split_path(cfg.path or "")
+    assert energy_path is not None
+    negatives = read_energy(energy_path, "--path")["task_state"][NEGATIVES]
+    return max((int(m["options"]["window"]) for m in negatives), default=160)
+
+
+def prompts_of_windows(
+    cfg: JointGenerationConfig, data: Path, subset: str, dictionary: Dictionary
+) -> Prompts:
+    """The beginnings of the windows of a split; of these, a shard takes every so many."""
+    window = cfg.window or trained_window(cfg)
+    stride = window if cfg.stride is None else cfg.stride
+    for value, least, flag in (
+        (stride, 1, "--stride"),
+        (cfg.max_windows, 1, "--max-windows"),
+        (cfg.prefix_size, 0, "--prefix-size"),
+    ):
+        if value is not None and value < least:
+            raise UserError(f"{flag}: {value} is below {least}")
+    if cfg.prefix_size >= window:
+        raise UserError(
+            f"--prefix-size: {cfg.prefix_size} tokens fill the window of {window} (--window)"
+        )
+    if not 0 <= cfg.shard_id < cfg.num_shards:
+        raise UserError(f"--shard-id: {cfg.shard_id} is not one of {cfg.num_shards} (--num-shards)")
+    options = WindowOptions(
+        window, stride, (cfg.prefix_size,), cfg.max_windows, cfg.generation_seed
+    )
+    windows = Windows(data, subset, options)
+    chosen = range(cfg.shard_id, len(windows), cfg.num_shards)
+    if not chosen:
+        raise UserError(f"--num-shards: {cfg.num_shards} shards of {len(windows)} windows")
+    texts = [torch.tensor(windows.tokens(i), dtype=torch.long) for i in chosen]
+    prompts = [text[: cfg.prefix_size] for text in texts]
+    ids = [int(windows.numbers[i]) for i in chosen]
+    return Prompts(ids, prompts, texts, dictionary.pad())
