@@ -59,14 +59,25 @@ train "$run/bidirectional" "$run/neg" --arch energy_roberta "${energy[@]}" \
   --encoder-attention-heads 4 --activation-fn relu --sinusoidal-positions \
   --no-layernorm-embedding --scale-embedding --max-epoch "$epochs"
 
+if [ "$longer" -gt 0 ]; then
+  step "Perplexity of the longer language model alone, on the same windows -> $run/longer.json"
+  "$bin/fairseq-ebm-eval-lm" "$run/data" --path "$start" "${window[@]}" --stride 64 \
+    --max-windows "$windows" --results-path "$run/longer.json" --cpu
+fi
+
+evaluate() {  # kind of energy, report, then flags
+  local kind=$1 out=$run/$2.json; shift 2
+  if [ -e "$out" ] && ! grep -q '"partial": true' "$out"; then echo "done already"; return; fi
+  "$bin/fairseq-ebm-eval-lm" "$run/data" --path "$lm:$run/$kind/checkpoint_best.pt" \
+    "${window[@]}" --stride 64 --num-samples "$samples" --results-path "$out" --resume --draw --cpu "$@"
+}
+
 for kind in causal bidirectional; do
   step "Perplexity on the test split, base and joint with the $kind energy -> $run/$kind.json"
-  if [ -e "$run/$kind.json" ] && ! grep -q '"partial": true' "$run/$kind.json"; then
-    echo "done already"; continue
-  fi
-  "$bin/fairseq-ebm-eval-lm" "$run/data" --path "$lm:$run/$kind/checkpoint_best.pt" \
-    "${window[@]}" --stride 64 --max-windows "$windows" --num-samples "$samples" \
-    --sample-curve "8,16,32,64,128,$samples" --results-path "$run/$kind.json" --resume --draw --cpu
+  evaluate "$kind" "$kind" --max-windows "$windows" --sample-curve "8,16,32,64,128,$samples"
 done
+
+step "The same at every position, and the last one exactly -> $run/positions.json"
+evaluate bidirectional positions --max-windows 20 --per-position --exact-last-position
 
 printf '\nDone. Everything is in %s\n' "$run"

@@ -55,7 +55,7 @@ def _gains(axes: Axes, report: Mapping[str, Any]) -> None:
         gain = 1 - last["exact"] / last["base_ppl"]
         axes.plot(at[-1], gain, color=ORANGE, marker="o", linestyle="", label="exact")
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("position in the window")
     axes.set_ylabel("perplexity below the base LM's")
     axes.set_title(
