@@ -78,6 +78,6 @@ for kind in causal bidirectional; do
 done
 
 step "The same at every position, and the last one exactly -> $run/positions.json"
-evaluate bidirectional positions --max-windows 20 --per-position --exact-last-position
+evaluate causal positions --max-windows 20 --per-position --exact-last-position
 
 printf '\nDone. Everything is in %s\n' "$run"
