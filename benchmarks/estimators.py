@@ -164,10 +164,10 @@ class Place:
     truths: List[float]
 
 
-def compare(bench: Timing, place: Place, n: int, repeats: int) -> None:
+def compare(bench: Timing, place: Place, methods: List[str], n: int, repeats: int) -> None:
     spent: Dict[str, float] = {}
     errors: Dict[str, np.ndarray] = {}
-    for name in METHODS:
+    for name in methods:
         start = time.perf_counter()
         errors[name] = np.stack(
             [
@@ -210,6 +210,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=32)
     parser.add_argument("--reference", type=int, default=2**16, help="samples of the large pool")
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS)[1:])
     parser.add_argument("--num-samples", type=int, default=256)
     parser.add_argument("--out", type=Path, default=Path("runs/bench/estimators.json"))
     arguments = parser.parse_args()
@@ -227,7 +228,7 @@ def main() -> None:
             for i, window in enumerate(windows)
         ]
         place = Place("text", world, windows, p, truths)
-    compare(bench, place, n, repeats)
+    compare(bench, place, ["plain", *arguments.methods], n, repeats)
     bench.write(arguments.out, machine("cpu"))
 
 

@@ -109,7 +109,7 @@ def row_memory(bench: Timing, samples: int) -> None:
     )
 
 
-def peak(samples: int, new: int = 4) -> float:
+def peak(samples: int, new: int = 2) -> float:
     """GiB of this process after one window with so many samples."""
     joint = build_joint()
     options = EvaluationOptions(num_samples=samples)

@@ -9,11 +9,11 @@ cd "$(dirname "$0")/../.."
 . examples/stages.sh
 size=${SIZE:-small}
 case $size in
-  small) longer=0 epochs=1 windows=100 ;;
-  full) longer=3000 epochs=2 windows=200 ;;
+  small) updates=600 longer=0 negatives=1 causal=1 bidirectional=1 windows=60 positions=8 ;;
+  full) updates=1000 longer=3000 negatives=4 causal=3 bidirectional=2 windows=200 positions=20 ;;
   *) echo "SIZE is small or full, not '$size'" >&2; exit 2 ;;
 esac
-updates=1000 samples=256
+samples=256
 run=runs/demo-$size-$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 window=(--window 64 --prefix-length 32)
 LOG_EVERY=50
@@ -42,7 +42,7 @@ fi
 
 step "Negatives: the language model continues the first half of each window -> $run/neg"
 "$bin/fairseq-ebm-negatives" "$run/data" --path "$lm" --dest "$run/neg" "${window[@]}" --stride 32 \
-  --num-negatives 4 --subsets train,valid --cpu
+  --num-negatives "$negatives" --subsets train,valid --cpu
 
 energy=(--task residual_ebm_lm --criterion conditional_nce --init-from "$start" --dropout 0.1
   --batch-size 32 --adam-betas '(0.9, 0.98)' --clip-norm 1
@@ -51,13 +51,13 @@ energy=(--task residual_ebm_lm --criterion conditional_nce --init-from "$start" 
 step "Causal energy, from a language model's weights -> $run/causal"
 train "$run/causal" "$run/neg" --arch energy_transformer_lm "${energy[@]}" \
   --decoder-layers 4 --decoder-embed-dim 192 --decoder-ffn-embed-dim 768 \
-  --decoder-attention-heads 4 --max-epoch "$epochs"
+  --decoder-attention-heads 4 --max-epoch "$causal"
 
 step "Bidirectional energy, from the same weights -> $run/bidirectional"
 train "$run/bidirectional" "$run/neg" --arch energy_roberta "${energy[@]}" \
   --encoder-layers 4 --encoder-embed-dim 192 --encoder-ffn-embed-dim 768 \
   --encoder-attention-heads 4 --activation-fn relu --sinusoidal-positions \
-  --no-layernorm-embedding --scale-embedding --max-epoch "$epochs"
+  --no-layernorm-embedding --scale-embedding --max-epoch "$bidirectional"
 
 if [ "$longer" -gt 0 ]; then
   step "Perplexity of the longer language model alone, on the same windows -> $run/longer.json"
@@ -78,6 +78,6 @@ for kind in causal bidirectional; do
 done
 
 step "The same at every position, and the last one exactly -> $run/positions.json"
-evaluate causal positions --max-windows 20 --per-position --exact-last-position
+evaluate causal positions --max-windows "$positions" --per-position --exact-last-position
 
 printf '\nDone. Everything is in %s\n' "$run"
