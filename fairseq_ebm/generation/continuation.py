@@ -12,7 +12,7 @@ from ..data.streams import WindowStream
 from ..errors import UserError
 from ..models.joint import Joint
 from ..numerics.weights import effective_sample_size
-from .proposals import Pool, propose
+from .proposals import Pool, join, propose
 from .rules import RULES, Choice
 
 ROUNDS = 100  # of proposals, until rejection has accepted enough
@@ -142,7 +142,8 @@ def _chosen(
         spent += time.perf_counter() - start
         if len(choice.indices) == draws:
             return pool, choice, spent
-        pool = pool + propose(joint, context, options.joint_samples, length, proposing)
+        more = propose(joint, context, options.joint_samples, length, proposing)
+        pool = join([pool, more])
     raise UserError(
         f"--rejection-beta: of {len(pool.energies)} proposals only {len(choice.indices)} were "
         f"accepted with a threshold of {options.beta}; lower it"

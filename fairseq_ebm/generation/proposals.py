@@ -1,6 +1,7 @@
 """A pool: what the language model proposes after a context, and what the energy thinks of it."""
 
 import time
+from collections.abc import Sequence
 from typing import List, NamedTuple
 
 import torch
@@ -24,11 +25,11 @@ class Pool(NamedTuple):
         """Of the joint model against what was drawn from: q(x) exp(-E(x)) / q(x)."""
         return -self.energies
 
-    def __add__(self, other: object) -> "Pool":
-        assert isinstance(other, Pool)
-        tokens, log_p, energies = (torch.cat(pair) for pair in zip(self[:3], other[:3]))
-        spent = tuple(a + b for a, b in zip(self.seconds, other.seconds))
-        return Pool(tokens, log_p, energies, (spent[0], spent[1]))
+
+def join(pools: Sequence[Pool]) -> Pool:
+    tokens, log_p, energies = (torch.cat(parts) for parts in zip(*(pool[:3] for pool in pools)))
+    proposing, scoring = (sum(parts) for parts in zip(*(pool.seconds for pool in pools)))
+    return Pool(tokens, log_p, energies, (proposing, scoring))
 
 
 def propose(joint: Joint, context: Tensor, samples: int, length: int, stream: WindowStream) -> Pool:
@@ -47,9 +48,7 @@ def propose(joint: Joint, context: Tensor, samples: int, length: int, stream: Wi
         log_p = chunk.log_q if joint.sampler.truncation.is_none else chunk.log_p
         pools.append(Pool(tokens, log_p[0], energies, (drawn - start, scored - drawn)))
         start = time.perf_counter()
-    pool = pools[0]
-    for more in pools[1:]:
-        pool = pool + more
+    pool = join(pools)
     if bool((pool.energies.isnan() | (pool.energies == -torch.inf)).any()):
         raise UserError("the energy is NaN or -inf")
     return pool
