@@ -1,19 +1,12 @@
 """Flags of programs that work on many devices, processes and machines."""
 
 import argparse
-import os
 from typing import Tuple
 
 import torch
 
 from ..errors import UserError
-
-# What launchers tell a process: (rank, processes).
-LAUNCHERS = (
-    ("RANK", "WORLD_SIZE"),  # torchrun
-    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
-    ("SLURM_PROCID", "SLURM_NTASKS"),
-)
+from ..launchers import launched, local_rank
 
 
 def add_shard_flags(parser: argparse._ActionsContainer) -> None:
@@ -38,23 +31,9 @@ def shard(arguments: argparse.Namespace) -> Tuple[int, int]:
     if (index is None) != (shards is None):
         raise UserError("--shard-id and --num-shards: give both or neither")
     if index is None:
-        index, shards = _launched()
+        index, shards = launched()
     if not 0 <= index < shards:
         raise UserError(f"--shard-id: {index} is not one of {shards} shards (0 to {shards - 1})")
-    return index, shards
-
-
-def _launched() -> Tuple[int, int]:
-    """An array of tasks may run several processes each; both counts multiply."""
-    index, shards = 0, 1
-    if all(name in os.environ for name in LAUNCHERS[0]):
-        names = LAUNCHERS[:1]
-    else:
-        names = tuple(pair for pair in LAUNCHERS[1:] if all(n in os.environ for n in pair))
-    for rank, size in names:
-        start = int(os.environ.get("SLURM_ARRAY_TASK_MIN", "0")) if "ARRAY" in rank else 0
-        index = index * int(os.environ[size]) + int(os.environ[rank]) - start
-        shards *= int(os.environ[size])
     return index, shards
 
 
@@ -62,8 +41,7 @@ def device(arguments: argparse.Namespace) -> torch.device:
     """Each process takes its own GPU."""
     if arguments.cpu or not torch.cuda.is_available():
         return torch.device("cpu")
-    local = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or "0")
-    return torch.device("cuda", local % torch.cuda.device_count())
+    return torch.device("cuda", local_rank() % torch.cuda.device_count())
 
 
 def precision(arguments: argparse.Namespace) -> str:

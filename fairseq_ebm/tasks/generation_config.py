@@ -15,6 +15,7 @@ from ..data.store import sha256_of
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..generation.rules import RULES
+from ..launchers import launched, local_rank
 from ..lm.checkpoint import read_config, reads_right_to_left
 from ..models.checkpoint import NEGATIVES, read_energy
 from ..models.joint_checkpoints import split_path
@@ -82,6 +83,7 @@ class JointGenerationConfig(FairseqDataclass):
     shard_id: int = II("dataset.shard_id")
     prefix_size: int = II("generation.prefix_size")
     path: Optional[str] = II("common_eval.path")
+    results_path: Optional[str] = II("common_eval.results_path")
     quiet: bool = II("common_eval.quiet")
     cpu: bool = II("common.cpu")
     fp16: bool = II("common.fp16")
@@ -113,6 +115,25 @@ def require_fitting(cfg: JointGenerationConfig, data: Path) -> None:
             f"--path: {energy_path}: not trained on negatives of {lm_path} alone: together they "
             "are no model of the text"
         )
+
+
+def take_part(cfg: JointGenerationConfig) -> None:
+    """Of what torchrun or Slurm started, each process does its part, unless --num-shards chooses."""
+    index, shards = launched()
+    if shards == 1 or cfg.num_shards != 1:
+        return
+    if cfg.results_path:
+        raise UserError(
+            f"--results-path: {shards} processes would write one file; use --joint-results-path, "
+            "or give each its own with --num-shards and --shard-id"
+        )
+    cfg.num_shards, cfg.shard_id = shards, index
+    if cfg.joint_results_path:
+        path = Path(cfg.joint_results_path)
+        part = f"{path.stem}.shard-{index}-of-{shards}{path.suffix}"
+        cfg.joint_results_path = str(path.with_name(part))
+    if torch.cuda.is_available() and not cfg.cpu:
+        torch.cuda.set_device(local_rank() % torch.cuda.device_count())
 
 
 def trained_window(cfg: JointGenerationConfig) -> int:

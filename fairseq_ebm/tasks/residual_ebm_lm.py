@@ -28,7 +28,7 @@ from ..errors import UserError
 from ..models.checkpoint import NEGATIVES, SYMBOLS, read_energy, require_symbols
 from ..models.energy import EnergyModel
 from ..models.initialisation import initialise
-from .generation_config import JointGenerationConfig, prompts_of_windows, require_fitting
+from .generation_config import JointGenerationConfig, prompts_of_windows, require_fitting, take_part
 from .joint_generation import JointGenerator, TextOfData, build_generator
 
 logger = logging.getLogger(__name__)
@@ -96,6 +96,7 @@ class ResidualEBMTask(FairseqTask):
         if is_text and len(paths) == 1:
             if cfg.path:  # fairseq-generate, fairseq-interactive
                 require_fitting(cfg, paths[0])
+                take_part(cfg)
             return cls(cfg, {})
         stores = {path: read_manifest(path) for path in paths}
         first = next(iter(stores)) / DICTIONARY_NAME

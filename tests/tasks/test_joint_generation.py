@@ -89,6 +89,17 @@ def test_batches_and_shards_change_nothing(generate, whole):
     assert lines(other, "H") != lines(whole[0], "H")
 
 
+def test_processes_of_a_launcher_share_the_work(generate, whole, tmp_path):
+    flags = [*SHAPE, "--max-windows", 12, "--beam", 2, "--nbest", 2]
+    flags += ["--joint-results-path", tmp_path / "pools.jsonl"]
+    found = {}
+    for rank in (0, 1):
+        found.update(lines(generate(*flags, RANK=str(rank), WORLD_SIZE="2").stdout, "H"))
+        part = (tmp_path / f"pools.shard-{rank}-of-2.jsonl").read_text()
+        assert len(part.splitlines()) == 6
+    assert found == lines(whole[0], "H")
+
+
 def test_lines_go_where_fairseqs_go(generate, tmp_path):
     printed = generate(*SHAPE, "--max-windows", 2, "--results-path", tmp_path / "to here").stdout
     written = (tmp_path / "to here" / "generate-test.txt").read_text()
