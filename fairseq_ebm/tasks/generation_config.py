@@ -118,7 +118,7 @@ def require_fitting(cfg: JointGenerationConfig, data: Path) -> None:
 
 
 def take_part(cfg: JointGenerationConfig) -> None:
-    """Of what torchrun or Slurm started, each process does its part, unless --num-shards chooses."""
+    """Each process of torchrun or Slurm does its part, unless --num-shards chooses."""
     index, shards = launched()
     if shards == 1 or cfg.num_shards != 1:
         return
