@@ -35,7 +35,7 @@ def both(sums_lm, sums_energy):
 def test_a_language_model_alone_is_stock_fairseqs(run_program, evaluate, sums, tmp_path):
     """Every sum is a document of 10 tokens: stock fairseq reads </s>, then the sum, as we do. It
     also gives padding a probability, which training takes to nothing."""
-    flags = ["--task", "language_modeling", "--max-update", 120]
+    flags = ["--task", "language_modeling", "--max-update", 300]
     lm = train_lm(run_program, tmp_path / "lm", sums, *flags)
     out = tmp_path / "o" / "base.json"
     shape = ["--window", 10, "--stride", 10, "--prefix-length", 0, "--cpu"]

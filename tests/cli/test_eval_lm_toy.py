@@ -23,7 +23,7 @@ SHAPE = ["--window", WINDOW, "--stride", WINDOW, "--prefix-length", PREFIX, "--c
 LM_SHAPE = ["--decoder-layers", 2, "--lr", 1e-9, "--max-update", 1]
 
 
-def randomise(checkpoint, seed, scale, head=1.0):
+def randomise(checkpoint, seed, scale):
     """What was not trained becomes random, and far from uniform."""
     state = torch.load(checkpoint, weights_only=False)
     torch.manual_seed(seed)
@@ -31,7 +31,15 @@ def randomise(checkpoint, seed, scale, head=1.0):
         if tensor.is_floating_point() and tensor.dim() > 0:
             is_norm = tensor.dim() == 1 and name.endswith("weight")
             tensor.normal_(std=scale).add_(float(is_norm))
-            tensor.mul_(head if name == "head.projection.weight" else 1.0)
+    torch.save(state, checkpoint)
+
+
+def spread(checkpoint, data, deviation):
+    """Random texts get energies of so much standard deviation, whatever the version of fairseq."""
+    energy = load_energy(checkpoint, data, "fp32", torch.device("cpu")).model
+    now = float(energy(torch.randint(2, 5, (1, 256, WINDOW)), 0).std())
+    state = torch.load(checkpoint, weights_only=False)
+    state["model"]["head.projection.weight"].mul_(deviation / now)
     torch.save(state, checkpoint)
 
 
@@ -55,13 +63,15 @@ def toy(run_program, tmp_path_factory):
     lm = train_lm(run_program, folder / "lm", data, *task)
     randomise(lm, seed=2, scale=0.25)
     neg = folder / "neg"
-    flags = ["--dest", neg, "--subsets", "train", "--num-negatives", 1, "--max-windows", 8]
+    flags = ["--dest", neg, "--subsets", "train,valid", "--num-negatives", 1]
+    flags += ["--max-windows", 8]
     done = run_program("fairseq-ebm-negatives", data, "--path", lm, *SHAPE, *flags)
     assert done.returncode == 0, done.stderr
     flags = ["--max-update", 1, "--disable-validation"]
     train(run_program, neg, "energy_roberta", folder / "energy", *flags)
     energy = folder / "energy" / "checkpoint_last.pt"
-    randomise(energy, seed=3, scale=0.5, head=4.0)
+    randomise(energy, seed=3, scale=0.5)
+    spread(energy, data, deviation=1.2)
     return data, lm, energy
 
 
