@@ -6,6 +6,7 @@ proposals with their weights, so nothing is left to chance but the proposals the
 """
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def shares(records: list, size: int) -> "tuple[list, list]":
 
 def main() -> None:
     data, path, out = map(Path, sys.argv[1:])
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq lets all of it through
     decode = load_tokenizer(data).decode
     records = []
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sums, whose true distribution is known: a language model that cannot add, and an energy that can
 # tell right sums from wrong ones. `make demo EXAMPLE=addition`; about 15 minutes on 2 cores.
+# DIGITS=10 is the benchmark of docs/benchmarks.md, whose figures stand there.
 # Finished stages are skipped; delete the run's directory to start anew.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
