@@ -34,6 +34,8 @@ setup(
         "numpy<2; python_version >= '3.11'",
         "scipy",  # bootstrap intervals
         "matplotlib",
+        "scikit-learn",  # ROC curves, TF-IDF
+        "pyyaml",
         "sentencepiece>=0.2",
         "tqdm",
     ],
@@ -48,6 +50,9 @@ setup(
             "fairseq-ebm-eval-lm = fairseq_ebm.cli.eval_lm:main",
             "fairseq-ebm-next-token = fairseq_ebm.cli.next_token:main",
             "fairseq-ebm-analyse = fairseq_ebm.cli.analyse:main",
+            "fairseq-ebm-discriminate = fairseq_ebm.cli.discriminate:main",
+            "fairseq-ebm-weaknesses = fairseq_ebm.cli.weaknesses:main",
+            "fairseq-ebm-matrix = fairseq_ebm.cli.matrix:main",
         ],
     },
 )

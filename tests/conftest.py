@@ -4,9 +4,6 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import sys
-import traceback
-from importlib.metadata import entry_points
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +11,8 @@ import pytest
 
 # Models here are tiny: more threads would only wait for each other, long on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from fairseq_ebm.cli.children import become
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +27,8 @@ FRESH.set_forkserver_preload(
         "fairseq_ebm.cli.eval_lm",
         "fairseq_ebm.cli.next_token",
         "fairseq_ebm.cli.analyse",
+        "fairseq_ebm.cli.discriminate",
+        "fairseq_ebm.cli.matrix",
         "fairseq_cli.generate",
         "fairseq_cli.interactive",
     ]
@@ -39,33 +40,12 @@ def heed_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def installed_programs():
-    found = entry_points()
-    if hasattr(found, "select"):
-        return {entry.name: entry for entry in found.select(group="console_scripts")}
-    return {entry.name: entry for entry in found["console_scripts"]}  # Python 3.9
-
-
-def _become(program, arguments, cwd, environment, out, err):
+def _become(command, cwd, environment, out, err):
     """Runs in the forked process: what the installed script does."""
-    for path, stream in ((out, 1), (err, 2)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-    sys.stdout = os.fdopen(1, "w", encoding="utf-8")
-    sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1)
-    code = 0
     os.environ.update(environment)
-    try:
-        os.chdir(cwd)
-        sys.argv = [program, *arguments]
-        installed_programs()[program].load()()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    os.chdir(cwd)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    become(command, os.open(out, flags), os.open(err, flags))
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +58,7 @@ def run_program(tmp_path_factory):
         arguments = [str(argument) for argument in arguments]
         where = str(cwd or folder)
         process = FRESH.Process(
-            target=_become, args=(program, arguments, where, environment, out, err)
+            target=_become, args=([program, *arguments], where, environment, out, err)
         )
         process.start()
         process.join(timeout)

@@ -5,7 +5,8 @@ import shlex
 
 import pytest
 
-from tests.conftest import CHECKOUT, installed_programs
+from fairseq_ebm.cli.children import installed_programs
+from tests.conftest import CHECKOUT
 
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *CHECKOUT.glob("docs/*.md")]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")

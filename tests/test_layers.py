@@ -11,7 +11,7 @@ LAYERS = [
     {"numerics"},
     {"data", "lm"},
     {"models"},
-    {"criterions", "generation", "evaluation"},
+    {"criterions", "generation", "evaluation", "detection"},
     {"tasks"},
     {"analysis"},
     {"reports"},

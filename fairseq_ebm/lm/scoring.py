@@ -1,10 +1,13 @@
 """Log P_LM of given text, token by token, by fairseq's own forward pass."""
 
+from collections.abc import Iterator
 from typing import Any, List
 
 import torch
 from fairseq.models import FairseqDecoder, FairseqIncrementalDecoder
 from torch import Tensor
+
+from ..numerics.detectors import TokenStatistics, token_statistics
 
 LOGITS_AT_ONCE = 1 << 25  # numbers: 128 MB in float32
 
@@ -16,6 +19,36 @@ def token_log_probs(
     """log P_LM (B, T - p), float32, of the tokens of ``windows`` (B, T) after the first p.
 
     ``without_padding``: given that none is padding, which the sampler never draws (its log q).
+    """
+    scores: List[Tensor] = []
+    for log_probs, tokens in predictions(model, windows, prefix_length):
+        if without_padding:
+            log_probs = log_probs - _log_of_others(log_probs, model.decoder.dictionary.pad())
+        scores.append(log_probs.gather(1, tokens))
+    return torch.cat(scores).view(len(windows), -1).cpu()
+
+
+@torch.inference_mode()
+def text_statistics(model: Any, windows: Tensor, prefix_length: int) -> TokenStatistics:
+    """Of the tokens of ``windows`` (B, T) after the first p: four of (B, T - p), on the CPU.
+
+    P_LM is that given that no symbol is padding; what is padding has no meaning here.
+    """
+    pad = model.decoder.dictionary.pad()
+    parts: List[TokenStatistics] = []
+    for log_probs, tokens in predictions(model, windows, prefix_length):
+        log_probs = log_probs - _log_of_others(log_probs, pad)
+        log_probs[:, pad] = -torch.inf
+        parts.append(token_statistics(log_probs, tokens))
+    joined = (torch.cat(values).view(len(windows), -1).cpu() for values in zip(*parts))
+    return TokenStatistics(*joined)
+
+
+def predictions(
+    model: Any, windows: Tensor, prefix_length: int
+) -> "Iterator[tuple[Tensor, Tensor]]":
+    """log P_LM (A, V), float32, and the tokens (A, 1) that it is about: those of ``windows`` (B, T)
+    after the first p, row after row.
 
     The model reads </s>, then the window. Only continuations pass through the output layer, and
     only so many positions at once that no more than ``LOGITS_AT_ONCE`` logits exist.
@@ -32,15 +65,10 @@ def token_log_probs(
     targets = windows[:, prefix_length:].reshape(-1, 1)
 
     at_once = max(1, LOGITS_AT_ONCE // len(decoder.dictionary))
-    scores: List[Tensor] = []
     for part, target in zip(features.split(at_once), targets.split(at_once)):
         logits = decoder.output_layer(part.unsqueeze(1)) if has_output_layer else part.unsqueeze(1)
         log_probs = model.get_normalized_probs((logits, None), log_probs=True, sample=None)
-        log_probs = log_probs[:, 0].float()
-        if without_padding:
-            log_probs = log_probs - _log_of_others(log_probs, decoder.dictionary.pad())
-        scores.append(log_probs.gather(1, target))
-    return torch.cat(scores).view(len(windows), -1).cpu()
+        yield log_probs[:, 0].float(), target
 
 
 @torch.inference_mode()

@@ -1,0 +1,73 @@
+"""Installed programs as child processes that need not import fairseq and torch anew, which takes
+seconds: a server has imported both, does nothing else, and forks a process for every program."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional
+
+import torch
+
+from ..errors import UserError
+
+SERVER: Any = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["fairseq_ebm", "fairseq_ebm.cli.discriminate", "fairseq_cli.train"])
+
+
+def installed_programs() -> Dict[str, Any]:
+    found: Any = entry_points()
+    if hasattr(found, "select"):
+        scripts = found.select(group="console_scripts")
+    else:
+        scripts = found["console_scripts"]  # Python 3.9
+    return {entry.name: entry for entry in scripts}
+
+
+def start(command: Sequence[str], log: Path, threads: Optional[int]) -> Any:
+    """A ``multiprocessing`` process, in a session of its own, that adds its output to ``log``."""
+    process = SERVER.Process(target=_child, args=(tuple(command), str(log), threads))
+    process.start()
+    return process
+
+
+def _child(command: Sequence[str], log: str, threads: Optional[int]) -> None:
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell said so
+    if threads is not None:
+        torch.set_num_threads(threads)
+    become(command, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+
+
+def become(command: Sequence[str], out: int, err: Optional[int] = None) -> None:
+    """Does what the installed script does, with its output to open files, and ends the process."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for stream, file in enumerate((nothing, out, out if err is None else err)):
+        os.dup2(file, stream)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1 if err is None else -1)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1)
+    code = 0
+    try:
+        sys.argv = list(command)
+        _main(command[0])()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _main(name: str) -> Callable[[], None]:
+    programs = installed_programs()
+    if name not in programs:
+        raise UserError(f"{name}: not installed")
+    return programs[name].load()  # type: ignore[no-any-return]

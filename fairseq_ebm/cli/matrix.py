@@ -1,0 +1,115 @@
+"""fairseq-ebm-matrix: tables of how well energies tell real text from generated, across generators
+and corpora: everything that they need, made and judged."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Dict, List
+
+import torch
+
+from ..errors import UserError
+from ..records import read_json, write_json
+from ..reports.matrix import findings, in_markdown
+from ..version import __version__
+from .matrix_stages import Cell, Plan, Planner, claims, in_words, read_matrix
+from .program import ArgumentParser, run, whole_number
+from .stages import Run
+
+DESCRIPTION = """\
+Trains what the tables in FILE.yaml need, language models, negatives and energies, judges
+every cell, and writes DIR/matrix.json and DIR/matrix.md.
+
+  fairseq-ebm-matrix examples/matrix/small.yaml --dest DIR --jobs 2
+
+May be interrupted and started again: what is done stays, and what a changed FILE.yaml
+changes is made anew. docs/formats.md describes the file.
+"""
+
+KEPT = ("p_at_1", "auroc", "tpr_at_fpr_5", "tpr_at_fpr_1", "n_real", "n_fake")
+
+
+def build_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="fairseq-ebm-matrix", description=DESCRIPTION)
+    parser.add_argument("file", metavar="FILE.yaml", help="what to make, and which tables of it")
+    parser.add_argument("--dest", required=True, metavar="DIR", help="folder of all that is made")
+    parser.add_argument(
+        "--jobs",
+        type=whole_number(1),
+        default=1,
+        help="stages at a time, one thread each if more than one (default: 1)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
+    parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    return parser
+
+
+def matrix(arguments: argparse.Namespace) -> None:
+    path, folder = Path(arguments.file), Path(arguments.dest).resolve()
+    content = read_matrix(path)
+    common = ["--cpu"] * arguments.cpu + ["--quiet"]
+    try:
+        plan = Planner(content, folder, common).everything()
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: something is missing or misplaced: {error!r}") from None
+    told = claims(content)
+    require_cells(plan, told)
+    if arguments.dry_run:
+        print(in_words(list(plan.stages.values())))
+        return
+    Run(folder, list(plan.stages.values()), arguments.jobs, arguments.quiet).run()
+    tables = {
+        title: {
+            label: {head: result(folder, cell) for head, cell in row.items()}
+            for label, row in rows.items()
+        }
+        for title, rows in plan.tables.items()
+    }
+    report = {
+        "tables": tables,
+        "findings": findings(tables, told),
+        "provenance": {
+            "matrix": content,
+            "versions": {"fairseq_ebm": __version__, "torch": torch.__version__},
+        },
+    }
+    write_json(report, folder / "matrix.json")
+    text = in_markdown(report)
+    (folder / "matrix.md").write_text(text, encoding="utf-8")
+    if not arguments.quiet:
+        print(f"\n{text}\nwritten: {folder / 'matrix.md'}, {folder / 'matrix.json'}")
+
+
+def require_cells(plan: Plan, told: List[Any]) -> None:
+    for sentence, pairs in told:
+        for title, label, head in (cell for pair in pairs for cell in pair):
+            if head not in plan.tables.get(title, {}).get(label, {}):
+                raise UserError(f"findings: {sentence}: no cell [{title}, {label}, {head}]")
+
+
+def result(folder: Path, cell: Cell) -> Dict[str, Any]:
+    """Of energies the accuracy at 0, as in the paper; others need a threshold from valid."""
+    rows: List[Mapping[str, Any]] = read_json(folder / cell.report)["rows"]
+    (found,) = (row for row in rows if row["scorer"] == cell.scorer)
+    if cell.prefix_length is not None:
+        parts = {part["prefix_length"]: part for part in found["by_prefix_length"]}
+        if cell.prefix_length not in parts:
+            raise UserError(f"{cell.report}: no window with a prefix of {cell.prefix_length}")
+        found = parts[cell.prefix_length]
+    name = "accuracy_natural" if cell.scorer == "energy" else "accuracy"
+    return {
+        "report": cell.report,
+        "scorer": cell.scorer,
+        "accuracy": found[name],
+        "accuracy_ci95": found[f"{name}_ci95"],
+        **{key: found[key] for key in KEPT},
+    }
+
+
+def main() -> None:
+    run(build_parser(), matrix)
+
+
+if __name__ == "__main__":
+    main()

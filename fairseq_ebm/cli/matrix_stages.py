@@ -1,0 +1,219 @@
+"""What a file of fairseq-ebm-matrix asks for, as stages and cells of tables."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import yaml
+
+from ..errors import UserError
+from .stages import Stage
+
+SECTIONS = ("corpora", "generators", "stores", "energies", "tables")
+BASELINES = ("log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt", "tfidf")
+BACKWARDS = "right_to_left_language_modeling"
+CHECKPOINT = "checkpoint_best.pt"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``report``: what fairseq-ebm-discriminate writes; ``scorer``: its row there, of all windows
+    or of those with so long a prefix."""
+
+    report: str
+    scorer: str
+    prefix_length: Optional[int] = None
+
+
+@dataclass
+class Plan:
+    """Stages in an order in which each stands after what it needs; tables of cells."""
+
+    stages: Dict[str, Stage] = field(default_factory=dict)
+    tables: Dict[str, Dict[str, Dict[str, Cell]]] = field(default_factory=dict)
+
+
+def read_matrix(path: Path) -> Dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    missing = [name for name in SECTIONS if not isinstance((content or {}).get(name), dict)]
+    if missing:
+        raise UserError(f"{path}: has no section {', '.join(missing)}")
+    return dict(content)
+
+
+class Planner:
+    """Adds stages as cells ask for them, so that nothing is made that no table shows."""
+
+    def __init__(self, content: Mapping[str, Any], folder: Path, common: Sequence[str]) -> None:
+        self.content, self.folder, self.common = content, folder, tuple(common)
+        self.plan = Plan()
+
+    def everything(self) -> Plan:
+        for title, table in self.content["tables"].items():
+            self.plan.tables[title] = {
+                str(label): {
+                    str(head): self._cell(spec, column, f"{title}, {label}")
+                    for head, column in table["columns"].items()
+                }
+                for label, spec in table["rows"].items()
+            }
+        return self.plan
+
+    def _cell(self, spec: Mapping[str, Any], column: Any, where: str) -> Cell:
+        """``column``: the name of a store, or {store: …, prefix-length: …}"""
+        store = column if isinstance(column, str) else column["store"]
+        length = None if isinstance(column, str) else int(column["prefix-length"])
+        scorer = spec.get("scorer", "energy")
+        if scorer != "energy":
+            if scorer not in BASELINES:
+                raise UserError(f"{where}: no scorer {scorer}; there are {', '.join(BASELINES)}")
+            return Cell(self._judged_by_baseline(scorer, store), scorer, length)
+        name = self._energy(spec, store)
+        tested = self._store(store, tested=True)
+        path = self.folder / name / CHECKPOINT
+        arguments = [str(self.folder / tested), "--path", str(path)]
+        report = f"reports/{name.split('/', 1)[1]}@{store}"
+        return Cell(self._discriminate(report, arguments, (name, tested)), "energy", length)
+
+    def _judged_by_baseline(self, scorer: str, store: str) -> str:
+        tested = self._store(store, tested=True)
+        arguments, needs = [str(self.folder / tested)], [tested]
+        if scorer == "tfidf":
+            needs.append(self._store(store))
+            return self._discriminate(
+                f"reports/tfidf@{store}",
+                [*arguments, "--tfidf", str(self.folder / needs[1])],
+                needs,
+            )
+        needs.append(self._generator(self._tested_generator(store), self._of("stores", store)))
+        arguments += ["--lm", str(self.folder / needs[1] / CHECKPOINT)]
+        return self._discriminate(f"reports/lm@{store}", arguments, needs)
+
+    def _discriminate(self, report: str, arguments: Sequence[str], needs: Sequence[str]) -> str:
+        name = f"{report}.json"
+        command = ["fairseq-ebm-discriminate", *arguments, *self.common]
+        command += ["--results-path", str(self.folder / name)]
+        return self._add(name, f"judging: {report.split('/', 1)[1]}", command, needs)
+
+    def _energy(self, spec: Mapping[str, Any], store: str) -> str:
+        shape, trained = spec["energy"], spec.get("train") or [store]
+        flags = {**self._of("energies", shape), **spec.get("with", {})}
+        more = "".join(f"+{name}-{value}" for name, value in spec.get("with", {}).items())
+        needs = [self._store(each) for each in trained]
+        start = flags.pop("init-from-generator", None)
+        if start is not None:
+            needs.append(self._generator(start, self._of("stores", trained[0])))
+            flags["init-from"] = str(self.folder / needs[-1] / CHECKPOINT)
+        name = f"energies/{shape}+{'+'.join(trained)}{more}"
+        stores = ":".join(str(self.folder / each) for each in needs[: len(trained)])
+        options = {"task": "real_fake_discrimination", **flags}
+        return self._train(
+            name, f"energy {shape} on {', '.join(trained)}{more}", stores, options, needs
+        )
+
+    def _store(self, name: str, tested: bool = False) -> str:
+        """A store for training, with subsets train and valid; or for tests, with valid and test."""
+        store = self._of("stores", name)
+        generator = self._tested_generator(name) if tested else store["generator"]
+        corpus, lm = self._corpus(store["corpus"]), self._generator(generator, store)
+        flags = {**self.content.get("windows", {}), **store.get("with", {})}
+        if self._of("generators", generator).get("task") == BACKWARDS:
+            flags["right-to-left"] = True
+        flags["subsets"] = "valid,test" if tested else "train,valid"
+        out = f"stores/{name}{'.test' if tested else ''}"
+        command = ["fairseq-ebm-negatives", str(self.folder / corpus), "--path"]
+        command += [str(self.folder / lm / CHECKPOINT), "--dest", str(self.folder / out)]
+        return self._add(
+            out, f"negatives {out[7:]}", [*command, *as_flags(flags), *self.common], (corpus, lm)
+        )
+
+    def _tested_generator(self, store: str) -> str:
+        found = self._of("stores", store)
+        return str(found.get("test-generator", found["generator"]))
+
+    def _generator(self, name: str, store: Mapping[str, Any]) -> str:
+        corpus = self._corpus(store["corpus"])
+        options = {"task": "language_modeling", **self._of("generators", name)}
+        title = f"language model {name} on {store['corpus']}"
+        data = str(self.folder / corpus)
+        return self._train(f"models/{name}-{store['corpus']}", title, data, options, (corpus,))
+
+    def _train(
+        self, name: str, title: str, data: str, options: Mapping[str, Any], needs: Sequence[str]
+    ) -> str:
+        command = ["fairseq-train", data, "--user-dir", str(Path(__file__).parents[1])]
+        command += ["--save-dir", str(self.folder / name), *as_flags(options), "--log-format"]
+        command += ["simple", *(flag for flag in self.common if flag != "--quiet")]
+        return self._add(name, title, command, needs)
+
+    def _corpus(self, name: str) -> str:
+        flags, needs = dict(self._of("corpora", name)), []
+        if "vocab-from" in flags:
+            needs.append(self._corpus(flags["vocab-from"]))
+            flags["vocab-from"] = str(self.folder / needs[0])
+        out = f"data/{name}"
+        command = ["fairseq-ebm-prepare", *as_flags(flags), "--dest", str(self.folder / out)]
+        command += [flag for flag in self.common if flag == "--quiet"]
+        files = [file for split in ("train", "valid", "test") for file in listed(flags.get(split))]
+        return self._add(out, f"text {name}", command, needs, files)
+
+    def _add(
+        self,
+        name: str,
+        title: str,
+        command: Sequence[str],
+        needs: Sequence[str],
+        files: Sequence[str] = (),
+    ) -> str:
+        stage = Stage(name, title, tuple(command), tuple(needs), tuple(files))
+        self.plan.stages.setdefault(name, stage)
+        return name
+
+    def _of(self, section: str, name: str) -> Dict[str, Any]:
+        found = self.content[section].get(name)
+        if not isinstance(found, dict):
+            there = ", ".join(map(str, self.content[section]))
+            raise UserError(f"{section}: there is no {name}, but {there}")
+        return found
+
+
+def listed(value: Any) -> List[str]:
+    return (
+        []
+        if value is None
+        else [str(v) for v in value]
+        if isinstance(value, list)
+        else [str(value)]
+    )
+
+
+def as_flags(options: Mapping[str, Any]) -> List[str]:
+    """{"arch": "x", "cpu": True, "train": ["a", "b"]} -> ["--arch", "x", "--cpu", "--train", …]"""
+    words: List[str] = []
+    for name, value in options.items():
+        if value is not False and value is not None:
+            words += [f"--{name}", *([] if value is True else listed(value))]
+    return words
+
+
+def in_words(stages: Sequence[Stage]) -> str:
+    """The commands, to be read or run by hand."""
+    return "\n".join(f"# {s.title}\n{shlex.join(s.command)}" for s in stages)
+
+
+def claims(content: Mapping[str, Any]) -> List[Tuple[str, List[Tuple[List[str], List[str]]]]]:
+    """Sentences, each with pairs of cells, [table, row, column], of which the first is higher."""
+    found = []
+    for sentence, pairs in (content.get("findings") or {}).items():
+        for pair in pairs:
+            if len(pair) != 2 or any(len(cell) != 3 for cell in pair):
+                raise UserError(f"findings: {sentence}: not pairs of [table, row, column]: {pair}")
+        found.append((str(sentence), [(list(map(str, a)), list(map(str, b))) for a, b in pairs]))
+    return found

@@ -1,0 +1,181 @@
+"""Work in stages, each a program of its own: skipped once it is done, gone on with after an
+interrupt, and done anew, with all that depends on it, once its command has changed."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, TextIO, Tuple
+
+from ..data.store import sha256_of
+from ..errors import UserError
+from ..records import read_json, write_json
+from . import children
+
+TOLD_EVERY = 30.0  # seconds, where output is no terminal
+WAIT = 0.2  # seconds between two looks at what runs
+INTERRUPTED = (130, 143)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``name`` is also the path, within the run's folder, of all that the command writes.
+
+    ``command``: the name of an installed program, then its arguments. ``needs``: names of stages.
+    ``files``: what it reads that no stage has made.
+    """
+
+    name: str
+    title: str
+    command: Tuple[str, ...]
+    needs: Tuple[str, ...] = ()
+    files: Tuple[str, ...] = ()
+
+
+class Run:
+    """A folder with stages; ``jobs`` of them run at a time, a thread each if more than one.
+
+    FOLDER/.stages/NAME.json holds what a stage was begun with, and whether it is done.
+    """
+
+    def __init__(self, folder: Path, stages: Sequence[Stage], jobs: int, quiet: bool) -> None:
+        self.folder, self.stages, self.jobs, self.quiet = folder, list(stages), jobs, quiet
+        self.prints: Dict[str, str] = {}
+        for stage in self.stages:  # in order: each stands after what it needs
+            parts = [part.replace(str(folder), "FOLDER") for part in stage.command]
+            parts += [self.prints[name] for name in stage.needs]
+            parts += [sha256_of(Path(file)) for file in stage.files]
+            self.prints[stage.name] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def run(self) -> None:
+        waiting = [stage for stage in self.stages if not self._is_done(stage)]
+        self._say(f"{len(self.stages) - len(waiting)} of {len(self.stages)} stages are done")
+        running: Dict[str, _Running] = {}
+        done = {stage.name for stage in self.stages} - {stage.name for stage in waiting}
+        try:
+            while waiting or running:
+                ready = [s for s in waiting if done.issuperset(s.needs)][: self.jobs - len(running)]
+                for stage in ready:
+                    waiting.remove(stage)
+                    running[stage.name] = self._begin(stage)
+                time.sleep(WAIT)
+                for name, process in list(running.items()):
+                    if self._look_at(process):
+                        done.add(name)
+                        del running[name]
+        finally:
+            for process in running.values():
+                process.stop()
+
+    def _is_done(self, stage: Stage) -> bool:
+        state = self._state(stage)
+        return state.get("print") == self.prints[stage.name] and bool(state.get("done"))
+
+    def _state(self, stage: Stage) -> Dict[str, object]:
+        path = self._state_path(stage)
+        return read_json(path) if path.exists() else {}
+
+    def _state_path(self, stage: Stage) -> Path:
+        return self.folder / ".stages" / f"{stage.name.replace('/', '--')}.json"
+
+    def _begin(self, stage: Stage) -> "_Running":
+        out = self.folder / stage.name
+        if self._state(stage).get("print") != self.prints[stage.name]:
+            remove(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self._state_path(stage).parent.mkdir(parents=True, exist_ok=True)
+        self._write_state(stage, False)
+        place = self.stages.index(stage) + 1
+        label = f"[{place}/{len(self.stages)}] {stage.title}"
+        self._say(label)
+        return _Running(stage, label, out.with_name(f"{out.name}.log"), self.jobs)
+
+    def _write_state(self, stage: Stage, done: bool) -> None:
+        state = {"print": self.prints[stage.name], "done": done, "command": list(stage.command)}
+        write_json(state, self._state_path(stage))
+
+    def _look_at(self, running: "_Running") -> bool:
+        """Has it come to its end? If that is a bad one, so has the run."""
+        code = running.process.exitcode
+        if code is None:
+            running.tell(self.quiet)
+            return False
+        running.end_line(self.quiet)
+        if code in INTERRUPTED or code == -signal.SIGINT:
+            raise KeyboardInterrupt
+        if code != 0:
+            raise UserError(
+                f"{running.stage.title}: failed: {running.last_line()} "
+                f"(its whole output: {running.log})"
+            )
+        self._write_state(running.stage, True)
+        return True
+
+    def _say(self, line: str) -> None:
+        if not self.quiet:
+            print(line, flush=True)
+
+
+class _Running:
+    """A stage at work; its output goes to a file, its last line now and then to the terminal."""
+
+    def __init__(self, stage: Stage, label: str, log: Path, jobs: int) -> None:
+        self.stage, self.label, self.log = stage, label, log
+        self.began = self.told = time.monotonic()
+        self.process = children.start(stage.command, log, threads=1 if jobs > 1 else None)
+
+    def last_line(self) -> str:
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - 4000))
+            lines = file.read().decode("utf-8", "replace").replace("\r", "\n").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def tell(self, quiet: bool) -> None:
+        terminal = sys.stderr.isatty()
+        now = time.monotonic()
+        if quiet or now - self.told < (1.0 if terminal else TOLD_EVERY):
+            return
+        self.told = now
+        width = shutil.get_terminal_size().columns if terminal else 160
+        line = f"  {clock(now - self.began)} {self.label.split(']')[0]}] {self.last_line()}"
+        _show(sys.stderr, line[: width - 1], terminal)
+
+    def end_line(self, quiet: bool) -> None:
+        if not quiet:
+            _show(sys.stderr, "", sys.stderr.isatty(), last=True)
+
+    def stop(self) -> None:
+        """As Ctrl-C would; what it has begun can be gone on with."""
+        for sent, patience in ((signal.SIGINT, 10), (signal.SIGKILL, None)):
+            if self.process.exitcode is None:
+                with suppress(ProcessLookupError):  # it has no session yet, or no longer
+                    os.killpg(self.process.pid, sent)
+                self.process.join(patience)
+
+
+def _show(stream: TextIO, line: str, terminal: bool, last: bool = False) -> None:
+    if terminal:
+        stream.write(f"\r\x1b[K{line}")
+    elif not last:
+        stream.write(f"{line}\n")
+    stream.flush()
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
+
+
+def clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -1,0 +1,76 @@
+"""Real and generated windows of a store, given scores."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Dict, List, NamedTuple, Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.arrays import BLOCK
+from ..data.store import NegativesSubset
+from ..errors import UserError
+from .metrics import Scores
+from .scorers import Scorer
+
+
+class Batch(NamedTuple):
+    """``texts`` (B, 1 + K, T), the real one first; those of a row share tokens before and after."""
+
+    members: Sequence[int]
+    texts: Tensor
+    before: int
+    after: int
+
+
+def chosen(subset: NegativesSubset, max_windows: Optional[int], seed: int) -> List[int]:
+    """All windows, or so many at random."""
+    if max_windows is None or max_windows >= len(subset):
+        return list(range(len(subset)))
+    generator = np.random.Generator(np.random.Philox(key=seed % 2**64))
+    return sorted(generator.choice(len(subset), max_windows, replace=False).tolist())
+
+
+def batches(subset: NegativesSubset, members: Sequence[int]) -> Iterator[Batch]:
+    """Of windows near to each other, those with as much context."""
+    for start in range(0, len(members), BLOCK):
+        some = list(members[start : start + BLOCK])
+        examples = [subset[i] for i in some]
+        lengths = np.array([example.prefix_length for example in examples])
+        for length in np.unique(lengths):
+            own = np.flatnonzero(lengths == length)
+            texts = [np.vstack([examples[i].real[None], examples[i].negatives]) for i in own]
+            backwards = subset.manifest.right_to_left
+            yield Batch(
+                [some[i] for i in own],
+                torch.from_numpy(np.stack(texts)),
+                0 if backwards else int(length),
+                int(length) if backwards else 0,
+            )
+
+
+def score_windows(found: Iterable[Batch], scorers: Sequence[Scorer]) -> Dict[str, Scores]:
+    """By scorer, in the order of the windows."""
+    members: List[int] = []
+    shared: List[int] = []
+    parts: Dict[str, List[Tensor]] = {}
+    for batch in found:
+        members += batch.members
+        shared += [batch.before + batch.after] * len(batch.members)
+        for scorer in scorers:
+            for name, values in scorer(batch.texts, batch.before, batch.after).items():
+                parts.setdefault(name, []).append(values)
+    order = np.argsort(members)
+    scores = {}
+    for name, values in parts.items():
+        all_of = torch.cat(values).numpy()[order]
+        require_finite(name, all_of, np.array(members)[order])
+        lengths = np.array(shared)[order]
+        scores[name] = Scores(all_of[:, 0], all_of[:, 1:], lengths)
+    return scores
+
+
+def require_finite(name: str, scores: np.ndarray, members: np.ndarray) -> None:
+    bad = ~np.isfinite(scores).all(axis=1)
+    if bad.any():
+        raise UserError(f"{name}: not finite for window {members[bad][0]} ({bad.sum()} windows)")

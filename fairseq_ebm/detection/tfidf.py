@@ -1,0 +1,73 @@
+"""The baseline that knows words only: TF-IDF and logistic regression, by scikit-learn."""
+
+from collections.abc import Iterable
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from torch import Tensor
+
+from ..data.tokenizers import Tokenizer
+from ..errors import UserError
+from .stores import Batch
+
+FEATURES = 2**21
+STRENGTHS = [2.0**power for power in range(-4, 9, 2)]  # of C, from much to little regularisation
+
+Labelled = Tuple[List[str], np.ndarray]  # texts, and which of them are generated
+
+
+class TfIdfScorer:
+    """Reads continuations alone: what a real window and those in its place share tells nothing."""
+
+    names = ("tfidf",)
+
+    def __init__(self, tokenizer: Tokenizer, train: Labelled, valid: Labelled) -> None:
+        self.tokenizer = tokenizer
+        self.vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=5, max_features=FEATURES)
+        try:
+            features = self.vectorizer.fit_transform(train[0])
+        except ValueError:
+            raise UserError(
+                "--tfidf: no word stands in 5 of the texts of the train subset; give more text"
+            ) from None
+        held_out = self.vectorizer.transform(valid[0])
+        self.accuracy, self.strength, self.model = max(
+            (self._fit(features, train[1], held_out, valid[1], c) for c in STRENGTHS),
+            key=lambda fitted: fitted[0],
+        )
+
+    @staticmethod
+    def _fit(
+        features: Any, labels: np.ndarray, held_out: Any, truth: np.ndarray, strength: float
+    ) -> Tuple[float, float, LogisticRegression]:
+        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
+        model.fit(features, labels)
+        return balanced_accuracy_score(truth, model.predict(held_out)), strength, model
+
+    def __call__(self, texts: Tensor, before: int, after: int) -> Dict[str, Tensor]:
+        words = continuations(self.tokenizer, texts, before, after)
+        scores = self.model.decision_function(self.vectorizer.transform(words))
+        return {"tfidf": torch.from_numpy(scores).view(texts.shape[:2])}
+
+
+def continuations(tokenizer: Tokenizer, texts: Tensor, before: int, after: int) -> List[str]:
+    """(B, M, T) -> B * M texts, without what those of a row share."""
+    own = texts[..., before : texts.size(-1) - after].flatten(0, 1)
+    padding = tokenizer.dictionary.pad()
+    return [tokenizer.decode(tokens[tokens != padding].tolist()) for tokens in own]
+
+
+def labelled(tokenizer: Tokenizer, batches: Iterable[Batch]) -> Labelled:
+    """The continuations in batches of windows, and which are generated."""
+    texts: List[str] = []
+    generated: List[Tensor] = []
+    for batch in batches:
+        texts += continuations(tokenizer, batch.texts, batch.before, batch.after)
+        is_generated = torch.ones(batch.texts.shape[:2], dtype=torch.bool)
+        is_generated[:, 0] = False
+        generated.append(is_generated.flatten())
+    return texts, torch.cat(generated).numpy()

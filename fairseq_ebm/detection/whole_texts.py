@@ -1,0 +1,97 @@
+"""Texts of any length, each given the mean score of the overlapping blocks that it is cut into."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Dict, List, Tuple
+
+import numpy as np
+import torch
+
+from ..data.tokenizers import Tokenizer
+from ..errors import UserError
+from .scorers import Scorer
+
+BLOCKS = 64  # scored at once
+
+
+@dataclass(frozen=True)
+class BlockOptions:
+    """The last block ends where the text does."""
+
+    window: int = 160
+    stride: int = 80
+    skip_short: bool = False  # texts of fewer tokens than a window
+
+    def starts(self, length: int) -> List[int]:
+        last = max(0, length - self.window)
+        return sorted({*range(0, last + 1, self.stride), last})
+
+
+@dataclass
+class TextScores:
+    """By scorer, a score for each text that has one; what was passed over is counted."""
+
+    scores: Dict[str, np.ndarray] = field(default_factory=dict)
+    num_blocks: int = 0
+    empty: int = 0
+    short: int = 0
+
+
+def score_texts(
+    texts: Iterable[str], tokenizer: Tokenizer, scorers: Sequence[Scorer], options: BlockOptions
+) -> TextScores:
+    """No more than ``BLOCKS`` blocks, and one text, are held at a time."""
+    found = TextScores()
+    sums: Dict[str, List[float]] = {}
+    sizes: List[int] = []
+    for members, blocks in _batches(texts, tokenizer, options, found, sizes):
+        for scorer in scorers:
+            for name, values in scorer(blocks.unsqueeze(1), 0, 0).items():
+                total = sums.setdefault(name, [])
+                total += [0.0] * (len(sizes) - len(total))
+                for i, value in zip(members, values[:, 0].tolist()):
+                    total[i] += value
+        found.num_blocks += len(members)
+    for name, total in sums.items():
+        found.scores[name] = np.array(total) / np.array(sizes)
+        if not np.isfinite(found.scores[name]).all():
+            raise UserError(
+                f"{name}: not finite for {(~np.isfinite(found.scores[name])).sum()} texts"
+            )
+    return found
+
+
+def _batches(
+    texts: Iterable[str],
+    tokenizer: Tokenizer,
+    options: BlockOptions,
+    found: TextScores,
+    sizes: List[int],
+) -> Iterator[Tuple[List[int], torch.Tensor]]:
+    """Numbers of texts and their blocks (B, T); ``sizes``: how many blocks each text has."""
+    members: List[int] = []
+    blocks: List[np.ndarray] = []
+    for text in texts:
+        (tokens,) = tokenizer.encode([text])
+        found.empty += not len(tokens)
+        short = len(tokens) < options.window
+        found.short += bool(len(tokens)) and short
+        if not len(tokens) or (short and options.skip_short):
+            continue
+        starts = options.starts(len(tokens))
+        sizes.append(len(starts))
+        for start in starts:
+            members.append(len(sizes) - 1)
+            blocks.append(tokens[start : start + options.window])
+            if len(blocks) == BLOCKS:
+                yield members, _stack(blocks, tokenizer.dictionary.pad())
+                members, blocks = [], []
+    if blocks:
+        yield members, _stack(blocks, tokenizer.dictionary.pad())
+
+
+def _stack(blocks: Sequence[np.ndarray], padding: int) -> torch.Tensor:
+    stacked = np.full((len(blocks), max(map(len, blocks))), padding, dtype=np.int64)
+    for row, block in zip(stacked, blocks):
+        row[: len(block)] = block
+    return torch.from_numpy(stacked)

@@ -1,0 +1,71 @@
+"""Scores of a text under a language model, from one pass over its logits. Higher: more likely
+generated.
+"""
+
+from typing import Callable, Dict, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class TokenStatistics(NamedTuple):
+    """Of each token, float64, all of one shape (..., L); natural logarithms."""
+
+    log_p: Tensor
+    log_rank: Tensor  # rank 1: no symbol was more probable
+    entropy: Tensor  # of the distribution that the token was drawn from
+    variance: Tensor  # of log p under that distribution
+
+
+def token_statistics(log_probs: Tensor, tokens: Tensor) -> TokenStatistics:
+    """Normalised ``log_probs`` (A, V), -inf allowed, and ``tokens`` (A, 1) -> four of (A,)."""
+    own = log_probs.gather(1, tokens)
+    rank = 1 + (log_probs > own).sum(dim=1)
+    p = log_probs.double().exp()
+    finite = log_probs.double().masked_fill(p == 0, 0.0)  # 0 log 0 = 0
+    mean = (p * finite).sum(dim=1)
+    variance = (p * (finite - mean.unsqueeze(1)).square()).sum(dim=1)
+    return TokenStatistics(own[:, 0].double(), rank.double().log(), -mean, variance)
+
+
+def _log_likelihood(s: TokenStatistics, is_token: Tensor) -> Tensor:
+    return _mean(s.log_p, is_token)
+
+
+def _log_rank(s: TokenStatistics, is_token: Tensor) -> Tensor:
+    return -_mean(s.log_rank, is_token)
+
+
+def _entropy(s: TokenStatistics, is_token: Tensor) -> Tensor:
+    """A language model is surer of itself where text is its own."""
+    return -_mean(s.entropy, is_token)
+
+
+def _lrr(s: TokenStatistics, is_token: Tensor) -> Tensor:
+    """Log-likelihood over log-rank; where all tokens had rank 1, as if one had rank 2."""
+    least = torch.tensor(2.0, dtype=torch.float64).log()
+    return -_sum(s.log_p, is_token) / _sum(s.log_rank, is_token).clamp_min(least)
+
+
+def _fast_detectgpt(s: TokenStatistics, is_token: Tensor) -> Tensor:
+    """Sum of log p above its expectation, in standard deviations."""
+    above = _sum(s.log_p + s.entropy, is_token)
+    return above / _sum(s.variance, is_token).clamp_min(1e-12).sqrt()
+
+
+def _sum(values: Tensor, is_token: Tensor) -> Tensor:
+    return values.masked_fill(~is_token, 0.0).sum(dim=-1)
+
+
+def _mean(values: Tensor, is_token: Tensor) -> Tensor:
+    return _sum(values, is_token) / is_token.sum(dim=-1)
+
+
+# name -> (statistics of texts (..., L), which of them are tokens (..., L)) -> (...)
+DETECTORS: Dict[str, Callable[[TokenStatistics, Tensor], Tensor]] = {
+    "log_likelihood": _log_likelihood,
+    "log_rank": _log_rank,
+    "entropy": _entropy,
+    "lrr": _lrr,
+    "fast_detectgpt": _fast_detectgpt,
+}

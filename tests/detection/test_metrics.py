@@ -1,0 +1,110 @@
+"""Thresholds and rows against scikit-learn's, asked directly."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score, roc_curve
+
+from fairseq_ebm.detection import metrics
+from fairseq_ebm.detection.metrics import Scores, Thresholds, row, row_by_prefix_length, thresholds
+
+
+def scores(windows=300, negatives=3, apart=1.0, seed=1, ties=False):
+    generator = np.random.default_rng(seed)
+    real = generator.normal(size=windows)
+    generated = generator.normal(apart, size=(windows, negatives))
+    if ties:
+        real, generated = real.round(), generated.round()
+    shared = np.where(np.arange(windows) % 3, 4, 8)
+    return Scores(real, generated, shared)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_area_is_scikit_learns(ties):
+    test = scores(ties=ties)
+    found = row(test, Thresholds(0.5), seed=1)
+    assert found["auroc"] == roc_auc_score(*test.labels())
+    assert found["auroc_ci95"][0] < found["auroc"] < found["auroc_ci95"][1]
+    generator = np.random.default_rng(3)
+    counts = generator.integers(0, 4, len(test.real))
+    weights = np.concatenate([counts, counts.repeat(3)])
+    area = metrics._area(test.real, test.generated)(counts, counts)
+    assert area == pytest.approx(roc_auc_score(*test.labels(), sample_weight=weights))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_threshold_is_the_best_that_valid_knows(ties):
+    valid = scores(ties=ties)
+    labels, values = valid.labels()
+    found = thresholds(valid)
+    reached = balanced_accuracy_score(labels, values >= found.accuracy)
+    every = [balanced_accuracy_score(labels, values >= at) for at in np.unique(values)]
+    assert reached == pytest.approx(max(every))
+    assert row(valid, found, 1)["accuracy"] == pytest.approx(reached)
+
+
+def test_false_alarms_are_as_few_as_said():
+    valid = scores(windows=1000)
+    found, (false, true, _) = thresholds(valid), roc_curve(*valid.labels(), drop_intermediate=False)
+    for name, most in (("fpr_5", 0.05), ("fpr_1", 0.01)):
+        told = row(valid, found, 1)
+        assert told[f"{name}_on_test"] <= most
+        assert told[f"tpr_at_{name}"] == pytest.approx(max(true[false <= most]))
+
+
+def test_no_threshold_and_one_that_nothing_reaches():
+    test = scores(windows=20)
+    unknown = row(test, Thresholds(), 1)
+    assert unknown["accuracy"] is unknown["tpr_at_fpr_5"] is unknown["accuracy_ci95"] is None
+    worst = Scores(np.array([5.0, 1.0]), np.array([[0.0], [2.0]]), np.array([1, 1]))
+    at = thresholds(worst)
+    assert at.fpr_1 == np.inf  # the highest score is a real text's
+    none = row(test, at, 1)
+    assert none["tpr_at_fpr_1"] == 0.0 and none["fpr_1_threshold"] is None
+
+
+def test_test_labels_set_no_threshold():
+    valid, test = scores(), scores(windows=50, negatives=1, seed=2)
+    swapped = Scores(test.generated[:, 0], test.real[:, None], test.shared)
+    rows = [row(each, thresholds(valid), 1) for each in (test, swapped)]
+    for name in ("accuracy_threshold", "fpr_5_threshold", "fpr_1_threshold"):
+        assert rows[0][name] == rows[1][name]
+    assert rows[0]["accuracy"] == pytest.approx(1 - rows[1]["accuracy"])
+
+
+def test_by_prefix_length():
+    test = scores()
+    found = row_by_prefix_length(test, Thresholds(0.5), 1)
+    parts = found["by_prefix_length"]
+    assert [(part["prefix_length"], part["n_real"]) for part in parts] == [(4, 200), (8, 100)]
+    for name in ("accuracy", "p_at_1"):
+        assert (2 * parts[0][name] + parts[1][name]) / 3 == pytest.approx(found[name])
+
+
+def test_intervals_cover_the_truth():
+    """Windows are resampled whole, with all that stands in their place."""
+    truth = row(scores(windows=40_000, seed=9), Thresholds(0.5), 1)
+    names = ("accuracy", "p_at_1", "auroc")
+    inside = dict.fromkeys(names, 0)
+    for seed in range(60):
+        found = row(scores(windows=100, seed=seed), Thresholds(0.5), seed)
+        for name in names:
+            low, high = found[f"{name}_ci95"]
+            inside[name] += low <= truth[name] <= high
+    assert all(51 <= count <= 60 for count in inside.values()), inside
+
+
+def test_unrelated_texts():
+    generator = np.random.default_rng(1)
+    texts = Scores(generator.normal(size=80), generator.normal(1, size=50))
+    found = row(texts, thresholds(texts), 1)
+    assert found["p_at_1"] is found["p_at_1_ci95"] is None
+    assert (found["n_real"], found["n_fake"]) == (80, 50)
+    assert found["auroc"] == roc_auc_score(*texts.labels())
+
+
+def test_a_line_of_its_own():
+    test = scores()
+    found = row(test, thresholds(test, natural=0.7), 1)
+    assert found["natural_threshold"] == 0.7 != found["accuracy_threshold"]
+    assert found["accuracy_natural"] == row(test, Thresholds(0.7), 1)["accuracy"]
+    assert row(test, thresholds(test), 1)["accuracy_natural"] is None
