@@ -29,6 +29,9 @@ FRESH.set_forkserver_preload(
         "fairseq_ebm.cli.analyse",
         "fairseq_ebm.cli.discriminate",
         "fairseq_ebm.cli.matrix",
+        "fairseq_ebm.cli.weaknesses",
+        "fairseq_ebm.cli.recipe",
+        "fairseq_ebm.cli.report",
         "fairseq_cli.generate",
         "fairseq_cli.interactive",
     ]

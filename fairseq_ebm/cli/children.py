@@ -3,10 +3,12 @@ seconds: a server has imported both, does nothing else, and forks a process for 
 
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
@@ -28,6 +30,16 @@ def installed_programs() -> Dict[str, Any]:
     return {entry.name: entry for entry in scripts}
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits: a process that is being started would be no one's."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def start(command: Sequence[str], log: Path, threads: Optional[int]) -> Any:
     """A ``multiprocessing`` process, in a session of its own, that adds its output to ``log``."""
     process = SERVER.Process(target=_child, args=(tuple(command), str(log), threads))
@@ -38,6 +50,7 @@ def start(command: Sequence[str], log: Path, threads: Optional[int]) -> Any:
 def _child(command: Sequence[str], log: str, threads: Optional[int]) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell said so
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if threads is not None:
         torch.set_num_threads(threads)
     become(command, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
@@ -66,7 +79,9 @@ def become(command: Sequence[str], out: int, err: Optional[int] = None) -> None:
     os._exit(code)
 
 
-def _main(name: str) -> Callable[[], None]:
+def _main(name: str) -> Callable[[], Any]:
+    if name.endswith(".py"):
+        return lambda: runpy.run_path(name, run_name="__main__")
     programs = installed_programs()
     if name not in programs:
         raise UserError(f"{name}: not installed")

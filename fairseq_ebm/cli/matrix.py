@@ -12,9 +12,9 @@ from ..errors import UserError
 from ..records import read_json, write_json
 from ..reports.matrix import findings, in_markdown
 from ..version import __version__
-from .matrix_stages import Cell, Plan, Planner, claims, in_words, read_matrix
+from .matrix_stages import SECTIONS, Cell, Plan, Planner, claims
 from .program import ArgumentParser, run, whole_number
-from .stages import Run
+from .stages import Run, in_words, read_yaml
 
 DESCRIPTION = """\
 Trains what the tables in FILE.yaml need, language models, negatives and energies, judges
@@ -47,7 +47,7 @@ def build_parser() -> ArgumentParser:
 
 def matrix(arguments: argparse.Namespace) -> None:
     path, folder = Path(arguments.file), Path(arguments.dest).resolve()
-    content = read_matrix(path)
+    content = read_yaml(path, SECTIONS)
     common = ["--cpu"] * arguments.cpu + ["--quiet"]
     try:
         plan = Planner(content, folder, common).everything()

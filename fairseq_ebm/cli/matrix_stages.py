@@ -1,12 +1,9 @@
 """What a file of fairseq-ebm-matrix asks for, as stages and cells of tables."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
-
-import yaml
 
 from ..errors import UserError
 from .stages import Stage
@@ -33,19 +30,6 @@ class Plan:
 
     stages: Dict[str, Stage] = field(default_factory=dict)
     tables: Dict[str, Dict[str, Dict[str, Cell]]] = field(default_factory=dict)
-
-
-def read_matrix(path: Path) -> Dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    missing = [name for name in SECTIONS if not isinstance((content or {}).get(name), dict)]
-    if missing:
-        raise UserError(f"{path}: has no section {', '.join(missing)}")
-    return dict(content)
 
 
 class Planner:
@@ -201,11 +185,6 @@ def as_flags(options: Mapping[str, Any]) -> List[str]:
         if value is not False and value is not None:
             words += [f"--{name}", *([] if value is True else listed(value))]
     return words
-
-
-def in_words(stages: Sequence[Stage]) -> str:
-    """The commands, to be read or run by hand."""
-    return "\n".join(f"# {s.title}\n{shlex.join(s.command)}" for s in stages)
 
 
 def claims(content: Mapping[str, Any]) -> List[Tuple[str, List[Tuple[List[str], List[str]]]]]:

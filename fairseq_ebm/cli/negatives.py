@@ -4,7 +4,7 @@ import argparse
 import errno
 import platform
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import torch
 
@@ -15,7 +15,8 @@ from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, load_tokenizer
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..lm.checkpoint import BaseLM, load_base_lm
-from ..lm.negatives import fill
+from ..lm.hugging_face import HuggingFaceAuthor, load_hugging_face
+from ..lm.negatives import Author, BaseLMAuthor, fill
 from ..lm.sampler import Sampler, require_truncation
 from ..numerics.drawing import Truncation
 from ..version import __version__
@@ -29,6 +30,7 @@ each, and writes both to NEG, the store that energies are trained on.
   fairseq-ebm-negatives DATA --path lm.pt --dest NEG
   torchrun --nproc_per_node 8 $(which fairseq-ebm-negatives) DATA --path lm.pt --dest NEG
   fairseq-ebm-negatives --merge NEG          # after shards
+  fairseq-ebm-negatives DATA --hf MODEL_DIR --dest NEG   # a Hugging Face model writes them
   fairseq-ebm-negatives --from-jsonl REAL.jsonl FAKE.jsonl --like DATA --dest NEG
 
 May be killed and started again at any time; it goes on where it was.
@@ -39,12 +41,23 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="fairseq-ebm-negatives", description=DESCRIPTION)
     parser.add_argument("data", nargs="?", metavar="DATA", help="prepared directory")
     parser.add_argument("--path", metavar="LM.pt", help="checkpoint of the base language model")
+    parser.add_argument(
+        "--hf",
+        metavar="MODEL_DIR",
+        help="instead of --path: directory of a Hugging Face causal language model and its "
+        "tokenizer; such negatives train energies that tell text apart, but give no perplexity",
+    )
     parser.add_argument("--dest", metavar="NEG", help="the store to write")
     parser.add_argument("--merge", metavar="NEG", help="join the shards of a store")
     parser.add_argument(
         "--from-jsonl", nargs=2, metavar=("REAL", "FAKE"), help='files of lines {"text": …}'
     )
     parser.add_argument("--like", metavar="DATA", help="the vocabulary for --from-jsonl")
+    parser.add_argument(
+        "--skip-bad-lines",
+        action="store_true",
+        help="of --from-jsonl: pass over broken lines and tell how many there were",
+    )
     windows = parser.add_argument_group("windows")
     windows.add_argument("--subsets", default="train,valid,test", help="(default: %(default)s)")
     windows.add_argument(
@@ -104,7 +117,10 @@ def window_options(arguments: argparse.Namespace, prefix: Tuple[int, ...]) -> Wi
     )
 
 
-def manifest(data: Path, source: Dict[str, Any], options: Dict[str, Any]) -> Manifest:
+def manifest(
+    data: Path, source: Dict[str, Any], options: Dict[str, Any], **libraries: str
+) -> Manifest:
+    """``libraries``: versions of those that only some sources need."""
     dictionary = data / DICTIONARY_NAME
     return Manifest(
         format_version=FORMAT_VERSION,
@@ -116,34 +132,69 @@ def manifest(data: Path, source: Dict[str, Any], options: Dict[str, Any]) -> Man
             "fairseq_ebm": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
+            **libraries,
         },
     )
 
 
 def sample_negatives(arguments: argparse.Namespace) -> None:
-    needs(arguments, ("data", "path", "dest"), "to generate negatives")
+    check_flags(arguments)
     data, neg = Path(arguments.data), Path(arguments.dest)
     shard = processes.shard(arguments)
     options = window_options(arguments, arguments.prefix_length)
     subsets = {name: Windows(data, name, options) for name in arguments.subsets.split(",")}
-    precision = processes.precision(arguments)
-    lm = load_base_lm(Path(arguments.path), data, precision, processes.device(arguments))
-    check_model(arguments, lm)
-    truncation = Truncation(arguments.sampling_topk, arguments.sampling_topp, arguments.temperature)
-    store.begin(neg, manifest(data, source_of(lm, data), recorded(arguments, precision)), data)
-    sampler = Sampler(lm.model, truncation)
+    prepare = hugging_face_author if arguments.hf else base_lm_author
+    author, content = prepare(arguments, data)
+    store.begin(neg, content, data)
 
     def bar(blocks: Iterable[int], label: str, done: int, total: int) -> Iterable[int]:
         return progress(blocks, f"{label} (blocks of 64)", total, arguments.quiet, done)
 
     for name, windows in subsets.items():
         try:
-            written = fill(neg, lm, sampler, windows, arguments.num_negatives, shard, bar)
+            written = fill(neg, author, windows, arguments.num_negatives, shard, bar)
         except OSError as error:
             raise full_disk(neg, name, error) from None
         tell(arguments, f"{name}: {written:,} windows, {arguments.num_negatives} negatives each")
     if shard[1] > 1:
         tell(arguments, f"shard {shard[0]} of {shard[1]} is whole; after all: --merge {neg}")
+
+
+def check_flags(arguments: argparse.Namespace) -> None:
+    needs(arguments, ("data",), "to generate negatives")
+    if not arguments.hf:
+        needs(arguments, ("path",), "to generate negatives, or --hf")
+    elif arguments.path:
+        raise UserError("--hf: --path is given too, and one model writes the negatives; drop one")
+    elif arguments.right_to_left:
+        raise UserError("--right-to-left: Hugging Face models read left to right; drop it")
+    needs(arguments, ("dest",), "to generate negatives")
+    if arguments.skip_bad_lines:
+        raise UserError("--skip-bad-lines: goes with --from-jsonl alone; drop it")
+
+
+def base_lm_author(arguments: argparse.Namespace, data: Path) -> Tuple[Author, Manifest]:
+    precision = processes.precision(arguments)
+    lm = load_base_lm(Path(arguments.path), data, precision, processes.device(arguments))
+    check_model(arguments, lm)
+    model = {"sha256": lm.sha256, "architecture": lm.architecture}
+    source = {"language_model": model, "text": hashes_of_text(data)}
+    author = BaseLMAuthor(lm, Sampler(lm.model, truncation(arguments)))
+    return author, manifest(data, source, recorded(arguments, precision))
+
+
+def hugging_face_author(arguments: argparse.Namespace, data: Path) -> Tuple[Author, Manifest]:
+    precision = processes.precision(arguments)
+    lm = load_hugging_face(Path(arguments.hf), precision, processes.device(arguments))
+    author = HuggingFaceAuthor(lm, data, truncation(arguments))
+    model = {"sha256": lm.sha256, "architecture": lm.architecture}
+    source = {"hugging_face": model, "text": hashes_of_text(data)}
+    options = recorded(arguments, precision)
+    return author, manifest(data, source, options, transformers=lm.version)
+
+
+def truncation(arguments: argparse.Namespace) -> Truncation:
+    return Truncation(arguments.sampling_topk, arguments.sampling_topp, arguments.temperature)
 
 
 def check_model(arguments: argparse.Namespace, lm: BaseLM) -> None:
@@ -155,16 +206,12 @@ def check_model(arguments: argparse.Namespace, lm: BaseLM) -> None:
             f"--window: {arguments.window} tokens are more than the {lm.max_positions} positions "
             f"of {arguments.path}"
         )
-    truncation = Truncation(arguments.sampling_topk, arguments.sampling_topp, arguments.temperature)
-    require_truncation(truncation, len(lm.dictionary))
+    require_truncation(truncation(arguments), len(lm.dictionary))
 
 
-def source_of(lm: BaseLM, data: Path) -> Dict[str, Any]:
+def hashes_of_text(data: Path) -> Dict[str, str]:
     splits = [split for split in SPLITS if (data / f"{split}.idx").exists()]
-    return {
-        "language_model": {"sha256": lm.sha256, "architecture": lm.architecture},
-        "text": {split: sha256_of(data / f"{split}.idx") for split in splits},
-    }
+    return {split: sha256_of(data / f"{split}.idx") for split in splits}
 
 
 def recorded(arguments: argparse.Namespace, precision: str) -> Dict[str, Any]:
@@ -194,8 +241,11 @@ def take_from_jsonl(arguments: argparse.Namespace) -> None:
     cut: List[Dict[str, Any]] = []
     for path in files:
         subsets = arguments.subsets.split(",")
-        windows, too_short = foreign.windows_of(path, tokenizer, options, subsets)
+        bad: Optional[List[str]] = [] if arguments.skip_bad_lines else None
+        windows, too_short = foreign.windows_of(path, tokenizer, options, subsets, bad)
         cut.append(windows)
+        if bad:
+            tell(arguments, f"{path}: {len(bad):,} bad lines passed over; the first: {bad[0]}")
         if too_short:
             tell(arguments, f"{path}: {too_short:,} texts are shorter than a window; left out")
         for subset, found in cut[-1].items():

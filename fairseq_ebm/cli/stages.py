@@ -1,18 +1,22 @@
 """Work in stages, each a program of its own: skipped once it is done, gone on with after an
 interrupt, and done anew, with all that depends on it, once its command has changed."""
 
+import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, TextIO, Tuple
+from typing import Any, Dict, Optional, TextIO, Tuple
+
+import yaml
 
 from ..data.store import sha256_of
 from ..errors import UserError
@@ -26,7 +30,8 @@ INTERRUPTED = (130, 143)
 
 @dataclass(frozen=True)
 class Stage:
-    """``name`` is also the path, within the run's folder, of all that the command writes.
+    """``name`` is also the path, within the run's folder, of what the command writes: a folder, or
+    a file with others beside it.
 
     ``command``: the name of an installed program, then its arguments. ``needs``: names of stages.
     ``files``: what it reads that no stage has made.
@@ -39,8 +44,27 @@ class Stage:
     files: Tuple[str, ...] = ()
 
 
+def read_yaml(path: Path, sections: Sequence[str]) -> Dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    there = content if isinstance(content, dict) else {}
+    missing = [name for name in sections if not isinstance(there.get(name), dict)]
+    if missing:
+        raise UserError(f"{path}: has no section {', '.join(missing)}")
+    return there
+
+
+def in_words(stages: Sequence[Stage]) -> str:
+    """The commands, to be read or run by hand."""
+    return "\n".join(f"# {stage.title}\n{shlex.join(stage.command)}" for stage in stages)
+
+
 class Run:
-    """A folder with stages; ``jobs`` of them run at a time, a thread each if more than one.
+    """A folder with stages; ``jobs`` of them run at a time, a thread each where there are several.
 
     FOLDER/.stages/NAME.json holds what a stage was begun with, and whether it is done.
     """
@@ -55,6 +79,22 @@ class Run:
             self.prints[stage.name] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def run(self) -> None:
+        with self._alone():
+            self._run()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two at once in a folder would undo each other's work."""
+        path = self.folder / ".stages" / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(f"--dest: {self.folder}: another run is at work there") from None
+            yield
+
+    def _run(self) -> None:
         waiting = [stage for stage in self.stages if not self._is_done(stage)]
         self._say(f"{len(self.stages) - len(waiting)} of {len(self.stages)} stages are done")
         running: Dict[str, _Running] = {}
@@ -62,9 +102,13 @@ class Run:
         try:
             while waiting or running:
                 ready = [s for s in waiting if done.issuperset(s.needs)][: self.jobs - len(running)]
+                alone = (
+                    len(ready) + len(running) == 1
+                )  # and until it is done nothing else can begin
                 for stage in ready:
                     waiting.remove(stage)
-                    running[stage.name] = self._begin(stage)
+                    with children.uninterrupted():
+                        running[stage.name] = self._begin(stage, threads=None if alone else 1)
                 time.sleep(WAIT)
                 for name, process in list(running.items()):
                     if self._look_at(process):
@@ -85,17 +129,16 @@ class Run:
     def _state_path(self, stage: Stage) -> Path:
         return self.folder / ".stages" / f"{stage.name.replace('/', '--')}.json"
 
-    def _begin(self, stage: Stage) -> "_Running":
+    def _begin(self, stage: Stage, threads: Optional[int]) -> "_Running":
         out = self.folder / stage.name
         if self._state(stage).get("print") != self.prints[stage.name]:
             remove(out)
         out.parent.mkdir(parents=True, exist_ok=True)
-        self._state_path(stage).parent.mkdir(parents=True, exist_ok=True)
         self._write_state(stage, False)
         place = self.stages.index(stage) + 1
         label = f"[{place}/{len(self.stages)}] {stage.title}"
         self._say(label)
-        return _Running(stage, label, out.with_name(f"{out.name}.log"), self.jobs)
+        return _Running(stage, label, out.with_name(f"{out.name}.log"), threads)
 
     def _write_state(self, stage: Stage, done: bool) -> None:
         state = {"print": self.prints[stage.name], "done": done, "command": list(stage.command)}
@@ -126,10 +169,10 @@ class Run:
 class _Running:
     """A stage at work; its output goes to a file, its last line now and then to the terminal."""
 
-    def __init__(self, stage: Stage, label: str, log: Path, jobs: int) -> None:
+    def __init__(self, stage: Stage, label: str, log: Path, threads: Optional[int]) -> None:
         self.stage, self.label, self.log = stage, label, log
         self.began = self.told = time.monotonic()
-        self.process = children.start(stage.command, log, threads=1 if jobs > 1 else None)
+        self.process = children.start(stage.command, log, threads)
 
     def last_line(self) -> str:
         if not self.log.exists():
@@ -171,10 +214,12 @@ def _show(stream: TextIO, line: str, terminal: bool, last: bool = False) -> None
 
 
 def remove(path: Path) -> None:
+    """A folder; or a file, OUT.json, and what programs write beside it, OUT.*"""
     if path.is_dir():
         shutil.rmtree(path)
-    elif path.exists():
-        path.unlink()
+    elif path.suffix:
+        for each in path.parent.glob(f"{path.stem}.*"):
+            each.unlink()
 
 
 def clock(seconds: float) -> str:

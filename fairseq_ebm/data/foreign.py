@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -15,13 +15,22 @@ from .tokenizers import Tokenizer
 from .windows import WindowOptions
 
 
-def read_texts(path: Path) -> Iterator[str]:
-    """The "text" of each line's object."""
+def read_texts(path: Path, bad: Optional[List[str]] = None) -> Iterator[str]:
+    """The "text" of each line's object. Broken lines are refused; or, with ``bad``, passed over,
+    and what is wrong with each is appended there."""
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _text(line, f"{path}: line {number}")
+                if not line.strip():
+                    continue
+                try:
+                    text = _text(line, f"{path}: line {number}")
+                except UserError as error:
+                    if bad is None:
+                        raise
+                    bad.append(str(error))
+                else:
+                    yield text
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
 
@@ -29,23 +38,32 @@ def read_texts(path: Path) -> Iterator[str]:
 def _text(line: bytes, where: str) -> str:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not JSON ({error})") from None
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         raise UserError(f'{where} has no "text"; each line must be an object with one')
+    try:
+        value["text"].encode("utf-8")
+    except UnicodeEncodeError:  # JSON can spell one half of a pair, "\\ud83d"
+        raise UserError(f"{where} holds half a character (a lone surrogate)") from None
     return str(value["text"])
 
 
 def windows_of(
-    path: Path, tokenizer: Tokenizer, options: WindowOptions, subsets: Sequence[str]
+    path: Path,
+    tokenizer: Tokenizer,
+    options: WindowOptions,
+    subsets: Sequence[str],
+    bad: Optional[List[str]] = None,
 ) -> Tuple[Dict[str, List[np.ndarray]], int]:
     """Windows by subset, in the order of the file; and how many texts are too short for one.
 
-    With a single subset all text goes there; with several, each text where its hash tells.
+    With a single subset all text goes there; with several, each text where its hash tells. ``bad``
+    as in ``read_texts``.
     """
     windows: Dict[str, List[np.ndarray]] = {subset: [] for subset in subsets}
     too_short = 0
-    for text in read_texts(path):
+    for text in read_texts(path, bad):
         subset = subsets[0] if len(subsets) == 1 else split_of(text)
         if subset in windows:
             (tokens,) = tokenizer.encode([text])

@@ -41,14 +41,17 @@ class Manifest:
 
     @property
     def sampler(self) -> str:
-        """In words: "top-k 10, temperature 0.9"."""
-        if "language_model" not in self.source:
+        """In words: "top-k 10, temperature 0.9", "untruncated", "Hugging Face model"."""
+        is_hugging_face = "hugging_face" in self.source
+        if "language_model" not in self.source and not is_hugging_face:
             return "text from elsewhere"
         names = {"sampling_topk": "top-k", "sampling_topp": "top-p", "temperature": "temperature"}
         given = {name: self.options.get(name) for name in names}
         if given["temperature"] == 1.0:
             del given["temperature"]
         words = [f"{names[n]} {value}" for n, value in given.items() if value is not None]
+        if is_hugging_face:  # never the base language model, truncated or not
+            words = ["Hugging Face model", *words]
         return ", ".join(words) or "untruncated"
 
     @property

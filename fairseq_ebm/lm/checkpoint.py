@@ -1,5 +1,6 @@
 """A base language model from a fairseq checkpoint, checked against the data it is to read."""
 
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..data.store import sha256_of
 from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, require_same_dictionary
 from ..errors import UserError
 
+RIGHT_TO_LEFT = "right_to_left_language_modeling"  # the task
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -30,7 +32,7 @@ class BaseLM:
 
     @property
     def max_positions(self) -> int:
-        return int(self.model.max_positions())
+        return int(min(self.model.max_positions(), sys.maxsize))  # convolutions say infinity
 
 
 def load_base_lm(path: Path, data: Path, precision: str, device: torch.device) -> BaseLM:
@@ -84,7 +86,7 @@ def read_config(path: Path, data: Path, flag: str) -> Any:
 
 
 def reads_right_to_left(config: Any) -> bool:
-    return bool(config.task._name == "right_to_left_language_modeling")
+    return bool(config.task._name == RIGHT_TO_LEFT)
 
 
 def _load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, List, NamedTuple, Optional, Union
 
 import torch
+from fairseq.models import FairseqLanguageModel
 from torch import Tensor
 
 from ..data.streams import WindowStream
@@ -11,8 +12,9 @@ from ..errors import UserError
 from ..numerics.drawing import UNTRUNCATED, Draws, Truncation, draw
 from . import layers, transformer
 from .incremental import IncrementalStepper
+from .product import ProductDecoder, ProductStepper
 
-Stepper = Union[transformer.TransformerStepper, IncrementalStepper]
+Stepper = Union[transformer.TransformerStepper, IncrementalStepper, ProductStepper]
 
 ROWS = {"cpu": 1024, "cuda": 16384}  # samples in hand at once, at most ...
 BYTES = {"cpu": 1 << 30, "cuda": 24 << 30}  # ... and what their caches and logits may take
@@ -38,6 +40,16 @@ def require_truncation(truncation: Truncation, symbols: int) -> None:
         raise UserError(f"--temperature: {truncation.temperature} is not above 0")
 
 
+def stepper_of(model: Any) -> Stepper:
+    """The fastest way to step ``model`` that is known."""
+    decoder = model.decoder
+    if isinstance(decoder, ProductDecoder):
+        return ProductStepper([stepper_of(FairseqLanguageModel(part)) for part in decoder.parts])
+    if layers.is_supported(decoder):
+        return transformer.TransformerStepper(decoder)
+    return IncrementalStepper(model)
+
+
 class Sampler:
     """Draws from ``model``, a fairseq language model in evaluation mode, on its own device."""
 
@@ -45,11 +57,7 @@ class Sampler:
         self, model: Any, truncation: Truncation = UNTRUNCATED, rows: Optional[int] = None
     ) -> None:
         decoder = model.decoder
-        self.stepper: Stepper = (
-            transformer.TransformerStepper(decoder)
-            if layers.is_supported(decoder)
-            else IncrementalStepper(model)
-        )
+        self.stepper = stepper_of(model)
         self.truncation = truncation
         self.eos, self.pad = decoder.dictionary.eos(), decoder.dictionary.pad()
         self.device = next(model.parameters()).device

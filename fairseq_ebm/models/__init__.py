@@ -6,4 +6,5 @@ from . import (  # noqa: F401
     energy_linear,
     energy_roberta,
     energy_transformer_lm,
+    residual_lm,
 )

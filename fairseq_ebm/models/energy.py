@@ -42,6 +42,10 @@ class EnergyModel(BaseFairseqModel):
         """(N, T) -> (N,)"""
         raise NotImplementedError
 
+    def token_embedding(self) -> nn.Embedding:
+        """Where tokens become vectors: once in ``energy``, the window last in what it is given."""
+        raise NotImplementedError
+
     def max_positions(self) -> int:
         """The longest window that it can read."""
         return 1 << 30  # any, unless a family says otherwise

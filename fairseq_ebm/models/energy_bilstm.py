@@ -61,6 +61,9 @@ class BiLSTMEnergy(EnergyModel):
             )
         return self.head(self.dropout(features), is_token)
 
+    def token_embedding(self) -> nn.Embedding:
+        return self.embed_tokens
+
 
 @register_model_architecture("energy_bilstm", "energy_bilstm_big")
 def energy_bilstm_big(args: Namespace) -> None:

@@ -33,3 +33,6 @@ class LinearEnergy(EnergyModel):
     def energy(self, tokens: Tensor) -> Tensor:
         terms = self.weights(tokens).squeeze(-1)
         return terms.masked_fill(tokens == self.padding, 0.0).sum(dim=1, dtype=torch.float32)
+
+    def token_embedding(self) -> nn.Embedding:
+        return self.weights

@@ -75,6 +75,9 @@ class BidirectionalEnergy(EnergyModel):
         features = self.encoder(tokens)["encoder_out"][0].transpose(0, 1)  # (N, 1 + T, d)
         return self.head(features, tokens != self.padding)
 
+    def token_embedding(self) -> nn.Embedding:
+        return self.encoder.embed_tokens
+
     def max_positions(self) -> int:
         return int(self.encoder.max_source_positions) - 1
 

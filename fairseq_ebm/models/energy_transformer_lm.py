@@ -98,6 +98,9 @@ class CausalEnergy(EnergyModel):
     def energy(self, tokens: Tensor) -> Tensor:
         return self.head(plain_features(self.decoder, tokens), tokens != self.padding)
 
+    def token_embedding(self) -> nn.Embedding:
+        return self.decoder.embed_tokens
+
     def max_positions(self) -> int:
         return int(self.decoder.max_target_positions)
 

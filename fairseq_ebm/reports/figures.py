@@ -1,5 +1,6 @@
 """How all pictures look and are written."""
 
+import io
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -20,3 +21,19 @@ def save(figure: Figure, out: Path, name: str) -> Path:
     with rc_context(STYLE):
         figure.savefig(path, metadata={"Date": None})
     return path
+
+
+def inline(figure: Figure) -> str:
+    """An <svg> for a page of either colour scheme: no background, and what was black has the colour
+    of the text around it."""
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+        if axes.get_legend() is not None:
+            axes.get_legend().get_frame().set_alpha(0)
+    for legend in figure.legends:
+        legend.get_frame().set_alpha(0)
+    out = io.StringIO()
+    with rc_context(STYLE):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :].replace("#000000", "currentColor")

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List, Tuple
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from .figures import BLUE, GREY, ORANGE, new_figure, save
 
@@ -13,14 +14,18 @@ KINDS = (("real", "real", GREY), ("base", "base LM", ORANGE), ("joint", "joint",
 
 def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
     """Beside OUT.json: OUT.ngrams.svg, OUT.densities.svg."""
+    return [save(figure, out, name) for name, figure in pictures(report)]
+
+
+def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
     figure = new_figure()
     _ngrams(figure.add_subplot(), report)
-    drawn = [save(figure, out, "ngrams")]
+    yield "ngrams", figure
     figure = new_figure(width=9.6)
     left, right = figure.subplots(1, 2)
     for axes, name, title in ((left, "base", "base LM"), (right, "joint", "joint model")):
         _density(axes, report["densities"][name], title)
-    return [*drawn, save(figure, out, "densities")]
+    yield "densities", figure
 
 
 def _ngrams(axes: Axes, report: Mapping[str, Any]) -> None:

@@ -2,23 +2,27 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List, Tuple
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from .figures import BLUE, NAVY, ORANGE, new_figure, save
 
 
 def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
-    """Draws what the report has, beside OUT.json: OUT.curve.svg, OUT.positions.svg."""
-    drawn = []
+    """Beside OUT.json: OUT.curve.svg, OUT.positions.svg."""
+    return [save(figure, out, name) for name, figure in pictures(report)]
+
+
+def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
+    """Of what the report has."""
     for key, name, draw_on in (("curve", "curve", _curve), ("per_position", "positions", _gains)):
         if key in report:
             figure = new_figure()
             draw_on(figure.add_subplot(), report)
-            drawn.append(save(figure, out, name))
-    return drawn
+            yield name, figure
 
 
 def _curve(axes: Axes, report: Mapping[str, Any]) -> None:

@@ -121,6 +121,7 @@ class JointGenerator:
         return {
             "id": number,
             "prompt": decode(prompt.tolist()),
+            "base_text": decode(found.pools[0].tokens[0].tolist()),
             "truncated": not self.joint.sampler.truncation.is_none,
             "draws": [
                 {

@@ -1,12 +1,16 @@
 """fairseq-ebm-matrix from nothing, on sums; interrupts, and files that change."""
 
+import contextlib
+import io
 import json
 import shutil
 
 import pytest
 import yaml
 
+from fairseq_ebm.cli import matrix
 from fairseq_ebm.cli.matrix_stages import as_flags
+from fairseq_ebm.errors import UserError
 
 TRAINING = {
     "optimizer": "adam", "lr": 0.02, "max-update": 5, "num-workers": 0, "seed": 1,
@@ -60,13 +64,19 @@ def write(path, content):
     return path
 
 
+def make(*arguments):
+    """In this process, whose server of forks is there already; what was printed."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        matrix.matrix(matrix.build_parser().parse_args([*map(str, arguments), "--cpu"]))
+    return out.getvalue()
+
+
 @pytest.fixture(scope="module")
-def made(run_program, tmp_path_factory):
+def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("a matrix")
     file = write(folder / "matrix.yaml", MATRIX)
-    done = run_program("fairseq-ebm-matrix", file, "--dest", folder / "run", "--cpu", "--jobs", 2)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder, done.stdout
+    return folder, make(file, "--dest", folder / "run", "--jobs", 2)
 
 
 def test_every_cell_is_there(made):
@@ -107,7 +117,7 @@ def test_the_papers_conditions(made):
     assert union[1].count(":") == 1
 
 
-def test_what_is_done_stays_and_what_changed_is_made_anew(made, run_program, tmp_path):
+def test_what_is_done_stays_and_what_changed_is_made_anew(made, tmp_path):
     shutil.copytree(made[0] / "run", tmp_path / "run")
     # as if killed: begun, a part of it there
     state = next((tmp_path / "run" / ".stages").glob("reports--linear+plain@plain.json.json"))
@@ -115,16 +125,13 @@ def test_what_is_done_stays_and_what_changed_is_made_anew(made, run_program, tmp
     changed = json.loads(json.dumps(MATRIX))
     changed["energies"]["linear"]["lr"] = 0.01
     file = write(tmp_path / "matrix.yaml", MATRIX)
-    flags = ["--dest", tmp_path / "run", "--cpu", "--jobs", 2]
-    again = run_program("fairseq-ebm-matrix", file, *flags)
-    assert again.returncode == 0 and again.stdout.count("] ") == 1, again.stdout[:400]
-    assert (tmp_path / "run" / "matrix.md").read_text() in again.stdout
+    flags = ["--dest", tmp_path / "run", "--jobs", 2]
+    again = make(file, *flags)
+    assert again.count("] ") == 1 and (tmp_path / "run" / "matrix.md").read_text() in again
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("checkpoint_best.pt")}
-    done = run_program("fairseq-ebm-matrix", write(file, changed), *flags)
-    assert done.returncode == 0, done.stderr[-2000:]
-    after = {p: p.stat().st_mtime_ns for p in before}
-    for path in before:
-        assert (before[path] == after[path]) == ("models" in path.parts), path
+    make(write(file, changed), *flags)
+    for path, time in before.items():
+        assert (path.stat().st_mtime_ns == time) == ("models" in path.parts), path
 
 
 @pytest.mark.parametrize(
@@ -151,14 +158,12 @@ def test_files_that_are_wrong(run_program, tmp_path, change, words):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_stage_that_fails(run_program, tmp_path):
+def test_a_stage_that_fails(tmp_path):
     content = json.loads(json.dumps(MATRIX))
     content["generators"]["one"]["arch"] = "no_such_arch"
     file = write(tmp_path / "matrix.yaml", content)
-    done = run_program("fairseq-ebm-matrix", file, "--dest", tmp_path / "run", "--cpu")
-    assert (
-        done.returncode == 2 and "language model" in done.stderr and "no_such_arch" in done.stderr
-    )
+    with pytest.raises(UserError, match="language model.*no_such_arch"):
+        make(file, "--dest", tmp_path / "run")
 
 
 def test_flags():

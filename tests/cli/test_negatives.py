@@ -174,6 +174,60 @@ def test_text_from_elsewhere(run_program, sums, tmp_path):
     assert bad.returncode == 2 and 'fake.jsonl: line 2 has no "text"' in bad.stderr
 
 
+def test_bad_lines_are_passed_over_and_counted(run_program, sums, tmp_path):
+    texts = ["1 0 + 2 0 = 0 3 0"] * 3
+    real = jsonl(tmp_path / "real.jsonl", texts)
+    fake = jsonl(tmp_path / "fake.jsonl", texts)
+    line = ["--from-jsonl", real, fake, "--like", sums, "--window", 9, "--subsets", "test"]
+    assert run_program(PROGRAM, *line, "--dest", tmp_path / "neg").returncode == 0
+    fake.write_bytes(b'{"text": 1}\n' + fake.read_bytes() + b'{"text": "\xff"}\n{"text": "1 0 +')
+    line += ["--skip-bad-lines", "--dest", tmp_path / "other"]
+    done = run_program(PROGRAM, *line)
+    assert done.returncode == 0, done.stderr
+    assert (
+        f'{fake}: 3 bad lines passed over; the first: {fake}: line 1 has no "text"' in done.stdout
+    )
+    assert done.stdout.count("passed over") == 1
+    for name, content in all_bytes(tmp_path / "neg" / "test").items():
+        assert (tmp_path / "other" / "test" / name).read_bytes() == content
+
+
+@pytest.fixture(scope="module")
+def sums_hugging_face(tmp_path_factory):
+    """A random GPT-2 that writes sums' symbols."""
+    pytest.importorskip("transformers")
+    from tests.lm.tiny_hugging_face import random_model, words  # noqa: PLC0415 needs transformers
+
+    symbols = [*"0123456789", "+", "="]
+    folder = tmp_path_factory.mktemp("hf") / "gpt2"
+    return random_model(folder, words(symbols, eos_token="<end>"))
+
+
+def test_a_hugging_face_model_writes(run_program, sums, sums_hugging_face, tmp_path):
+    neg = tmp_path / "neg"
+    line = [sums, "--hf", sums_hugging_face, "--subsets", "test", *SHAPE, "--max-windows", 40]
+    done = run_program(PROGRAM, *line, "--cpu", "--dest", neg)
+    assert done.returncode == 0, done.stderr
+    assert "test: 40 windows, 3 negatives each" in done.stdout and done.stderr == ""
+    subset = NegativesSubset(neg, "test")
+    manifest = json.loads((neg / "manifest.json").read_text())
+    assert manifest["source"]["hugging_face"]["architecture"] == "GPT2LMHeadModel"
+    assert len(manifest["source"]["hugging_face"]["sha256"]) == 64
+    assert set(manifest["source"]["text"]) == {"train", "valid", "test"}
+    assert manifest["versions"]["transformers"] and manifest["options"]["sampling_topk"] is None
+    assert subset.manifest.is_truncated and subset.manifest.sampler == "Hugging Face model"
+    symbols = load_tokenizer(neg).dictionary
+    for example in subset:
+        shared = example.prefix_length
+        assert (example.negatives[:, :shared] == example.real[:shared]).all()
+        assert (example.negatives[:, shared:] != symbols.pad()).all()
+        assert np.isnan([example.real_log_p, *example.log_p, *example.log_q]).all()
+    assert len({tuple(window) for e in subset for window in e.negatives}) > 80
+    before = all_bytes(neg)
+    assert run_program(PROGRAM, *line, "--cpu", "--dest", neg).returncode == 0
+    assert all_bytes(neg) == before
+
+
 def test_a_full_disk_says_what_is_whole_and_goes_on_later(plain, command, tmp_path):
     """A limit on the size of files stands for the disk: the kernel refuses what goes beyond it."""
     shutil.copytree(plain, tmp_path / "neg")
@@ -203,6 +257,19 @@ SAMPLING = ["DATA", "--path", "LM", "--dest", "neg", "--window", "10", "--prefix
 BAD = {
     "no data": (["--path", "LM", "--dest", "neg"], ["DATA", "needed"]),
     "no model": (["DATA", "--dest", "neg"], ["--path", "needed"]),
+    "two models": (
+        ["DATA", "--path", "LM", "--hf", "gpt2", "--dest", "neg"],
+        ["--hf", "--path", "drop one"],
+    ),
+    "backwards with Hugging Face": (
+        ["DATA", "--hf", "gpt2", "--right-to-left", "--dest", "neg"],
+        ["--right-to-left", "left to right"],
+    ),
+    "no Hugging Face model": (
+        ["DATA", "--hf", ".", "--dest", "neg", "--window", "10", "--prefix-length", "6"],
+        ["--hf: .", "config.json"],
+    ),
+    "bad lines of what": ([*SAMPLING, "--skip-bad-lines"], ["--skip-bad-lines", "--from-jsonl"]),
     "missing model": (["DATA", "--path", "gone.pt", "--dest", "neg"], ["gone.pt", "no such file"]),
     "no checkpoint": (
         ["DATA", "--path", "DATA/dict.txt", "--dest", "neg"],

@@ -24,20 +24,45 @@ def write(path, texts):
     return path
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("{", "line 2 is not JSON"),
-        ("[]", 'line 2 has no "text"'),
-        ('{"txt": ""}', 'line 2 has no "text"'),
-        ('{"text": 3}', 'line 2 has no "text"'),
-    ],
-)
+BAD = [
+    (b"{", "line 2 is not JSON"),
+    (b'{"text": "cut o', "line 2 is not JSON"),
+    (b'{"text": "\xff"}', "line 2 is not JSON"),
+    (b"[" * 100_000, "line 2 is not JSON"),
+    (b"[]", 'line 2 has no "text"'),
+    (b'{"txt": ""}', 'line 2 has no "text"'),
+    (b'{"text": 3}', 'line 2 has no "text"'),
+    (rb'{"text": "\ud83d"}', "line 2 holds half a character"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), BAD)
 def test_bad_lines_are_named(tmp_path, line, message):
     path = tmp_path / "x.jsonl"
-    path.write_text('{"text": "fine"}\n' + line + "\n")
+    path.write_bytes(b'{"text": "fine"}\n' + line + b"\n")
     with pytest.raises(UserError, match=rf"x\.jsonl: {message}"):
         list(foreign.read_texts(path))
+
+
+def test_bad_lines_can_be_passed_over(tmp_path):
+    """Lines are those of gpt-2-output-dataset, and the last is cut off."""
+    good = [
+        {"id": i, "ended": i > 0, "length": 4, "text": f"text {i}\n\U0001f600"}
+        for i in range(len(BAD))
+    ]
+    path = tmp_path / "x.jsonl"
+    lines = [part for (bad, _), text in zip(BAD, good) for part in (json.dumps(text), bad, b"")]
+    lines = [line.encode() if isinstance(line, str) else line for line in lines]
+    path.write_bytes(b"\n".join([*lines, b'{"id": 9, "text": "cut']))
+    bad = []
+    assert list(foreign.read_texts(path, bad)) == [text["text"] for text in good]
+    numbers = [3 * i + 2 for i in range(len(BAD))]
+    expected = [f"{path}: {m.replace('line 2', f'line {n}')}" for n, (_, m) in zip(numbers, BAD)]
+    assert len(bad) == len(BAD) + 1
+    assert all(message.startswith(begun) for message, begun in zip(bad, expected))
+    assert f"line {3 * len(BAD) + 1} is not JSON" in bad[-1]
+    with pytest.raises(UserError, match="No such file"):
+        list(foreign.read_texts(tmp_path / "y.jsonl", bad))
 
 
 def test_windows_stay_within_a_text(tmp_path, tokenizer):
@@ -49,6 +74,18 @@ def test_windows_stay_within_a_text(tmp_path, tokenizer):
     texts = [tokenizer.decode(window) for window in found]
     assert all(len(w) == 12 for w in found)
     assert not any("fox" in text and "dog" in text for text in texts)
+
+
+def test_windows_of_a_file_with_bad_lines(tmp_path, tokenizer):
+    path = write(tmp_path / "x.jsonl", ["a fox " * 10, "a dog " * 10])
+    options = WindowOptions(window=12, stride=6, prefix_lengths=(0,))
+    expected = foreign.windows_of(path, tokenizer, options, ["test"])[0]["test"]
+    path.write_text(path.read_text() + '{"text": "a f')
+    bad = []
+    found = foreign.windows_of(path, tokenizer, options, ["test"], bad)[0]["test"]
+    assert np.array_equal(found, expected) and len(bad) == 1
+    with pytest.raises(UserError, match="line 3 is not JSON"):
+        foreign.windows_of(path, tokenizer, options, ["test"])
 
 
 def dealt(tmp_path, tokenizer, reals, fakes):

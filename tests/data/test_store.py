@@ -75,6 +75,14 @@ def test_which_negatives_are_the_language_models_own():
     assert dataclasses.replace(MANIFEST, source={"real": "", "generated": ""}).is_truncated
 
 
+def test_negatives_of_a_hugging_face_model_are_never_the_language_models_own():
+    source = {"hugging_face": {"sha256": "1"}, "text": {}}
+    manifest = dataclasses.replace(MANIFEST, source=source)
+    assert manifest.is_truncated and manifest.sampler == "Hugging Face model"
+    cut = dataclasses.replace(manifest, options={**MANIFEST.options, "sampling_topk": 10})
+    assert cut.sampler == "Hugging Face model, top-k 10"
+
+
 def test_the_same_options_go_on_and_others_are_named(tmp_path):
     neg = store(tmp_path / "neg")
     mark_whole(neg, "train", 2)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fairseq_ebm.models.energy import EnergyHead
-from tests.models.energies import SMALL, build, windows
+from tests.models.energies import SMALL, SYMBOLS, build, windows
 
 PADDING = 1
 POOLINGS = [  # that each family has
@@ -66,3 +66,13 @@ def test_every_window_alone(arch):
     alone = torch.stack([model.energy(w.unsqueeze(0)) for w in batch.flatten(0, 1)]).view(3, 4)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
     assert together.std() > 0.1, "nothing to compare"
+
+
+@pytest.mark.parametrize("arch", SMALL)
+def test_the_embedding_is_asked_once_for_the_window_last(arch):
+    model, tokens, asked = build(arch), windows()[0], []
+    embedding = model.token_embedding()
+    embedding.register_forward_hook(lambda module, inputs, output: asked.append(inputs[0]))
+    model.energy(tokens)
+    assert len(asked) == 1 and embedding.num_embeddings == SYMBOLS
+    assert torch.equal(asked[0][:, -tokens.size(1) :], tokens)

@@ -1,0 +1,219 @@
+"""How few tokens must change until an energy takes real text for generated, or the reverse?
+(Appendix F of the second paper.)
+
+The edits are found with gradients: if v takes the place of token t of a window x,
+
+    E(x') ≈ E(x) + ∇_t E(x) · (emb(v) - emb(x_t)),
+
+with the gradient with respect to the vector of token t, as the embedding gives it.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
+
+import torch
+from fairseq.data import Dictionary
+from torch import Tensor
+
+from ..data.tokenizers import NUM_SPECIAL, Tokenizer
+from ..models.energy import EnergyModel
+from .perturbations import Judge, mean
+
+EXAMPLES = 5  # texts of each kind that the report shows
+
+
+@dataclass(frozen=True)
+class Edit:
+    """``position`` counts from 1; ``energy`` and ``nll`` are those of the text after this edit."""
+
+    position: int
+    before: int
+    after: int
+    predicted_change: float
+    energy: float
+    nll: Optional[float]
+
+
+@dataclass(frozen=True)
+class EditedText:
+    """``agreeing`` of the ``checked`` best edits move the energy the way that was predicted."""
+
+    tokens: List[int]
+    energy: float
+    nll: Optional[float]  # mean over all tokens of the window
+    edits: List[Edit]
+    agreeing: int
+    checked: int
+
+
+@dataclass(frozen=True)
+class Editor:
+    """``allowed`` (V,): the symbols that may be put in. ``edits`` are made, and the ``top`` best
+    first ones checked, for each text."""
+
+    model: EnergyModel
+    energy: Judge
+    nll: Optional[Judge]
+    allowed: Tensor
+    edits: int
+    top: int
+
+    def edit(self, window: Tensor, part: slice, direction: int) -> EditedText:
+        """Edits tokens of ``part`` of a window (T,), no token twice: the best edit by the first
+        order, then the best after that. ``direction``: 1 raises the energy, -1 lowers it."""
+        free = torch.zeros(len(window), dtype=torch.bool)
+        free[part] = window[part] >= NUM_SPECIAL
+        best = self._rank(window, free, direction)
+        path, made, ranked = [window], [], best
+        while ranked:
+            position, symbol, _ = ranked[0]
+            made.append(ranked[0])
+            path.append(_with(path[-1], position, symbol))
+            free[position] = False
+            if len(made) == self.edits:
+                break
+            ranked = self._rank(path[-1], free, direction)
+        texts = torch.stack(path)
+        energies = self.energy(texts).tolist()
+        nll = [None] * len(path) if self.nll is None else self.nll(texts).tolist()
+        edits = [
+            Edit(position + 1, int(window[position]), symbol, change, energies[i], nll[i])
+            for i, (position, symbol, change) in enumerate(made, start=1)
+        ]
+        agreeing = self._agreeing(window, best)
+        return EditedText(window.tolist(), energies[0], nll[0], edits, agreeing, len(best))
+
+    def _rank(self, window: Tensor, free: Tensor, direction: int) -> List[Tuple[int, int, float]]:
+        """The ``top`` edits (position, symbol, predicted change) that push furthest."""
+        change = first_order(self.model, window)  # (T, V)
+        may = free.unsqueeze(1) & self.allowed
+        may[torch.arange(len(window)), window] = False
+        pushes = (direction * change).masked_fill(~may, -torch.inf).flatten()
+        values, places = pushes.topk(min(self.top, int(may.sum())))
+        symbols = change.size(1)
+        return [
+            (place // symbols, place % symbols, direction * value)
+            for value, place in zip(values.tolist(), places.tolist())
+        ]
+
+    def _agreeing(self, window: Tensor, edits: Sequence[Tuple[int, int, float]]) -> int:
+        """How many edits, each alone, change the energy in the direction predicted."""
+        others = [_with(window, position, symbol) for position, symbol, _ in edits]
+        energies = self.energy(torch.stack([window, *others]))
+        true = energies[1:] - energies[0]
+        predicted = torch.tensor([change for _, _, change in edits], dtype=true.dtype)
+        return int((true * predicted > 0).sum())
+
+
+def first_order(model: EnergyModel, window: Tensor) -> Tensor:
+    """∇_t E · (emb(v) - emb(x_t)) for each token t of a window (T,) and each symbol v: (T, V)"""
+    embedding = model.token_embedding().weight.detach()
+    tokens = window.to(embedding.device)
+    _, gradients = embedding_gradients(model, tokens.unsqueeze(0))
+    vectors, slope = embedding.float(), gradients[0].float()
+    now = (slope * vectors[tokens]).sum(dim=1, keepdim=True)
+    return (slope @ vectors.T - now).cpu()
+
+
+def embedding_gradients(model: EnergyModel, windows: Tensor) -> Tuple[Tensor, Tensor]:
+    """E (N,) of windows (N, T), and its gradients (N, T, d) with respect to what the embedding of
+    the tokens gives, before anything scales it."""
+    vectors: List[Tensor] = []
+
+    def take(module: Any, inputs: Any, output: Tensor) -> Tensor:
+        vectors.append(output.detach().requires_grad_())
+        return vectors[-1]
+
+    hook = model.token_embedding().register_forward_hook(take)
+    try:
+        # cuDNN's LSTMs have gradients in training mode only, torch's own have them always.
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            energies = model.energy(windows)
+    finally:
+        hook.remove()
+    (gradients,) = torch.autograd.grad(energies.sum(), vectors)
+    return energies.detach(), gradients[:, -windows.size(1) :]
+
+
+def editable(dictionary: Dictionary) -> Tensor:
+    """The symbols that text is made of (V,): neither special, nor fairseq's filling of a dictionary
+    up to a round size."""
+    return torch.tensor(
+        [
+            i >= NUM_SPECIAL and not symbol.startswith("madeupword")
+            for i, symbol in enumerate(dictionary.symbols)
+        ]
+    )
+
+
+def report(texts: Sequence[EditedText], direction: int, threshold: float) -> Dict[str, Any]:
+    """Of texts that were edited in one direction. Generated: what reaches the threshold.
+
+    Flips are shares of the texts that were judged rightly at first: real ones (``direction`` 1)
+    below the threshold, generated ones (-1) not below.
+    """
+    real = direction > 0
+    judged = [_energies(text) for text in texts]
+    right = [energies for energies in judged if (energies[0] < threshold) == real]
+    wrong = [[(energy < threshold) != real for energy in energies] for energies in right]
+    first = [flags.index(True) for flags in wrong if any(flags)]
+    checked = sum(text.checked for text in texts)
+    agreeing = sum(text.agreeing for text in texts)
+    return {
+        "num_texts": len(texts),
+        "judged_rightly": len(right),
+        "flipped": len(first) / len(right) if right else None,
+        "mean_edits_to_flip": sum(first) / len(first) if first else None,
+        "sign_agreement": agreeing / checked if checked else None,
+        "edits_checked": checked,
+        "by_edits": [
+            _after(texts, wrong, edits) for edits in range(max(len(each) for each in judged))
+        ],
+    }
+
+
+def example(text: EditedText, tokenizer: Tokenizer) -> Dict[str, Any]:
+    """A text and its edits, in words."""
+    edits: List[Dict[str, Any]] = []
+    for edit in text.edits:
+        words = {name: tokenizer.decode([getattr(edit, name)]) for name in ("before", "after")}
+        edits.append({**dataclasses.asdict(edit), **words})
+    return {
+        "text": tokenizer.decode(text.tokens),
+        "energy": text.energy,
+        "nll": text.nll,
+        "edits": edits,
+    }
+
+
+def _after(
+    texts: Sequence[EditedText], wrong: Sequence[Sequence[bool]], edits: int
+) -> Dict[str, Any]:
+    """Of the texts in which so many edits could be made."""
+    some = [text for text in texts if len(text.edits) >= edits]
+    flags = [flags[edits] for flags in wrong if len(flags) > edits]
+    row: Dict[str, Any] = {
+        "edits": edits,
+        "num_texts": len(some),
+        "energy": mean(torch.tensor([_energies(text)[edits] for text in some]).double()),
+        "flipped": sum(flags) / len(flags) if flags else None,
+    }
+    if some[0].nll is not None:
+        nll = [text.edits[edits - 1].nll if edits else text.nll for text in some]
+        row["nll"] = mean(torch.tensor(nll, dtype=torch.float64))
+        row["lm_ppl"] = math.exp(row["nll"]["mean"])
+    return row
+
+
+def _energies(text: EditedText) -> List[float]:
+    """Before all edits, and after each."""
+    return [text.energy, *(edit.energy for edit in text.edits)]
+
+
+def _with(window: Tensor, position: int, symbol: int) -> Tensor:
+    other = window.clone()
+    other[position] = symbol
+    return other

@@ -1,0 +1,115 @@
+"""fairseq-ebm-run: a recipe, which is a file of commands that stand on one another."""
+
+import argparse
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Dict, List
+
+from ..errors import UserError
+from .children import installed_programs
+from .program import ArgumentParser, run, whole_number
+from .stages import Run, Stage, in_words, read_yaml
+
+DESCRIPTION = """\
+Runs the stages of RECIPE.yaml: skips what is done, goes on with what was interrupted,
+and makes anew what changed, with all that stands on it.
+
+  fairseq-ebm-run examples/demo/demo.yaml --dest runs/demo --jobs 2
+  fairseq-ebm-run examples/demo/demo.yaml --dest runs/demo --size full --dry-run
+
+docs/formats.md describes the file. Each stage's output goes to a log beside what it makes.
+"""
+
+REFERENCE = re.compile(r"\{([\w./-]+)\}")
+
+
+def build_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="fairseq-ebm-run", description=DESCRIPTION)
+    parser.add_argument("recipe", metavar="RECIPE.yaml")
+    parser.add_argument("--dest", required=True, metavar="DIR", help="folder of all that is made")
+    parser.add_argument("--size", metavar="NAME", help="one of the recipe's sizes")
+    parser.add_argument(
+        "--jobs",
+        type=whole_number(1),
+        default=1,
+        help="stages at a time, one thread each if more than one (default: 1)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    return parser
+
+
+def follow(arguments: argparse.Namespace) -> None:
+    path, folder = Path(arguments.recipe), Path(arguments.dest).resolve()
+    stages = stages_of(path, read_yaml(path, ("stages",)), folder, arguments.size)
+    if arguments.dry_run:
+        print(in_words(stages))
+        return
+    Run(folder, stages, arguments.jobs, arguments.quiet).run()
+    if not arguments.quiet:
+        print(f"Done. Everything is in {folder}")
+
+
+def stages_of(path: Path, content: Mapping[str, Any], folder: Path, size: Any) -> List[Stage]:
+    words = words_of(path, content, size)
+    stages: Dict[str, Stage] = {}
+    for name, given in content["stages"].items():
+        if not isinstance(given, dict) or not isinstance(given.get("run"), str):
+            raise UserError(f"{path}: stage {name}: has no command (run)")
+        if given.get("only", size) != size:
+            continue
+        stages[name] = stage_of(path, str(name), given, words, stages, folder)
+    return list(stages.values())
+
+
+def words_of(path: Path, content: Mapping[str, Any], size: Any) -> Dict[str, str]:
+    """The recipe's own words, those of the chosen size before the general ones."""
+    sizes = content.get("sizes") or {}
+    if size is not None and size not in sizes:
+        there = ", ".join(map(str, sizes)) or "none"
+        raise UserError(f"--size: {path} has no size {size}; it has {there}")
+    found = {**(content.get("words") or {}), **(sizes.get(size) or {})}
+    places = {"here": str(path.parent), "plugin": str(Path(__file__).parents[1])}
+    return {**places, **{name: str(value) for name, value in found.items()}}
+
+
+def stage_of(
+    path: Path,
+    name: str,
+    given: Mapping[str, Any],
+    words: Mapping[str, str],
+    before: Mapping[str, Stage],
+    folder: Path,
+) -> Stage:
+    """``{word}`` becomes what it stands for, and ``{stage}`` the path of what that stage makes."""
+    needs: List[str] = []
+
+    def word(match: "re.Match[str]") -> str:
+        return words.get(match.group(1), match.group(0))
+
+    def place(match: "re.Match[str]") -> str:
+        other = match.group(1)
+        if other != name and other not in before:
+            raise UserError(f"{path}: stage {name}: {{{other}}} is no word and no earlier stage")
+        if other != name and other not in needs:
+            needs.append(other)
+        return str(folder / other)
+
+    text = given["run"]
+    while text != (text := REFERENCE.sub(word, text)):
+        pass  # words may hold words
+    command = [REFERENCE.sub(place, part) for part in shlex.split(text)]
+    if not command[0].endswith(".py") and command[0] not in installed_programs():
+        raise UserError(f"{path}: stage {name}: {command[0]} is not installed")
+    files = [command[0]] if command[0].endswith(".py") else []
+    return Stage(name, str(given.get("title", name)), tuple(command), tuple(needs), tuple(files))
+
+
+def main() -> None:
+    run(build_parser(), follow)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""fairseq-ebm-weaknesses: what moves an energy's verdict, and how much text it needs."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import torch
+
+from ..analysis import attacks, perturbations, token_edits
+from ..analysis.attacks import Texts
+from ..analysis.perturbations import Judge
+from ..data.store import MANIFEST_NAME, NegativesSubset, sha256_of
+from ..data.tokenizers import Tokenizer, load_tokenizer
+from ..detection.stores import chosen
+from ..errors import UserError
+from ..lm.checkpoint import BaseLM, load_base_lm
+from ..models.checkpoint import Energy, load_energy
+from ..records import write_json
+from ..version import __version__
+from . import processes
+from .program import ArgumentParser, progress, run, whole_number
+
+DESCRIPTION = """\
+Four questions to an energy that tells real text from generated: what does one changed
+token do to it, by its place? How few tokens, chosen by its own gradients, turn its
+verdict? What do attacks on the text do that need no model? How many generated tokens
+must it see? Tokens are those of the vocabulary, not words.
+
+  fairseq-ebm-weaknesses NEG --path energy.pt --results-path OUT.json --draw
+  fairseq-ebm-weaknesses NEG --path energy.pt --lm lm.pt
+
+The threshold of its verdict is that of the best balanced accuracy on the subset valid
+(0 if NEG has none, or where that is the subset looked at).
+"""
+
+VISIBLE = (5, 10, 20, 40)
+PICTURES = "perturbations, edits, attacks, visible"
+
+
+def build_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="fairseq-ebm-weaknesses", description=DESCRIPTION)
+    parser.add_argument("neg", metavar="NEG", help="store of negatives")
+    parser.add_argument("--path", required=True, metavar="ENERGY.pt", help="checkpoint")
+    parser.add_argument("--lm", metavar="LM.pt", help="a language model that judges beside it")
+    parser.add_argument("--gen-subset", default="test", help="subset (default: test)")
+    parser.add_argument(
+        "--max-windows",
+        type=whole_number(2),
+        default=200,
+        metavar="N",
+        help="windows at most, at random; of each, the first negative (default: 200)",
+    )
+    parser.add_argument("--seed", type=whole_number(0), default=1, help="(default: 1)")
+    questions = parser.add_argument_group("questions")
+    questions.add_argument(
+        "--positions",
+        type=whole_number(1),
+        default=16,
+        metavar="N",
+        help="of a window where one token is changed, evenly spaced (default: 16)",
+    )
+    questions.add_argument(
+        "--entity",
+        metavar="WORD",
+        help="to put in there (default: the most frequent token with a capital letter)",
+    )
+    questions.add_argument(
+        "--edits", type=whole_number(1), default=5, help="tokens edited of a text (default: 5)"
+    )
+    questions.add_argument(
+        "--top-edits",
+        type=whole_number(1),
+        default=20,
+        metavar="M",
+        help="edits whose true effect is compared with the predicted one (default: 20)",
+    )
+    questions.add_argument(
+        "--share", type=share, default=0.5, help="of places that an attack changes (default: 0.5)"
+    )
+    questions.add_argument(
+        "--visible",
+        type=lengths,
+        metavar="L,L,…",
+        help="generated tokens that are seen (default: 5,10,20,40 and all)",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--results-path", metavar="OUT.json", help="write the report there")
+    output.add_argument(
+        "--draw", action="store_true", help=f"draw OUT.NAME.svg, of the names {PICTURES}"
+    )
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    processes.add_precision_flags(parser.add_argument_group("machine"))
+    return parser
+
+
+def share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share from 0 to 1")
+    return value
+
+
+def lengths(text: str) -> Tuple[int, ...]:
+    try:
+        values = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        values = (0,)
+    if min(values) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not numbers from 1 with commas")
+    return values
+
+
+class Subject(NamedTuple):
+    """All that the questions are asked with."""
+
+    subset: NegativesSubset
+    texts: Texts
+    tokenizer: Tokenizer
+    energy: Energy
+    lm: Optional[BaseLM]
+    judges: Dict[str, Judge]
+    threshold: float
+    calibrated: bool
+
+
+def weaknesses(arguments: argparse.Namespace) -> None:
+    out = Path(arguments.results_path) if arguments.results_path else None
+    if arguments.draw and out is None:
+        raise UserError("--results-path: needed with --draw")
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    subject = load(arguments)
+    visible = visible_lengths(subject, arguments.visible)
+    report = {
+        "num_windows": len(subject.texts.real),
+        "threshold": {
+            "value": subject.threshold,
+            "from": "valid" if subject.calibrated else "zero",
+        },
+        "perturbations": ask_perturbations(subject, arguments),
+        "token_edits": ask_token_edits(subject, arguments),
+        "attacks": ask_attacks(subject, arguments),
+        "visible_tokens": ask_visible(subject, visible, arguments),
+        "provenance": provenance(subject, arguments),
+    }
+    if out is not None:
+        write_json(report, out)
+    from ..reports.weaknesses import draw, table  # noqa: PLC0415 (takes a second)
+
+    if not arguments.quiet:
+        print(table(report))
+    if arguments.draw:
+        for picture in draw(report, out):
+            if not arguments.quiet:
+                print(f"drawn: {picture}")
+
+
+def load(arguments: argparse.Namespace) -> Subject:
+    neg, precision = Path(arguments.neg), processes.precision(arguments)
+    device = processes.device(arguments)
+    subset = NegativesSubset(neg, arguments.gen_subset)
+    energy = load_energy(Path(arguments.path), neg, precision, device)
+    require_positions("--path", arguments.path, int(energy.model.max_positions()), subset)
+    judges = {"energy": perturbations.energy_judge(energy.model)}
+    lm = None
+    if arguments.lm:
+        lm = load_lm(Path(arguments.lm), neg, precision, device)
+        require_positions("--lm", arguments.lm, lm.max_positions, subset)
+        judges["nll"] = perturbations.nll_judge(lm)
+    members = chosen(subset, arguments.max_windows, arguments.seed)
+    texts = attacks.texts_of(subset, members)
+    attacks.scores(texts, judges["energy"], members)
+    threshold = calibrated(subset, judges["energy"], arguments)
+    return Subject(
+        subset,
+        texts,
+        load_tokenizer(neg),
+        energy,
+        lm,
+        judges,
+        0.0 if threshold is None else threshold,
+        threshold is not None,
+    )
+
+
+def load_lm(path: Path, neg: Path, precision: str, device: torch.device) -> BaseLM:
+    try:
+        return load_base_lm(path, neg, precision, device)
+    except UserError as error:  # names the flag of the other programs
+        raise UserError(str(error).replace("--path", "--lm", 1)) from None
+
+
+def require_positions(flag: str, path: str, positions: int, subset: NegativesSubset) -> None:
+    if subset.window > positions:
+        raise UserError(f"{flag}: {path} reads {positions} tokens; windows have {subset.window}")
+
+
+def calibrated(
+    subset: NegativesSubset, energy: Judge, arguments: argparse.Namespace
+) -> Optional[float]:
+    """None: the subset valid is not there, is the one looked at, or is not told apart at all."""
+    if arguments.gen_subset == "valid" or "valid" not in subset.manifest.subsets:
+        return None
+    valid = NegativesSubset(arguments.neg, "valid")
+    members = chosen(valid, arguments.max_windows, arguments.seed)
+    texts = attacks.texts_of(valid, members)
+    return attacks.best_threshold(attacks.scores(texts, energy, members))
+
+
+def visible_lengths(subject: Subject, asked: Optional[Sequence[int]]) -> Tuple[int, ...]:
+    """Those of --visible, or as many of the usual ones as there are tokens; right to left none."""
+    if subject.subset.manifest.right_to_left:
+        if asked:
+            raise UserError("--visible: not for text that was generated right to left; drop it")
+        return ()
+    longest = max(text.part.stop - text.part.start for text in subject.texts.real)
+    if asked and asked[-1] > longest:
+        raise UserError(f"--visible: {asked[-1]} tokens, but at most {longest} are generated")
+    return tuple(asked or sorted({length for length in VISIBLE if length < longest} | {longest}))
+
+
+def ask_perturbations(subject: Subject, arguments: argparse.Namespace) -> Dict[str, Any]:
+    windows = attacks.stacked([text.window for text in subject.texts.real])
+    tokens = perturbations.by_frequency(windows)
+    if arguments.entity:
+        entity = perturbations.the_token(arguments.entity, subject.tokenizer)
+    else:
+        entity = perturbations.first_name(tokens, subject.tokenizer)
+    chosen_tokens = {"entity": entity, "most frequent": tokens[0] if tokens else None}
+    replacements = {name: token for name, token in chosen_tokens.items() if token is not None}
+    before = {name: judge(windows) for name, judge in subject.judges.items()}
+    positions = perturbations.spread(arguments.positions, subject.subset.window)
+    found = perturbations.perturbed(windows, positions, replacements, subject.judges, before)
+    total = len(positions) * (len(replacements) + 1)
+    return {
+        "tokens": {name: subject.tokenizer.decode([t]) for name, t in replacements.items()},
+        "baseline": {name: perturbations.mean(values) for name, values in before.items()},
+        "rows": list(progress(found, "perturbations", total, arguments.quiet)),
+    }
+
+
+def ask_token_edits(subject: Subject, arguments: argparse.Namespace) -> Dict[str, Any]:
+    editor = token_edits.Editor(
+        model=subject.energy.model,
+        energy=subject.judges["energy"],
+        nll=subject.judges.get("nll"),
+        allowed=token_edits.editable(subject.tokenizer.dictionary),
+        edits=arguments.edits,
+        top=arguments.top_edits,
+    )
+    kinds = {"real": (subject.texts.real, 1), "generated": (subject.texts.generated, -1)}
+    found: Dict[str, Any] = {}
+    for kind, (texts, direction) in kinds.items():
+        bar = progress(texts, f"edits of {kind} text", len(texts), arguments.quiet)
+        edited = [editor.edit(torch.from_numpy(text.window), text.part, direction) for text in bar]
+        examples = [
+            token_edits.example(text, subject.tokenizer) for text in edited[: token_edits.EXAMPLES]
+        ]
+        report = token_edits.report(edited, direction, subject.threshold)
+        found[kind] = {**report, "examples": examples}
+    return found
+
+
+def ask_attacks(subject: Subject, arguments: argparse.Namespace) -> List[Dict[str, Any]]:
+    found = attacks.attacked(
+        subject.texts,
+        subject.tokenizer,
+        subject.judges["energy"],
+        arguments.share,
+        subject.threshold,
+        arguments.seed,
+    )
+    return list(progress(found, "attacks", 2 + len(attacks.ATTACKS), arguments.quiet))
+
+
+def ask_visible(
+    subject: Subject, visible: Sequence[int], arguments: argparse.Namespace
+) -> List[Dict[str, Any]]:
+    padding = subject.tokenizer.dictionary.pad()
+    found: Iterable[Dict[str, Any]] = attacks.by_visible_tokens(
+        subject.texts, visible, subject.judges["energy"], subject.threshold, padding
+    )
+    return list(progress(found, "visible tokens", len(visible), arguments.quiet))
+
+
+def provenance(subject: Subject, arguments: argparse.Namespace) -> Dict[str, Any]:
+    models: Dict[str, Any] = {"energy": subject.energy, "language_model": subject.lm}
+    manifest = subject.subset.manifest
+    options = ("gen_subset", "max_windows", "edits", "top_edits", "share")
+    return {
+        **{
+            name: {"sha256": model.sha256, "architecture": model.architecture}
+            for name, model in models.items()
+            if model is not None
+        },
+        "negatives": {
+            "manifest": sha256_of(Path(arguments.neg) / MANIFEST_NAME),
+            "source": manifest.source,
+            "sampler": manifest.sampler,
+        },
+        "options": {name: getattr(arguments, name) for name in options},
+        "precision": subject.energy.precision,
+        "seed": arguments.seed,
+        "versions": {"fairseq_ebm": __version__, "torch": torch.__version__},
+    }
+
+
+def main() -> None:
+    run(build_parser(), weaknesses)

@@ -1,0 +1,131 @@
+"""``residual_lm`` (RALM): what a frozen language model leaves to be said, said token by token.
+
+Equation 6 of Residual EBMs for Text Generation, trained by fairseq's own ``cross_entropy``:
+
+    log P(v|x) = log P_LM(v|x) + log P_phi(v|x) - log Σ_u P_LM(u|x) P_phi(u|x)
+"""
+
+from argparse import Namespace
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+from fairseq import models, utils
+from fairseq.models import (
+    ARCH_MODEL_NAME_REGISTRY,
+    ARCH_MODEL_REGISTRY,
+    MODEL_DATACLASS_REGISTRY,
+    FairseqDecoder,
+    FairseqLanguageModel,
+    register_model,
+    register_model_architecture,
+)
+from fairseq.models.transformer import TransformerDecoderBase
+from fairseq.models.transformer_lm import TransformerLanguageModel, TransformerLanguageModelConfig
+from omegaconf import OmegaConf
+from torch import nn
+
+from ..errors import UserError
+from ..lm.checkpoint import RIGHT_TO_LEFT, load_model, read_config, reads_right_to_left
+from ..lm.product import ProductDecoder
+from .base_lm import shape
+
+# What the task keeps in fairseq's ``task_state``, and so in checkpoints.
+BASE = "base_lm"  # the configuration of the base; its weights are among the model's own
+
+
+@dataclass
+class ResidualLMConfig(TransformerLanguageModelConfig):
+    """The flags of ``transformer_lm``, for the residual."""
+
+    base_lm: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "checkpoint of the language model that is the base; it is copied into the "
+            "checkpoints of this one, and nothing of it is trained"
+        },
+    )
+
+
+@register_model("residual_lm", dataclass=ResidualLMConfig)
+class ResidualLM(FairseqLanguageModel):
+    """It starts as its base: the output of the residual is zero, P_phi uniform."""
+
+    @classmethod
+    def build_model(cls, cfg: ResidualLMConfig, task: Any) -> "ResidualLM":
+        known = task.state.state_dict
+        if BASE in known:  # from a checkpoint, which has the weights
+            base = models.build_model(_config_from(known[BASE]), task, from_checkpoint=True).decoder
+        else:
+            base, config = load_base(cfg, task)
+            task.state.merge_state_dict({BASE: _to_state(config)})
+        return cls(ProductDecoder(base, build_residual(cfg, task)))
+
+
+def load_base(cfg: ResidualLMConfig, task: Any) -> Tuple[FairseqDecoder, Any]:
+    """The decoder that ``--base-lm`` names, and its configuration."""
+    if not cfg.base_lm:
+        raise UserError("--base-lm: needed: the checkpoint of the language model that is the base")
+    path, data = Path(cfg.base_lm), Path(utils.split_paths(task.args.data)[0])
+    if not path.is_file():
+        raise UserError(f"--base-lm: {path}: no such file")
+    config = read_config(path, data, "--base-lm")
+    _require_language_model(path, config)
+    reversed_text = task.args._name == RIGHT_TO_LEFT
+    if reads_right_to_left(config) != reversed_text:
+        ways = ("left to right", "right to left")
+        raise UserError(
+            f"--base-lm: {path} was trained {ways[not reversed_text]}, but --task "
+            f"{task.args._name} reads {ways[reversed_text]}"
+        )
+    model, _ = load_model(path, data, "--base-lm")
+    if model.max_positions() < cfg.tokens_per_sample:
+        raise UserError(
+            f"--tokens-per-sample: {cfg.tokens_per_sample} are more than the "
+            f"{model.max_positions()} positions of --base-lm {path}"
+        )
+    return model.decoder, config
+
+
+def _require_language_model(path: Path, config: Any) -> None:
+    architecture = str(config.model._name)
+    family = ARCH_MODEL_REGISTRY.get(architecture, object)
+    if not issubclass(family, FairseqLanguageModel):
+        raise UserError(f"--base-lm: {path}: {architecture} is not a language model")
+    if issubclass(family, ResidualLM):
+        raise UserError(
+            f"--base-lm: {path}: {architecture} has a base of its own; give that one, or train a "
+            "transformer_lm"
+        )
+
+
+def build_residual(cfg: ResidualLMConfig, task: Any) -> TransformerDecoderBase:
+    """A decoder as ``transformer_lm`` builds it, all of whose logits are 0."""
+    for name in ("share_decoder_input_output_embed", "adaptive_softmax_cutoff"):
+        if getattr(cfg, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(
+                f"{flag}: the output of a residual_lm is a matrix of its own, which starts at 0; "
+                "leave the flag out"
+            )
+    decoder = TransformerLanguageModel.build_model(cfg, task).decoder
+    nn.init.zeros_(decoder.output_projection.weight)
+    return decoder
+
+
+def _to_state(config: Any) -> Dict[str, Any]:
+    """Plain values, which torch loads from a checkpoint without running code."""
+    if isinstance(config.model, Namespace):  # fairseq's older models
+        return dict(vars(config.model))
+    return OmegaConf.to_container(config.model, resolve=True, enum_to_str=True)
+
+
+def _config_from(state: Dict[str, Any]) -> Any:
+    family = ARCH_MODEL_NAME_REGISTRY[state["_name"]]
+    return OmegaConf.create(state) if family in MODEL_DATACLASS_REGISTRY else Namespace(**state)
+
+
+@register_model_architecture("residual_lm", "residual_lm_base")
+def residual_lm_base(args: Namespace) -> None:
+    """RALM of the paper: the residual has the shape of the base LM."""
+    shape(args, layers=12, heads=16, width=1024)

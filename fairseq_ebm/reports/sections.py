@@ -1,0 +1,222 @@
+"""Records of our programs → the sections of a report. Each kind of record is known by what it has;
+``paper``: what the papers found in the same setting, by record and entry."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from . import generation, perplexity, weaknesses
+from .page import Item, Picture, Sample, Section, Table, between, number, percent
+
+Record = Mapping[str, Any]
+Paper = Mapping[str, Mapping[str, str]]
+TOP = 10  # candidates in the table of next tokens
+
+
+class Named(NamedTuple):
+    name: str
+    record: Record
+
+
+def sections(records: Sequence[Named], paper: Paper) -> List[Section]:
+    found = [make([r for r in records if key in r.record], paper) for key, make in KINDS.items()]
+    return [section for section in found if section is not None]
+
+
+def _perplexities(records: Sequence[Named], paper: Paper) -> Optional[Section]:
+    """P1 table 1, figures 1 and 2 left."""
+    if not records:
+        return None
+    rows = []
+    for name, r in records:
+        joint = "joint_ppl" in r
+        rows.append(
+            [
+                name,
+                number(r["base_ppl"]) + between(r["base_ppl_ci95"]),
+                f"{r['joint_ppl_lower']:,.2f} to {r['joint_ppl_upper']:,.2f}" if joint else "–",
+                (number(r["joint_ppl"]) + between(r["joint_ppl_ci95"])) if joint else "–",
+                percent(r.get("gain"), 2) + between(r.get("gain_ci95"), 2, 100),
+                f"{r['num_windows']:,} × {r.get('num_samples', 0):,}",
+                number(r["ess"]["mean"], 1) if joint else "–",
+            ]
+        )
+    heads = ["record", "base LM", "joint, bounds", "joint, jackknife", "gain of the upper bound"]
+    heads += ["windows × samples", "effective samples"]
+    with_paper(heads, rows, records, paper, "joint_ppl")
+    note = "Perplexities of the continuations of windows, with 95% intervals over windows."
+    items: List[Item] = [Table(heads, rows, note)]
+    for name, r in records:
+        items += [f"{name}: {warning}" for warning in r.get("warnings", [])]
+        if "last_position" in r:
+            items.append(_last(name, r["last_position"]))
+        items += [
+            Picture(figure, f"{name}: {PICTURES[kind]}") for kind, figure in perplexity.pictures(r)
+        ]
+    return Section("Perplexity", items)
+
+
+PICTURES = {
+    "curve": "bounds on the joint perplexity against the number of samples of each window",
+    "positions": "how far the joint perplexity is below the base model's, at every position",
+    "ngrams": "distinct n-grams of real text, of the base model's and of the joint model's",
+    "densities": "log-probability of each model's own text and of real text",
+}
+
+
+def _last(name: str, last: Record) -> str:
+    return (
+        f"{name}: at the last position the joint perplexity is {last['exact']:.3f} exactly; the "
+        f"bounds there are {last['lower']:.3f} and {last['upper']:.3f}, the base model has "
+        f"{last['base_ppl']:.3f}."
+    )
+
+
+def with_paper(
+    heads: List[str], rows: List[List[str]], records: Sequence[Named], paper: Paper, entry: str
+) -> None:
+    """Adds a column with what the papers found, if they did for any of the records."""
+    theirs = [paper.get(name, {}).get(entry, "") for name, _ in records]
+    if any(theirs):
+        heads.append("paper")
+        for row, cell in zip(rows, theirs):
+            row.append(cell)
+
+
+def _next_tokens(records: Sequence[Named], paper: Paper) -> Optional[Section]:
+    """P1 table 3: the likeliest under the joint model, renormalised among themselves."""
+    items: List[Item] = []
+    for name, r in records:
+        top = r["candidates"][:TOP]
+        lm, joint = (sum(row[key] for row in top) for key in ("lm", "joint"))
+        rows = [
+            [
+                repr(row["text"]),
+                percent(row["lm"] / lm),
+                percent(row["joint"] / joint),
+                f"{percent(row['joint_lower'])} to {percent(row['joint_upper'])}",
+            ]
+            for row in top
+        ]
+        heads = ["next token", "base LM", "joint", "joint, bounds among all candidates"]
+        note = f"{name}: after {r['prefix']!r}; {r['num_samples']:,} completions of each of "
+        note += f"{len(r['candidates']):,} candidates; the first {len(top)} renormalised."
+        items.append(Table(heads, rows, note))
+    return Section("The next token", items) if items else None
+
+
+def _generations(records: Sequence[Named], paper: Paper) -> Optional[Section]:
+    """P1 figures 2 right and 3."""
+    items: List[Item] = []
+    for name, r in records:
+        rows = [
+            [f"{row['n']}-grams", *(percent(row[kind], 2) for kind in ("real", "base", "joint"))]
+            for row in r["unique_ngrams"]
+        ]
+        note = f"{name}: distinct n-grams, of all, in {r['num_prompts']:,} continuations each."
+        items.append(Table(["", "real", "base LM", "joint"], rows, note))
+        rows = [
+            [words, number(d["difference"]) + spread(d["standard_error"])]
+            for words, d in (
+                ("base LM", r["densities"]["base"]),
+                ("joint model", r["densities"]["joint"]),
+            )
+        ]
+        note = f"{name}: mean log-probability of a model's own text above that of real text, nats; "
+        note += "standard error in brackets. The papers found 21.64 and 6.20 in their setting."
+        items.append(Table(["", "own text − real text"], rows, note))
+        items += [
+            Picture(figure, f"{name}: {PICTURES[kind]}") for kind, figure in generation.pictures(r)
+        ]
+    return Section("What the models write", items) if items else None
+
+
+def spread(error: Optional[float]) -> str:
+    return "" if error is None else f" ({error:.2f})"
+
+
+def _detection(records: Sequence[Named], paper: Paper) -> Optional[Section]:
+    items: List[Item] = []
+    keys = ("accuracy", "accuracy_natural", "p_at_1", "auroc", "tpr_at_fpr_5")
+    for name, r in records:
+        rows = [
+            [
+                row["scorer"],
+                *(percent(row[key]) + between(row[f"{key}_ci95"], 1, 100) for key in keys),
+            ]
+            for row in r["rows"]
+        ]
+        heads = ["score", "accuracy", "at energy 0", "P@1", "AUROC", "found at 5% false alarms"]
+        first = r["rows"][0]
+        note = (
+            f"{name}: {first['n_real']:,} real and {first['n_fake']:,} generated texts; thresholds "
+        )
+        note += "from the valid subset; 95% intervals over windows."
+        items.append(Table(heads, rows, note))
+    return Section("Telling generated text from real", items) if items else None
+
+
+def _matrix(records: Sequence[Named], paper: Paper) -> Optional[Section]:
+    """P2 tables 2, 3, 4 and 7."""
+    items: List[Item] = []
+    for name, r in records:
+        for title, rows in r["tables"].items():
+            heads = list(next(iter(rows.values())))
+            cells = [
+                [
+                    label,
+                    *(
+                        percent(row[head]["accuracy"]) + between(row[head]["accuracy_ci95"], 1, 100)
+                        for head in heads
+                    ),
+                ]
+                for label, row in rows.items()
+            ]
+            items.append(Table(["", *heads], cells, f"{name}: {title}. Accuracy."))
+        found = [
+            [f["claim"], f["verdict"], "; ".join(f"{a:.1%} > {b:.1%}" for a, b in f["pairs"])]
+            for f in r["findings"]
+        ]
+        if found:
+            items.append(Table(["claim of the paper", "here", "higher > lower"], found))
+    return Section("How far detection generalises", items) if items else None
+
+
+def _weaknesses(records: Sequence[Named], paper: Paper) -> Optional[Section]:
+    """P2 figures 1, 2 and 3, appendix F."""
+    items: List[Item] = []
+    for name, r in records:
+        for kind, figure in weaknesses.pictures(r):
+            items.append(Picture(figure, f"{name}: {weaknesses.PICTURES[kind]}"))
+    return Section("What fools an energy", items) if items else None
+
+
+def samples(name: str, prompts: Sequence[Record]) -> Section:
+    """Of lines of fairseq-generate --joint-results-path: text side by side, with energies."""
+    items: List[Item] = []
+    for record in prompts:
+        pool, draw = record["pools"][0], record["draws"][0]
+        base = record["base_text"]
+        texts = [
+            ("base LM", base, judged(pool["energies"][0], pool["log_p"][0])),
+            ("joint model", draw["text"], judged(draw["energy"], draw["log_p"])),
+        ]
+        if "real" in record:
+            real = record["real"]
+            texts.append(("real", real["text"], judged(real["energy"], real["log_p"])))
+        items.append(Sample(record["prompt"], texts))
+    return Section(f"Samples side by side ({name})", items)
+
+
+def judged(energy: Optional[float], log_p: float) -> str:
+    return f"energy {number(energy)}, log P of the base LM {log_p:.1f}"
+
+
+# what a record has -> its section; in the order of the report
+KINDS: Dict[str, Callable[[Sequence[Named], Paper], Optional[Section]]] = {
+    "base_ppl": _perplexities,
+    "candidates": _next_tokens,
+    "unique_ngrams": _generations,
+    "rows": _detection,
+    "tables": _matrix,
+    "perturbations": _weaknesses,
+}

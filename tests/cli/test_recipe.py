@@ -1,0 +1,157 @@
+"""fairseq-ebm-run: words, sizes, what is skipped and what is made anew."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from fairseq_ebm.cli import recipe as recipes
+from fairseq_ebm.errors import UserError
+from tests.conftest import heed_interrupts
+
+WRITE = """import json, sys, time
+out, wait, *words = sys.argv[1:]
+time.sleep(float(wait))
+json.dump(words + [time.time_ns()], open(out, "w"))
+print("written", *words)
+"""
+
+RECIPE = {
+    "words": {"write": "{here}/write.py", "wait": 0, "who": "nobody", "say": "hello {who}"},
+    "sizes": {"small": {"who": "a dwarf"}, "big": {"who": "a giant", "wait": 0}},
+    "stages": {
+        "first.json": {"title": "the first", "run": "{write} {first.json} {wait} {say}"},
+        "deep/second.json": {"run": "{write} {deep/second.json} {wait} {first.json}"},
+        "third.json": {"run": "{write} {third.json} {wait} alone"},
+        "fourth.json": {"run": "{write} {fourth.json} 0 tall", "only": "big"},
+    },
+}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    (tmp_path / "a recipe").mkdir()
+    (tmp_path / "a recipe" / "write.py").write_text(WRITE)
+    content = json.loads(json.dumps(RECIPE))
+    content["words"]["write"] = f"'{tmp_path / 'a recipe' / 'write.py'}'"
+    return write(tmp_path / "a recipe" / "recipe.yaml", content), content
+
+
+def write(path, content):
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def follow(recipe, tmp_path, capsys):
+    """In this process, whose server of forks is there already; what was printed."""
+
+    def run(*flags):
+        command = [recipe[0], "--dest", tmp_path / "made here", *flags]
+        recipes.follow(recipes.build_parser().parse_args(list(map(str, command))))
+        return capsys.readouterr().out
+
+    return run
+
+
+def made(tmp_path):
+    paths = (tmp_path / "made here").rglob("*.json")
+    return {p.name: json.loads(p.read_text()) for p in paths if ".stages" not in p.parts}
+
+
+def test_stages_in_their_order(follow, tmp_path):
+    printed = follow("--size", "small", "--jobs", 2)
+    found = made(tmp_path)
+    assert set(found) == {"first.json", "second.json", "third.json"}
+    assert found["first.json"][:-1] == ["hello", "a", "dwarf"]
+    assert found["second.json"][0] == str(tmp_path / "made here" / "first.json")
+    assert found["second.json"][-1] > found["first.json"][-1]
+    assert "[1/3] the first" in printed and "Done" in printed
+    assert "written alone" in (tmp_path / "made here" / "third.json.log").read_text()
+
+
+def test_only_what_changed_is_made_anew(follow, recipe, tmp_path):
+    follow("--size", "small")
+    before = made(tmp_path)
+    follow("--size", "small")
+    assert made(tmp_path) == before
+    follow("--size", "big")
+    after = made(tmp_path)
+    assert after["third.json"] == before["third.json"] and "fourth.json" in after
+    assert after["first.json"][:-1] == ["hello", "a", "giant"]
+    assert after["second.json"] != before["second.json"]  # stands on the first
+    path = recipe[0]
+    (path.parent / "write.py").write_text(WRITE + "# another program\n")
+    follow("--size", "big")
+    assert made(tmp_path)["third.json"] != before["third.json"]
+
+
+def test_dry_run(follow, tmp_path):
+    printed = follow("--size", "big", "--dry-run")
+    assert printed.count("\n#") == 3 and "hello a giant" in printed
+    assert not (tmp_path / "made here").exists()
+
+
+def test_an_interrupt_and_going_on(recipe, tmp_path):
+    """Ctrl-C ends what runs; what was done stays."""
+    path, content = recipe
+    content["stages"]["deep/second.json"]["run"] += " {first.json}"
+    slow = json.loads(json.dumps(content))
+    slow["stages"]["third.json"]["run"] = "{write} {third.json} 60 alone"
+    slow["stages"]["third.json"]["run"] += " {deep/second.json}"
+    write(path, slow)
+    command = [sys.executable, "-m", "fairseq_ebm.cli.recipe", path, "--dest", tmp_path / "run"]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
+    state = tmp_path / "run" / ".stages" / "third.json.json"
+    deadline = time.monotonic() + 90
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert state.exists()
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert json.loads(state.read_text())["done"] is False
+    for name in ("first.json", "deep--second.json"):
+        assert json.loads((state.parent / f"{name}.json").read_text())["done"] is True
+    children = subprocess.run(["pgrep", "-f", str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert children.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "words"),
+    [
+        (lambda r: r.pop("stages"), [], "has no section stages"),
+        (lambda r: None, ["--size", "middle"], "has no size middle; it has small, big"),
+        (
+            lambda r: r["stages"]["first.json"].update(run="{write} {later}"),
+            [],
+            "{later} is no word and no earlier stage",
+        ),
+        (lambda r: r["stages"]["first.json"].update(run="fairseq-fly x"), [], "is not installed"),
+        (lambda r: r["stages"].update(x={"title": "x"}), [], "stage x: has no command"),
+        (
+            lambda r: r["stages"]["third.json"].update(run="{write} {third.json} no"),
+            [],
+            "third.json: failed: ValueError: could not convert string to float",
+        ),
+    ],
+)
+def test_recipes_that_are_wrong(follow, recipe, change, flags, words):
+    path, content = recipe
+    change(content)
+    write(path, content)
+    with pytest.raises(UserError) as error:
+        follow(*flags)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_program_itself(run_program, recipe, tmp_path):
+    done = run_program("fairseq-ebm-run", recipe[0], "--dest", tmp_path, "--size", "no")
+    assert done.returncode == 2 and "has no size no" in done.stderr
