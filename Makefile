@@ -2,11 +2,13 @@
 # make setup   .venv and installation only                  make lint   ruff, formatting, mypy
 # make bench   speed against peers                          make clean  removes what the others made
 #
-# EXAMPLE=addition runs examples/addition instead of examples/demo.
+# EXAMPLE=addition runs examples/addition instead of examples/demo, SIZE=full another size of it.
 # PYTHON=python3.10 chooses another interpreter (3.9 to 3.12).
 
 PYTHON ?= python3
 EXAMPLE ?= demo
+SIZE ?=
+JOBS ?= 2
 BIN := .venv/bin
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 INSTALLED := .venv/installed-$(VERSION)
@@ -18,7 +20,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test setup lint bench docs-check clean
 
 demo: setup
-	@bash examples/$(EXAMPLE)/run.sh
+	@$(BIN)/fairseq-ebm-run examples/$(EXAMPLE)/$(EXAMPLE).yaml --jobs $(JOBS) \
+		--dest runs/$(EXAMPLE)$(if $(SIZE),-$(SIZE)) $(if $(SIZE),--size $(SIZE))
 
 test: setup
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile

@@ -41,7 +41,7 @@ setup(
     ],
     extras_require={
         "hf": ["transformers>=4.40,<5"],
-        "dev": ["pytest>=8", "pytest-xdist", "ruff", "mypy"],
+        "dev": ["pytest>=8", "pytest-xdist", "ruff", "mypy", "transformers>=4.40,<5"],
     },
     entry_points={
         "console_scripts": [

@@ -29,7 +29,9 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="fairseq-ebm-run", description=DESCRIPTION)
     parser.add_argument("recipe", metavar="RECIPE.yaml")
     parser.add_argument("--dest", required=True, metavar="DIR", help="folder of all that is made")
-    parser.add_argument("--size", metavar="NAME", help="one of the recipe's sizes")
+    parser.add_argument(
+        "--size", metavar="NAME", help="one of the recipe's sizes, of which it may name a default"
+    )
     parser.add_argument(
         "--jobs",
         type=whole_number(1),
@@ -43,7 +45,8 @@ def build_parser() -> ArgumentParser:
 
 def follow(arguments: argparse.Namespace) -> None:
     path, folder = Path(arguments.recipe), Path(arguments.dest).resolve()
-    stages = stages_of(path, read_yaml(path, ("stages",)), folder, arguments.size)
+    content = read_yaml(path, ("stages",))
+    stages = stages_of(path, content, folder, arguments.size or content.get("default_size"))
     if arguments.dry_run:
         print(in_words(stages))
         return
@@ -104,7 +107,8 @@ def stage_of(
     if not command[0].endswith(".py") and command[0] not in installed_programs():
         raise UserError(f"{path}: stage {name}: {command[0]} is not installed")
     files = [command[0]] if command[0].endswith(".py") else []
-    return Stage(name, str(given.get("title", name)), tuple(command), tuple(needs), tuple(files))
+    title = REFERENCE.sub(word, str(given.get("title", name)))
+    return Stage(name, title, tuple(command), tuple(needs), tuple(files))
 
 
 def main() -> None:
