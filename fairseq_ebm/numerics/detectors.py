@@ -37,8 +37,9 @@ def _log_rank(s: TokenStatistics, is_token: Tensor) -> Tensor:
 
 
 def _entropy(s: TokenStatistics, is_token: Tensor) -> Tensor:
-    """A language model is surer of itself where text is its own."""
-    return -_mean(s.entropy, is_token)
+    """The sign of the field's baselines, and what was found (docs/benchmarks.md): real text leads
+    to places where a language model is surer."""
+    return _mean(s.entropy, is_token)
 
 
 def _lrr(s: TokenStatistics, is_token: Tensor) -> Tensor:

@@ -162,7 +162,7 @@ def test_a_stage_that_fails(tmp_path):
     content = json.loads(json.dumps(MATRIX))
     content["generators"]["one"]["arch"] = "no_such_arch"
     file = write(tmp_path / "matrix.yaml", content)
-    with pytest.raises(UserError, match="language model.*no_such_arch"):
+    with pytest.raises(UserError, match=r"language model.*no_such_arch"):
         make(file, "--dest", tmp_path / "run")
 
 
