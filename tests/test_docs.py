@@ -53,3 +53,15 @@ def test_python_of_the_readme_runs(sums, sums_lm, sums_energy):
         block = block.replace("data/pydocs", str(sums)).replace("(2, 120)", "(2, 10)")
         block = block.replace("The function returns", "1 + 2").replace("length=20", "length=3")
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_messages_in_troubleshooting_are_those_of_the_code():
+    """Between the … of a message stands what the code says."""
+    sources = [path.read_text(encoding="utf-8") for path in (CHECKOUT / "fairseq_ebm").rglob("*.py")]
+    code = "\n".join(re.sub(r'"\s*\n\s*f?r?"', "", source) for source in sources)
+    text = (CHECKOUT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", text, re.M)
+    assert len(rows) > 10
+    for message in (m for row in rows for m in re.findall(r"`([^`]*)`", row)):
+        for part in filter(None, (part.strip(" ;:,()") for part in message.split("…"))):
+            assert part in re.sub(r"\{[^}]*\}", "", code) or part in code, part

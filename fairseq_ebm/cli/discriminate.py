@@ -218,7 +218,7 @@ def texts_scored(
     if not found.num_blocks:
         raise UserError(f"{path}: no text in it that could be scored")
     if not arguments.quiet:
-        passed = [(found.empty, "empty"), (len(bad or []), "bad lines")]
+        passed = [(found.empty, "empty"), (len(bad or []), "bad line" + "s" * (len(bad or []) > 1))]
         passed.append((found.short, "passed over, too short" if options.skip_short else "short"))
         words = ", ".join(f"{count:,} {what}" for count, what in passed if count)
         count = len(next(iter(found.scores.values())))

@@ -1,0 +1,22 @@
+"""Python's own topics as if they were news, for --size tiny: tiny.py DEST"""
+
+import gzip
+import json
+import sys
+from pathlib import Path
+from pydoc_data.topics import topics
+
+
+def main() -> None:
+    raw = Path(sys.argv[1])
+    raw.mkdir(parents=True, exist_ok=True)
+    texts = [text[i : i + 700] for text in topics.values() for i in range(0, 2100, 700)]
+    articles = [{"text": text, "language": "en"} for text in texts if text.strip()]
+    articles += [{"text": "Ein Artikel.", "language": "de"}, articles[0]]
+    lines = "".join(json.dumps(each) + "\n" for each in articles)
+    with gzip.open(raw / "news.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write(lines)
+
+
+if __name__ == "__main__":
+    main()

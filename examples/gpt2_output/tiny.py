@@ -1,0 +1,33 @@
+"""Files named as those of the gpt-2-output-dataset, for --size tiny: tiny.py DEST
+
+webtext is of Python's own topics; the models' texts are the same words, out of order.
+"""
+
+import json
+import random
+import sys
+from pathlib import Path
+from pydoc_data.topics import topics
+
+MODELS = ("small-117M", "medium-345M", "large-762M", "xl-1542M")
+
+
+def main() -> None:
+    raw = Path(sys.argv[1])
+    raw.mkdir(parents=True, exist_ok=True)
+    texts = [text[i : i + 500] for text in topics.values() for i in range(0, 1500, 500)]
+    order = random.Random(1)
+    order.shuffle(texts)
+    for model in ("webtext", *MODELS, *(f"{model}-k40" for model in MODELS)):
+        for split, part in (("train", texts[40:]), ("valid", texts[:20]), ("test", texts[20:40])):
+            lines = [json.dumps({"text": as_by(model, text, order)}) for text in part]
+            (raw / f"{model}.{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+
+def as_by(model: str, text: str, order: random.Random) -> str:
+    words = text.split()
+    return text if model == "webtext" else " ".join(order.sample(words, len(words)))
+
+
+if __name__ == "__main__":
+    main()
