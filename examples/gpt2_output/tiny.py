@@ -15,7 +15,7 @@ MODELS = ("small-117M", "medium-345M", "large-762M", "xl-1542M")
 def main() -> None:
     raw = Path(sys.argv[1])
     raw.mkdir(parents=True, exist_ok=True)
-    texts = [text[i : i + 500] for text in topics.values() for i in range(0, 1500, 500)]
+    texts = [text[i : i + 500] for text in topics.values() for i in range(0, 1500, 500) if text[i:].strip()]
     order = random.Random(1)
     order.shuffle(texts)
     for model in ("webtext", *MODELS, *(f"{model}-k40" for model in MODELS)):

@@ -30,8 +30,7 @@ class ArgumentParser(argparse.ArgumentParser):
 def run(parser: ArgumentParser, main: Callable[[argparse.Namespace], None]) -> None:
     """Parses the command line and runs ``main``; ends the process with what it came to."""
     arguments = parser.parse_args()
-    for library in ("fairseq", "matplotlib"):
-        logging.getLogger(library).setLevel(logging.WARNING)  # we tell what happens ourselves
+    logging.getLogger("fairseq").setLevel(logging.WARNING)  # we tell what happens ourselves
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # tidies up on its way out
     try:
         main(arguments)

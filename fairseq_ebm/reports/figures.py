@@ -24,8 +24,8 @@ def save(figure: Figure, out: Path, name: str) -> Path:
 
 
 def inline(figure: Figure) -> str:
-    """An <svg> for a page of either colour scheme: no background, and what was black has the colour
-    of the text around it."""
+    """An <svg> for a page of either colour scheme: no background, and what was black or nearly so
+    has the colour of the text around it."""
     for axes in figure.axes:
         axes.patch.set_alpha(0)
         if axes.get_legend() is not None:
@@ -36,4 +36,4 @@ def inline(figure: Figure) -> str:
     with rc_context(STYLE):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()
-    return text[text.index("<svg") :].replace("#000000", "currentColor")
+    return text[text.index("<svg") :].replace("#000000", "currentColor").replace(NAVY, "currentColor")

@@ -38,7 +38,7 @@ def _ngrams(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.set_ylabel("distinct, % of all")
     axes.set_title(f"{report['num_prompts']:,} continuations of each kind", fontsize="medium")
     axes.margins(y=0.15)
-    axes.legend(loc="upper left")
+    axes.figure.legend(loc="outside upper center", ncols=len(KINDS))
 
 
 def _density(axes: Axes, values: Mapping[str, Any], title: str) -> None:

@@ -22,9 +22,9 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align:
   vertical-align: top; }
 th:first-child, td:first-child { text-align: left; min-width: 6rem; }
 thead th { color: var(--quiet); font-weight: 600; }
-tbody th { font-weight: 400; }
+tbody th { font-weight: 400; } td { white-space: nowrap; }
 p.note, figcaption { color: var(--quiet); font-size: .9rem; }
-figure { margin: 1.2rem 0; } figure svg { width: 100%; height: auto; max-width: 60rem; }
+figure { margin: 1.2rem 0; } figure svg { width: 100%; height: auto; min-width: 32rem; }
 figure svg text { fill: currentColor; }
 .sample { border: 1px solid var(--line); border-radius: .4rem; margin: 1rem 0;
   padding: .6rem .9rem; }
@@ -66,7 +66,7 @@ def _item(item: Item) -> str:
     if isinstance(item, Picture):
         words = escape(item.alternative)
         svg = inline(item.figure).replace("<svg", f'<svg role="img" aria-label="{words}"', 1)
-        return f"<figure>{svg}<figcaption>{words}</figcaption></figure>\n"
+        return f'<figure><div class="wide">{svg}</div><figcaption>{words}</figcaption></figure>\n'
     if isinstance(item, Sample):
         return _sample(item)
     return f"<p>{escape(item)}</p>\n"
