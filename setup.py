@@ -22,6 +22,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["fairseq_ebm", "fairseq_ebm.*"]),
+    package_data={"fairseq_ebm.reports": ["human_eval.html"]},
     python_requires=">=3.9,<3.13",
     install_requires=[
         # One code base under one import name: the official release cannot be
@@ -41,7 +42,14 @@ setup(
     ],
     extras_require={
         "hf": ["transformers>=4.40,<5"],
-        "dev": ["pytest>=8", "pytest-xdist", "ruff", "mypy", "transformers>=4.40,<5"],
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist",
+            "ruff",
+            "mypy",
+            "transformers>=4.40,<5",
+            "selenium>=4.12",
+        ],
     },
     entry_points={
         "console_scripts": [

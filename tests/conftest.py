@@ -22,6 +22,9 @@ FRESH = multiprocessing.get_context("forkserver")
 FRESH.set_forkserver_preload(
     [
         "fairseq_cli.train",
+        "torch._dynamo",
+        "fairseq_ebm.reports.figures",
+        "fairseq_ebm.cli.human_eval",
         "fairseq_ebm.cli.prepare",
         "fairseq_ebm.cli.negatives",
         "fairseq_ebm.cli.eval_lm",

@@ -57,7 +57,9 @@ def test_python_of_the_readme_runs(sums, sums_lm, sums_energy):
 
 def test_messages_in_troubleshooting_are_those_of_the_code():
     """Between the … of a message stands what the code says."""
-    sources = [path.read_text(encoding="utf-8") for path in (CHECKOUT / "fairseq_ebm").rglob("*.py")]
+    sources = [
+        path.read_text(encoding="utf-8") for path in (CHECKOUT / "fairseq_ebm").rglob("*.py")
+    ]
     code = "\n".join(re.sub(r'"\s*\n\s*f?r?"', "", source) for source in sources)
     text = (CHECKOUT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*?) \|", text, re.M)

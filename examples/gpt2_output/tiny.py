@@ -15,11 +15,12 @@ MODELS = ("small-117M", "medium-345M", "large-762M", "xl-1542M")
 def main() -> None:
     raw = Path(sys.argv[1])
     raw.mkdir(parents=True, exist_ok=True)
-    texts = [text[i : i + 500] for text in topics.values() for i in range(0, 1500, 500) if text[i:].strip()]
+    texts = [text[:400] for text in topics.values()]
+    (raw / "text.txt").write_text("\n".join(texts), encoding="utf-8")
     order = random.Random(1)
     order.shuffle(texts)
     for model in ("webtext", *MODELS, *(f"{model}-k40" for model in MODELS)):
-        for split, part in (("train", texts[40:]), ("valid", texts[:20]), ("test", texts[20:40])):
+        for split, part in (("train", texts[20:]), ("valid", texts[:10]), ("test", texts[10:20])):
             lines = [json.dumps({"text": as_by(model, text, order)}) for text in part]
             (raw / f"{model}.{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
 

@@ -6,10 +6,12 @@ import os
 import runpy
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
@@ -17,8 +19,12 @@ import torch
 
 from ..errors import UserError
 
+ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 SERVER: Any = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["fairseq_ebm", "fairseq_ebm.cli.discriminate", "fairseq_cli.train"])
+# fairseq's optimizers import torch._dynamo, which takes two seconds.
+SERVER.set_forkserver_preload(
+    ["fairseq_ebm", "fairseq_ebm.cli.discriminate", "torch._dynamo", "fairseq_cli.train"]
+)
 
 
 def installed_programs() -> Dict[str, Any]:
@@ -32,12 +38,12 @@ def installed_programs() -> Dict[str, Any]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits: a process that is being started would be no one's."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Ctrl-C waits: a process that is being started, or stopped, would be no one's."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def start(command: Sequence[str], log: Path, threads: Optional[int]) -> Any:
@@ -50,10 +56,19 @@ def start(command: Sequence[str], log: Path, threads: Optional[int]) -> Any:
 def _child(command: Sequence[str], log: str, threads: Optional[int]) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell said so
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if threads is not None:
         torch.set_num_threads(threads)
-    become(command, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+    become(command, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
+
+
+def _end_with_parent() -> None:
+    """If that is killed, a second run must not meet us at work in the same place."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os.killpg(0, signal.SIGKILL)
 
 
 def become(command: Sequence[str], out: int, err: Optional[int] = None) -> None:
@@ -69,6 +84,8 @@ def become(command: Sequence[str], out: int, err: Optional[int] = None) -> None:
         _main(command[0])()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
     except KeyboardInterrupt:
         code = 130
     except BaseException:

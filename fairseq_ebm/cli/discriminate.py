@@ -3,13 +3,18 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
 from ..data.foreign import read_texts
 from ..data.store import NegativesSubset, read_manifest, sha256_of
-from ..data.tokenizers import Tokenizer, load_tokenizer
+from ..data.tokenizers import (
+    DICTIONARY_NAME,
+    Tokenizer,
+    load_tokenizer,
+    require_same_dictionary,
+)
 from ..detection.metrics import Scores, Thresholds, row, row_by_prefix_length, thresholds
 from ..detection.scorers import EnergyScorer, LanguageModelScorer, Scorer
 from ..detection.stores import batches, chosen, score_windows
@@ -112,17 +117,35 @@ def check(arguments: argparse.Namespace) -> None:
         raise UserError(f"--gen-subset {VALID}: sets the thresholds, and cannot judge them too")
 
 
-def scorers_of(arguments: argparse.Namespace, data: Path) -> List[Scorer]:
-    """The energy and the language model, for the dictionary of ``data``."""
+class Scorers(NamedTuple):
+    scorers: List[Scorer]
+    window: int
+
+
+def scorers_of(arguments: argparse.Namespace, data: Path, window: Optional[int]) -> Scorers:
+    """The energy and the language model, for the dictionary of ``data``, and the window of texts:
+    that given, or what the energy was trained on."""
     precision, device = processes.precision(arguments), processes.device(arguments)
     found: List[Scorer] = []
+    positions: List[Tuple[str, str, int]] = []
+    trained = 160
     if arguments.path:
         energy = load_energy(Path(arguments.path), data, precision, device)
-        found.append(EnergyScorer(energy.model, arguments.mean_of == "probability"))
+        probability = arguments.mean_of == "probability"
+        line = 0.5 if probability else 0.0
+        natural = line if energy.criterion == "conditional_nce" else None  # others draw none
+        found.append(EnergyScorer(energy.model, probability, natural))
+        positions.append(("--path", arguments.path, int(energy.model.max_positions())))
+        trained = max((int(m.options.get("window", 0)) for m in energy.negatives), default=160)
     if arguments.lm:
-        lm = load_base_lm(Path(arguments.lm), data, precision, device)
+        lm = load_base_lm(Path(arguments.lm), data, precision, device, "--lm")
         found.append(LanguageModelScorer(lm.model, lm.right_to_left))
-    return found
+        positions.append(("--lm", arguments.lm, lm.max_positions))
+        trained = trained if arguments.path else min(trained, lm.max_positions)
+    window = window or trained
+    for flag, path, longest in positions:
+        processes.require_positions(flag, path, longest, window)
+    return Scorers(found, window)
 
 
 def natural(name: str, scorers: Sequence[Scorer]) -> Optional[float]:
@@ -135,9 +158,14 @@ def of_stores(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
     rows: List[Dict[str, Any]] = []
     for neg in map(Path, arguments.stores):
         subsets = {name: NegativesSubset(neg, name) for name in (VALID, arguments.gen_subset)}
-        scorers = scorers_of(arguments, neg)
+        scorers = scorers_of(arguments, neg, subsets[VALID].window).scorers
         if arguments.tfidf is not None:
-            scorers.append(tfidf(Path(arguments.tfidf or neg), arguments))
+            learned = Path(arguments.tfidf or neg)
+            dictionaries = neg / DICTIONARY_NAME, learned / DICTIONARY_NAME
+            require_same_dictionary(
+                *dictionaries, f"--tfidf: {learned}: made with another dictionary"
+            )
+            scorers.append(tfidf(learned, arguments))
         found = {
             name: scored(subset, scorers, f"{neg.name}: {name}", arguments)
             for name, subset in subsets.items()
@@ -170,8 +198,12 @@ def tfidf(neg: Path, arguments: argparse.Namespace) -> TfIdfScorer:
 
 def of_files(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
     data = Path(arguments.like)
-    scorers, tokenizer = scorers_of(arguments, data), load_tokenizer(data)
-    options = block_options(arguments, data)
+    (scorers, window), tokenizer = (
+        scorers_of(arguments, data, arguments.window),
+        load_tokenizer(data),
+    )
+    stride = arguments.stride or max(1, window // 2)
+    options = BlockOptions(window, stride, arguments.skip_short)
     of_kind = {
         name: texts_scored(Path(getattr(arguments, name)), tokenizer, scorers, options, arguments)
         for name in ("real", "fake", "valid_real", "valid_fake")
@@ -191,17 +223,6 @@ def of_files(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
 
 def pair(real: TextScores, fake: TextScores, name: str) -> Scores:
     return Scores(real.scores[name], fake.scores[name])
-
-
-def block_options(arguments: argparse.Namespace, data: Path) -> BlockOptions:
-    window = arguments.window
-    if window is None:
-        window = 160
-        if arguments.path:
-            energy = load_energy(Path(arguments.path), data, "fp32", torch.device("cpu"))
-            window = max((int(m.options.get("window", 0)) for m in energy.negatives), default=160)
-    stride = arguments.stride or max(1, window // 2)
-    return BlockOptions(window, stride, arguments.skip_short)
 
 
 def texts_scored(
@@ -230,11 +251,21 @@ def provenance(arguments: argparse.Namespace) -> Dict[str, Any]:
     checkpoints = {"energy": arguments.path, "language_model": arguments.lm}
     names = ("real", "fake", "valid_real", "valid_fake")
     files = {name: getattr(arguments, name) for name in names}
-    options = ("gen_subset", "max_windows", "window", "stride", "mean_of", "skip_short", "seed")
+    stores = [*arguments.stores, *([arguments.tfidf] if arguments.tfidf else [])]
+    options = (
+        "gen_subset",
+        "tfidf",
+        "max_windows",
+        "window",
+        "stride",
+        "mean_of",
+        "skip_short",
+        "seed",
+    )
     return {
         **{name: sha256_of(Path(path)) for name, path in checkpoints.items() if path},
         **{name: sha256_of(Path(path)) for name, path in files.items() if path},
-        "stores": {neg: dataclasses.asdict(read_manifest(Path(neg))) for neg in arguments.stores},
+        "stores": {neg: dataclasses.asdict(read_manifest(Path(neg))) for neg in stores},
         "options": {name: getattr(arguments, name) for name in options},
         "precision": processes.precision(arguments),
         "versions": {"fairseq_ebm": __version__, "torch": torch.__version__},

@@ -51,9 +51,9 @@ def matrix(arguments: argparse.Namespace) -> None:
     common = ["--cpu"] * arguments.cpu + ["--quiet"]
     try:
         plan = Planner(content, folder, common).everything()
-    except (KeyError, TypeError, AttributeError) as error:
+        told = claims(content)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: something is missing or misplaced: {error!r}") from None
-    told = claims(content)
     require_cells(plan, told)
     if arguments.dry_run:
         print(in_words(list(plan.stages.values())))
@@ -89,7 +89,8 @@ def require_cells(plan: Plan, told: List[Any]) -> None:
 
 
 def result(folder: Path, cell: Cell) -> Dict[str, Any]:
-    """Of energies the accuracy at 0, as in the paper; others need a threshold from valid."""
+    """The accuracy where a score itself draws the line, as in the paper; others need a threshold
+    from valid."""
     rows: List[Mapping[str, Any]] = read_json(folder / cell.report)["rows"]
     (found,) = (row for row in rows if row["scorer"] == cell.scorer)
     if cell.prefix_length is not None:
@@ -97,7 +98,7 @@ def result(folder: Path, cell: Cell) -> Dict[str, Any]:
         if cell.prefix_length not in parts:
             raise UserError(f"{cell.report}: no window with a prefix of {cell.prefix_length}")
         found = parts[cell.prefix_length]
-    name = "accuracy_natural" if cell.scorer == "energy" else "accuracy"
+    name = "accuracy" if found["accuracy_natural"] is None else "accuracy_natural"
     return {
         "report": cell.report,
         "scorer": cell.scorer,

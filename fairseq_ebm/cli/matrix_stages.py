@@ -41,6 +41,8 @@ class Planner:
 
     def everything(self) -> Plan:
         for title, table in self.content["tables"].items():
+            if not table["columns"] or not table["rows"]:
+                raise UserError(f"tables: {title}: has no columns or no rows")
             self.plan.tables[title] = {
                 str(label): {
                     str(head): self._cell(spec, column, f"{title}, {label}")
@@ -157,7 +159,8 @@ class Planner:
         files: Sequence[str] = (),
     ) -> str:
         stage = Stage(name, title, tuple(command), tuple(needs), tuple(files))
-        self.plan.stages.setdefault(name, stage)
+        if self.plan.stages.setdefault(name, stage) != stage:
+            raise UserError(f"two different things would be called {name}; name them otherwise")
         return name
 
     def _of(self, section: str, name: str) -> Dict[str, Any]:

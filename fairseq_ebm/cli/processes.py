@@ -48,3 +48,9 @@ def precision(arguments: argparse.Namespace) -> str:
     if arguments.fp16 and arguments.bf16:
         raise UserError("--fp16: --bf16 is given too; drop one")
     return "fp16" if arguments.fp16 else "bf16" if arguments.bf16 else "fp32"
+
+
+def require_positions(flag: str, path: str, positions: int, window: int) -> None:
+    """Or texts of ``window`` tokens are longer than a model reads."""
+    if window > positions:
+        raise UserError(f"{flag}: {path} reads {positions} tokens; windows have {window}")

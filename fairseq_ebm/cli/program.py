@@ -31,7 +31,8 @@ def run(parser: ArgumentParser, main: Callable[[argparse.Namespace], None]) -> N
     """Parses the command line and runs ``main``; ends the process with what it came to."""
     arguments = parser.parse_args()
     logging.getLogger("fairseq").setLevel(logging.WARNING)  # we tell what happens ourselves
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # tidies up on its way out
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))  # tidies up on its way out
     try:
         main(arguments)
         sys.stdout.flush()

@@ -22,6 +22,7 @@ and makes anew what changed, with all that stands on it.
 docs/formats.md describes the file. Each stage's output goes to a log beside what it makes.
 """
 
+DEEPEST = 20  # words in words
 REFERENCE = re.compile(r"\{([\w./-]+)\}")
 
 
@@ -59,23 +60,28 @@ def stages_of(path: Path, content: Mapping[str, Any], folder: Path, size: Any) -
     words = words_of(path, content, size)
     stages: Dict[str, Stage] = {}
     for name, given in content["stages"].items():
-        if not isinstance(given, dict) or not isinstance(given.get("run"), str):
+        if not isinstance(given, dict) or not str(given.get("run") or "").strip():
             raise UserError(f"{path}: stage {name}: has no command (run)")
-        if given.get("only", size) != size:
-            continue
-        stages[name] = stage_of(path, str(name), given, words, stages, folder)
+        if str(given.get("only", size)) == str(size):
+            stages[str(name)] = stage_of(path, str(name), given, words, stages, folder)
     return list(stages.values())
 
 
 def words_of(path: Path, content: Mapping[str, Any], size: Any) -> Dict[str, str]:
     """The recipe's own words, those of the chosen size before the general ones."""
-    sizes = content.get("sizes") or {}
-    if size is not None and size not in sizes:
-        there = ", ".join(map(str, sizes)) or "none"
+    sizes = {str(key): value for key, value in section(path, content, "sizes").items()}
+    if size is not None and str(size) not in sizes:
+        there = ", ".join(sizes) or "none"
         raise UserError(f"--size: {path} has no size {size}; it has {there}")
-    found = {**(content.get("words") or {}), **(sizes.get(size) or {})}
-    places = {"here": str(path.parent), "plugin": str(Path(__file__).parents[1])}
-    return {**places, **{name: str(value) for name, value in found.items()}}
+    found = {**section(path, content, "words"), **section(path, sizes, str(size))}
+    return {str(name): str(value) for name, value in found.items()}
+
+
+def section(path: Path, content: Mapping[str, Any], name: str) -> Dict[str, Any]:
+    found = content.get(name) or {}
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: {name}: not names with what they stand for")
+    return found
 
 
 def stage_of(
@@ -87,28 +93,42 @@ def stage_of(
     folder: Path,
 ) -> Stage:
     """``{word}`` becomes what it stands for, and ``{stage}`` the path of what that stage makes."""
+    places = {"here": str(path.parent), "plugin": str(Path(__file__).parents[1])}
     needs: List[str] = []
-
-    def word(match: "re.Match[str]") -> str:
-        return words.get(match.group(1), match.group(0))
 
     def place(match: "re.Match[str]") -> str:
         other = match.group(1)
+        if other in places:
+            return places[other]
         if other != name and other not in before:
             raise UserError(f"{path}: stage {name}: {{{other}}} is no word and no earlier stage")
         if other != name and other not in needs:
             needs.append(other)
         return str(folder / other)
 
-    text = given["run"]
-    while text != (text := REFERENCE.sub(word, text)):
-        pass  # words may hold words
-    command = [REFERENCE.sub(place, part) for part in shlex.split(text)]
-    if not command[0].endswith(".py") and command[0] not in installed_programs():
-        raise UserError(f"{path}: stage {name}: {command[0]} is not installed")
-    files = [command[0]] if command[0].endswith(".py") else []
-    title = REFERENCE.sub(word, str(given.get("title", name)))
-    return Stage(name, title, tuple(command), tuple(needs), tuple(files))
+    where = f"{path}: stage {name}"
+    try:
+        parts = shlex.split(spelled_out(str(given["run"]), words, where))
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    command = [REFERENCE.sub(place, part) for part in parts]
+    is_file = command[0].endswith(".py")
+    if not is_file and command[0] not in installed_programs():
+        raise UserError(f"{where}: {command[0]} is not installed")
+    if is_file and not Path(command[0]).is_file():
+        raise UserError(f"{where}: {command[0]}: no such file")
+    title = spelled_out(str(given.get("title", name)), words, where)
+    return Stage(name, title, tuple(command), tuple(needs), tuple(command[:1]) if is_file else ())
+
+
+def spelled_out(text: str, words: Mapping[str, str], where: str) -> str:
+    """Words may hold words."""
+    for _ in range(DEEPEST):
+        longer = REFERENCE.sub(lambda match: words.get(match.group(1), match.group(0)), text)
+        if longer == text:
+            return text
+        text = longer
+    raise UserError(f"{where}: its words stand for one another without an end")
 
 
 def main() -> None:

@@ -53,6 +53,8 @@ def report(arguments: argparse.Namespace) -> None:
             found.append(samples(path.stem, prompts(path, arguments.samples)))
     first = Path(arguments.runs[0])
     out = Path(arguments.dest or (first if first.is_dir() else first.parent) / "report.html")
+    if out.suffix == ".md":
+        raise UserError(f"--dest: {out}: the page of HTML; the Markdown is written beside it")
     out.parent.mkdir(parents=True, exist_ok=True)
     made = [(n, json.dumps(r["provenance"], indent=2)) for n, r in records if "provenance" in r]
     out.write_text(html.page(arguments.title, found, made), encoding="utf-8")
@@ -74,21 +76,27 @@ def known(path: Path) -> Iterator[Dict[str, Any]]:
     """What is in a file, if it is a report that has a section."""
     if path.suffix == ".json":
         content = read_json(path)
-        if any(key in content for key in KINDS):
+        if any(key in content for key in KINDS) and is_ours(content):
             yield content
 
 
+def is_ours(content: Dict[str, Any]) -> bool:
+    """Others have rows too."""
+    return all("scorer" in row for row in content.get("rows", []))
+
+
 def lines(path: Path) -> Iterator[Dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                yield json.loads(line)
+                content = json.loads(line)
             except ValueError:
                 raise UserError(f"{path}: line {number} is not JSON") from None
+            yield content if isinstance(content, dict) else {}
 
 
 def is_pools(path: Path) -> bool:
-    return all("pools" in record for record in islice(lines(path), 1))
+    return any("pools" in record and "base_text" in record for record in islice(lines(path), 1))
 
 
 def prompts(path: Path, count: int) -> Sequence[Dict[str, Any]]:

@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Dict, Optional, TextIO, Tuple
+from urllib.parse import quote
 
 import yaml
 
@@ -23,6 +24,9 @@ from ..errors import UserError
 from ..records import read_json, write_json
 from . import children
 
+STATES = ".stages"  # the folder of what a run knows about its stages
+FILES = (".json", ".jsonl", ".html")  # stages called so make a file, others a folder
+PATIENCE = 10.0  # seconds that an interrupted stage may take
 TOLD_EVERY = 30.0  # seconds, where output is no terminal
 WAIT = 0.2  # seconds between two looks at what runs
 INTERRUPTED = (130, 143)
@@ -42,6 +46,17 @@ class Stage:
     command: Tuple[str, ...]
     needs: Tuple[str, ...] = ()
     files: Tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        parts = PurePosixPath(self.name).parts
+        if not parts or parts[0] in ("/", STATES) or ".." in parts:
+            raise UserError(f"'{self.name}' cannot be the name of a stage, and of what it makes")
+
+    @property
+    def stem(self) -> str:
+        """What the names of all its files begin with: OUT of OUT.json, the whole of a folder's."""
+        suffix = PurePosixPath(self.name).suffix
+        return self.name[: -len(suffix)] if suffix in FILES else self.name
 
 
 def read_yaml(path: Path, sections: Sequence[str]) -> Dict[str, Any]:
@@ -85,7 +100,7 @@ class Run:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Two at once in a folder would undo each other's work."""
-        path = self.folder / ".stages" / "lock"
+        path = self.folder / STATES / "lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as lock:
             try:
@@ -102,9 +117,7 @@ class Run:
         try:
             while waiting or running:
                 ready = [s for s in waiting if done.issuperset(s.needs)][: self.jobs - len(running)]
-                alone = (
-                    len(ready) + len(running) == 1
-                )  # and until it is done nothing else can begin
+                alone = len(ready) + len(running) == 1  # nothing else can begin until it is done
                 for stage in ready:
                     waiting.remove(stage)
                     with children.uninterrupted():
@@ -115,30 +128,54 @@ class Run:
                         done.add(name)
                         del running[name]
         finally:
-            for process in running.values():
-                process.stop()
+            with children.uninterrupted():
+                stop(list(running.values()))
 
     def _is_done(self, stage: Stage) -> bool:
-        state = self._state(stage)
-        return state.get("print") == self.prints[stage.name] and bool(state.get("done"))
+        state, out = self._state(stage), self.folder / stage.name
+        same = state.get("print") == self.prints[stage.name]
+        return same and bool(state.get("done")) and out.exists()
 
     def _state(self, stage: Stage) -> Dict[str, object]:
         path = self._state_path(stage)
         return read_json(path) if path.exists() else {}
 
     def _state_path(self, stage: Stage) -> Path:
-        return self.folder / ".stages" / f"{stage.name.replace('/', '--')}.json"
+        return self.folder / STATES / f"{quote(stage.name, safe='')}.json"
 
     def _begin(self, stage: Stage, threads: Optional[int]) -> "_Running":
         out = self.folder / stage.name
-        if self._state(stage).get("print") != self.prints[stage.name]:
-            remove(out)
+        state = self._state(stage)
+        if not state and out.exists():
+            raise UserError(
+                f"--dest: {out} is there, and no run of ours has made it; choose another directory"
+            )
+        if state.get("print") != self.prints[stage.name]:
+            self._remove(stage)
         out.parent.mkdir(parents=True, exist_ok=True)
         self._write_state(stage, False)
         place = self.stages.index(stage) + 1
         label = f"[{place}/{len(self.stages)}] {stage.title}"
         self._say(label)
         return _Running(stage, label, out.with_name(f"{out.name}.log"), threads)
+
+    def _remove(self, stage: Stage) -> None:
+        """What it made: a folder, or OUT.json and what programs write beside it, OUT.*; but not
+        what another stage, OUT.more.json, has made."""
+        out = self.folder / stage.name
+        if out.is_dir():
+            shutil.rmtree(out)
+        others = [other for other in self.stages if other.name != stage.name]
+        for path in out.parent.glob("*") if out.parent.exists() else ():
+            name = str(path.relative_to(self.folder))
+            taken = any(
+                name == other.name
+                or (len(other.stem) > len(stage.stem) and name.startswith(f"{other.stem}."))
+                for other in others
+            )
+            ours = stage.stem != stage.name and name.startswith(f"{stage.stem}.")
+            if ours and not taken and path.is_file() and path.suffix != ".log":
+                path.unlink()
 
     def _write_state(self, stage: Stage, done: bool) -> None:
         state = {"print": self.prints[stage.name], "done": done, "command": list(stage.command)}
@@ -154,10 +191,12 @@ class Run:
         if code in INTERRUPTED or code == -signal.SIGINT:
             raise KeyboardInterrupt
         if code != 0:
+            how = f"killed by signal {-code}" if code < 0 else running.last_line()
             raise UserError(
-                f"{running.stage.title}: failed: {running.last_line()} "
-                f"(its whole output: {running.log})"
+                f"{running.stage.title}: failed: {how} (its whole output: {running.log})"
             )
+        if not (self.folder / running.stage.name).exists():
+            raise UserError(f"{running.stage.title}: ended without {running.stage.name}")
         self._write_state(running.stage, True)
         return True
 
@@ -196,13 +235,17 @@ class _Running:
         if not quiet:
             _show(sys.stderr, "", sys.stderr.isatty(), last=True)
 
-    def stop(self) -> None:
-        """As Ctrl-C would; what it has begun can be gone on with."""
-        for sent, patience in ((signal.SIGINT, 10), (signal.SIGKILL, None)):
-            if self.process.exitcode is None:
-                with suppress(ProcessLookupError):  # it has no session yet, or no longer
-                    os.killpg(self.process.pid, sent)
-                self.process.join(patience)
+
+def stop(running: Sequence[_Running]) -> None:
+    """As Ctrl-C would; what they have begun can be gone on with."""
+    for sent, patience in ((signal.SIGINT, PATIENCE), (signal.SIGKILL, None)):
+        left = [each.process for each in running if each.process.exitcode is None]
+        for process in left:
+            with suppress(ProcessLookupError):  # it has no session yet, or no longer
+                os.killpg(process.pid, sent)
+        until = time.monotonic() + (patience or 0)
+        for process in left:
+            process.join(None if patience is None else max(0.0, until - time.monotonic()))
 
 
 def _show(stream: TextIO, line: str, terminal: bool, last: bool = False) -> None:
@@ -211,15 +254,6 @@ def _show(stream: TextIO, line: str, terminal: bool, last: bool = False) -> None
     elif not last:
         stream.write(f"{line}\n")
     stream.flush()
-
-
-def remove(path: Path) -> None:
-    """A folder; or a file, OUT.json, and what programs write beside it, OUT.*"""
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.suffix:
-        for each in path.parent.glob(f"{path.stem}.*"):
-            each.unlink()
 
 
 def clock(seconds: float) -> str:

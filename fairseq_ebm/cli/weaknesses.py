@@ -164,12 +164,14 @@ def load(arguments: argparse.Namespace) -> Subject:
     device = processes.device(arguments)
     subset = NegativesSubset(neg, arguments.gen_subset)
     energy = load_energy(Path(arguments.path), neg, precision, device)
-    require_positions("--path", arguments.path, int(energy.model.max_positions()), subset)
+    processes.require_positions(
+        "--path", arguments.path, int(energy.model.max_positions()), subset.window
+    )
     judges = {"energy": perturbations.energy_judge(energy.model)}
     lm = None
     if arguments.lm:
-        lm = load_lm(Path(arguments.lm), neg, precision, device)
-        require_positions("--lm", arguments.lm, lm.max_positions, subset)
+        lm = load_base_lm(Path(arguments.lm), neg, precision, device, "--lm")
+        processes.require_positions("--lm", arguments.lm, lm.max_positions, subset.window)
         judges["nll"] = perturbations.nll_judge(lm)
     members = chosen(subset, arguments.max_windows, arguments.seed)
     texts = attacks.texts_of(subset, members)
@@ -185,18 +187,6 @@ def load(arguments: argparse.Namespace) -> Subject:
         0.0 if threshold is None else threshold,
         threshold is not None,
     )
-
-
-def load_lm(path: Path, neg: Path, precision: str, device: torch.device) -> BaseLM:
-    try:
-        return load_base_lm(path, neg, precision, device)
-    except UserError as error:  # names the flag of the other programs
-        raise UserError(str(error).replace("--path", "--lm", 1)) from None
-
-
-def require_positions(flag: str, path: str, positions: int, subset: NegativesSubset) -> None:
-    if subset.window > positions:
-        raise UserError(f"{flag}: {path} reads {positions} tokens; windows have {subset.window}")
 
 
 def calibrated(

@@ -1,6 +1,6 @@
 """What gives texts scores: energies, language models, TF-IDF. Higher: more likely generated."""
 
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 import torch
 from torch import Tensor
@@ -18,14 +18,15 @@ class EnergyScorer:
     """E itself: low means real. Or, with ``probability``, 1 / (1 + exp(-E)): that the text is
     generated, if both kinds are as frequent.
 
-    ``threshold``: where conditional NCE draws the line.
+    ``threshold``: where the energy itself draws the line, if it was trained to.
     """
 
     names = ("energy",)
 
-    def __init__(self, energy: Any, probability: bool = False) -> None:
-        self.energy, self.probability = energy, probability
-        self.threshold = 0.5 if probability else 0.0
+    def __init__(
+        self, energy: Any, probability: bool = False, threshold: Optional[float] = None
+    ) -> None:
+        self.energy, self.probability, self.threshold = energy, probability, threshold
         self.device = next(energy.parameters()).device
 
     @torch.inference_mode()

@@ -35,12 +35,14 @@ class BaseLM:
         return int(min(self.model.max_positions(), sys.maxsize))  # convolutions say infinity
 
 
-def load_base_lm(path: Path, data: Path, precision: str, device: torch.device) -> BaseLM:
-    """Loads ``path`` for use with the dictionary of ``data``."""
+def load_base_lm(
+    path: Path, data: Path, precision: str, device: torch.device, flag: str = "--path"
+) -> BaseLM:
+    """Loads ``path``, given with ``flag``, for use with the dictionary of ``data``."""
     require_precision(precision, device)
-    model, config = load_model(path, data, "--path")
+    model, config = load_model(path, data, flag)
     if not isinstance(model, FairseqLanguageModel):
-        raise UserError(f"--path: {path}: a {type(model).__name__} is not a language model")
+        raise UserError(f"{flag}: {path}: a {type(model).__name__} is not a language model")
     model.eval().to(device=device, dtype=DTYPES[precision])
     return BaseLM(
         model=model,

@@ -32,6 +32,7 @@ class Energy:
     negatives: Tuple[Manifest, ...]
     precision: str
     path: Path
+    criterion: str
     no_density: Optional[str]  # why exp(-E) is no ratio of densities, if so
 
     def require_density(self, lm_sha256: str) -> None:
@@ -64,6 +65,7 @@ def load_energy(path: Path, data: Path, precision: str, device: torch.device) ->
         negatives=tuple(manifests),
         precision=precision,
         path=path,
+        criterion=str(state["cfg"]["criterion"]["_name"]),
         no_density=_why_no_density(state["cfg"], manifests),
     )
 

@@ -36,4 +36,6 @@ def inline(figure: Figure) -> str:
     with rc_context(STYLE):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()
-    return text[text.index("<svg") :].replace("#000000", "currentColor").replace(NAVY, "currentColor")
+    return (
+        text[text.index("<svg") :].replace("#000000", "currentColor").replace(NAVY, "currentColor")
+    )

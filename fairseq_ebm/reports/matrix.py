@@ -41,9 +41,9 @@ def in_markdown(report: Mapping[str, Any]) -> str:
             "| --- |" + " --- |" * len(heads),
         ]
         for label, row in rows.items():
-            lines.append(f"| {label} | {' | '.join(_accuracy(row[head]) for head in heads)} |")
-        counts = next(iter(next(iter(rows.values())).values()))
-        lines += ["", f"Accuracy in %, 95% intervals; {counts['n_real']:,} real windows.", ""]
+            cells = [label.replace("|", "/"), *(_accuracy(row[head]) for head in heads)]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines += ["", f"Accuracy in %, 95% intervals; {windows_of(rows)} real windows.", ""]
     if report["findings"]:
         lines += [
             "## Findings",
@@ -56,6 +56,13 @@ def in_markdown(report: Mapping[str, Any]) -> str:
             lines.append(f"| {finding['claim']} | {finding['verdict']} | {pairs} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def windows_of(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """A count, or the least and the most of the cells'."""
+    counts = {cell["n_real"] for row in rows.values() for cell in row.values()}
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _accuracy(cell: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from . import generation, perplexity, weaknesses
+from .matrix import windows_of
 from .page import Item, Picture, Sample, Section, Table, between, number, percent
 
 Record = Mapping[str, Any]
@@ -138,19 +139,24 @@ def _detection(records: Sequence[Named], paper: Paper) -> Optional[Section]:
     items: List[Item] = []
     keys = ("accuracy", "accuracy_natural", "p_at_1", "auroc", "tpr_at_fpr_5")
     for name, r in records:
+        inputs = list(dict.fromkeys(row["input"] for row in r["rows"]))
         rows = [
             [
-                row["scorer"],
+                row["scorer"] if len(inputs) == 1 else f"{row['scorer']}, {row['input']}",
                 *(percent(row[key]) + between(row[f"{key}_ci95"], 1, 100) for key in keys),
             ]
             for row in r["rows"]
         ]
         heads = ["score", "accuracy", "at energy 0", "P@1", "AUROC", "found at 5% false alarms"]
-        first = r["rows"][0]
-        note = (
-            f"{name}: {first['n_real']:,} real and {first['n_fake']:,} generated texts; thresholds "
-        )
-        note += "from the valid subset; 95% intervals over windows."
+        counts = sorted({(row["n_real"], row["n_fake"]) for row in r["rows"]})
+        texts = " or ".join(f"{real:,} real and {fake:,} generated" for real, fake in counts)
+        note = f"{name}: {texts} texts; thresholds from others; 95% intervals."
+        theirs = paper.get(name, {})
+        if theirs:
+            whole = theirs.get("accuracy_natural", theirs.get("accuracy", ""))
+            heads = [*heads, "paper, accuracy"]
+            for i, row in enumerate(r["rows"]):
+                rows[i].append(theirs.get(row["scorer"], whole if i == 0 else ""))
         items.append(Table(heads, rows, note))
     return Section("Telling generated text from real", items) if items else None
 
@@ -171,7 +177,8 @@ def _matrix(records: Sequence[Named], paper: Paper) -> Optional[Section]:
                 ]
                 for label, row in rows.items()
             ]
-            items.append(Table(["", *heads], cells, f"{name}: {title}. Accuracy."))
+            note = f"{name}: {title}. Accuracy, {windows_of(rows)} real windows."
+            items.append(Table(["", *heads], cells, note))
         found = [
             [f["claim"], f["verdict"], "; ".join(f"{a:.1%} > {b:.1%}" for a, b in f["pairs"])]
             for f in r["findings"]
@@ -185,9 +192,28 @@ def _weaknesses(records: Sequence[Named], paper: Paper) -> Optional[Section]:
     """P2 figures 1, 2 and 3, appendix F."""
     items: List[Item] = []
     for name, r in records:
+        rows = [
+            [
+                row["attack"],
+                *(percent(row[key]) for key in ("accuracy", "found", "auroc", "changed")),
+            ]
+            for row in r["attacks"]
+        ]
+        heads = ["attack on generated text", "accuracy", "found", "AUROC", "windows changed"]
+        items.append(Table(heads, rows, f"{name}: {r['num_windows']:,} windows of each kind."))
+        rows = [
+            [kind, *(percent(part[key]) for key in ("flipped", "sign_agreement"))]
+            for kind, part in r["token_edits"].items()
+        ]
+        heads = ["tokens edited by gradients", "verdicts flipped", "first order has the sign"]
+        items.append(Table(heads, rows, f"{name}: at most {edits_of(r)} tokens of each text."))
         for kind, figure in weaknesses.pictures(r):
             items.append(Picture(figure, f"{name}: {weaknesses.PICTURES[kind]}"))
     return Section("What fools an energy", items) if items else None
+
+
+def edits_of(record: Record) -> int:
+    return max(len(part["by_edits"]) - 1 for part in record["token_edits"].values())
 
 
 def samples(name: str, prompts: Sequence[Record]) -> Section:

@@ -1,11 +1,13 @@
 """fairseq-ebm-run: words, sizes, what is skipped and what is made anew."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -38,7 +40,6 @@ def recipe(tmp_path):
     (tmp_path / "a recipe").mkdir()
     (tmp_path / "a recipe" / "write.py").write_text(WRITE)
     content = json.loads(json.dumps(RECIPE))
-    content["words"]["write"] = f"'{tmp_path / 'a recipe' / 'write.py'}'"
     return write(tmp_path / "a recipe" / "recipe.yaml", content), content
 
 
@@ -109,7 +110,7 @@ def test_an_interrupt_and_going_on(recipe, tmp_path):
     process = subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     )
-    state = tmp_path / "run" / ".stages" / "third.json.json"
+    state = tmp_path / "run" / ".stages" / "third.json.json"  # begun
     deadline = time.monotonic() + 90
     while not state.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -118,7 +119,7 @@ def test_an_interrupt_and_going_on(recipe, tmp_path):
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert json.loads(state.read_text())["done"] is False
-    for name in ("first.json", "deep--second.json"):
+    for name in ("first.json", "deep%2Fsecond.json"):
         assert json.loads((state.parent / f"{name}.json").read_text())["done"] is True
     children = subprocess.run(["pgrep", "-f", str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert children.stdout.strip() == ""
@@ -136,6 +137,21 @@ def test_an_interrupt_and_going_on(recipe, tmp_path):
         ),
         (lambda r: r["stages"]["first.json"].update(run="fairseq-fly x"), [], "is not installed"),
         (lambda r: r["stages"].update(x={"title": "x"}), [], "stage x: has no command"),
+        (lambda r: r["stages"].update(x={"run": " "}), [], "stage x: has no command"),
+        (
+            lambda r: r["stages"].update(x={"run": "{write} 'x"}),
+            [],
+            "stage x: No closing quotation",
+        ),
+        (lambda r: r["words"].update(a="{b}", b="{a}", say="{a}"), [], "without an end"),
+        (lambda r: r.update(words=["a"]), [], "words: not names"),
+        (lambda r: r["stages"].update({"../x": {"run": "{write}"}}), [], "cannot be the name"),
+        (lambda r: r["stages"].update({"nothing.json": {"run": "{write} {x.json}"}}), [], "x.json"),
+        (
+            lambda r: r["stages"].update({"x.json": {"run": "{write} {first.json} 0"}}),
+            [],
+            "ended without x.json",
+        ),
         (
             lambda r: r["stages"]["third.json"].update(run="{write} {third.json} no"),
             [],
@@ -155,3 +171,69 @@ def test_recipes_that_are_wrong(follow, recipe, change, flags, words):
 def test_the_program_itself(run_program, recipe, tmp_path):
     done = run_program("fairseq-ebm-run", recipe[0], "--dest", tmp_path, "--size", "no")
     assert done.returncode == 2 and "has no size no" in done.stderr
+
+
+def test_what_others_have_made_stays(follow, recipe, tmp_path):
+    """A file that is no stage's is not written over; a changed stage takes its own files only."""
+    path, content = recipe
+    (tmp_path / "made here").mkdir()
+    theirs = tmp_path / "made here" / "third.json"
+    theirs.write_text("mine")
+    with pytest.raises(UserError, match="no run of ours has made it"):
+        follow()
+    assert theirs.read_text() == "mine"
+    theirs.unlink()
+    content["stages"]["third.more.json"] = {"run": "{write} {third.more.json} 0"}
+    content["stages"]["1"] = {"run": "{write} {1} 0"}
+    write(path, content)
+    follow()
+    made_by = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "made here").iterdir()}
+    for name in ("third.windows.jsonl", "third.more.svg"):
+        (tmp_path / "made here" / name).write_text("beside")
+    content["stages"]["third.json"]["run"] += " again"
+    write(path, content)
+    follow()
+    after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "made here").iterdir()}
+    assert {n for n in made_by if made_by[n] != after[n]} - {".stages"} == {
+        "third.json",
+        "third.json.log",
+    }
+    assert "third.more.svg" in after and "third.windows.jsonl" not in after
+
+
+def test_what_is_gone_is_made_again(follow, tmp_path):
+    follow()
+    (tmp_path / "made here" / "third.json").unlink()
+    assert "third" in follow() and (tmp_path / "made here" / "third.json").exists()
+
+
+def test_a_stage_does_not_outlive_a_killed_run(recipe, tmp_path):
+    path, content = recipe
+    content["stages"] = {"slow.json": {"run": "{write} {slow.json} 60"}}
+    write(path, content)
+    command = [sys.executable, "-m", "fairseq_ebm.cli.recipe", path, "--dest", tmp_path / "run"]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+    log = tmp_path / "run" / "slow.json.log"
+    deadline = time.monotonic() + 90
+    while not log.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (child,) = writers(log)
+    process.kill()
+    process.wait()
+    while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not os.path.exists(f"/proc/{child}")
+
+
+def writers(log):
+    """Processes that have a file open."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = set()
+        for link in Path("/proc").glob("[0-9]*/fd/1"):
+            with contextlib.suppress(OSError):
+                if os.readlink(link) == str(log):
+                    found.add(int(link.parts[2]))
+        if found:
+            return found
+    return set()
