@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from ..errors import UserError
-from .stages import Stage
+from .stages import PACKAGE, Stage
 
 SECTIONS = ("corpora", "generators", "stores", "energies", "tables")
 BASELINES = ("log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt", "tfidf")
@@ -134,7 +134,7 @@ class Planner:
     def _train(
         self, name: str, title: str, data: str, options: Mapping[str, Any], needs: Sequence[str]
     ) -> str:
-        command = ["fairseq-train", data, "--user-dir", str(Path(__file__).parents[1])]
+        command = ["fairseq-train", data, "--user-dir", str(PACKAGE)]
         command += ["--save-dir", str(self.folder / name), *as_flags(options), "--log-format"]
         command += ["simple", *(flag for flag in self.common if flag != "--quiet")]
         return self._add(name, title, command, needs)

@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 from ..errors import UserError
 from .children import installed_programs
 from .program import ArgumentParser, run, whole_number
-from .stages import Run, Stage, in_words, read_yaml
+from .stages import PACKAGE, Run, Stage, in_words, read_yaml
 
 DESCRIPTION = """\
 Runs the stages of RECIPE.yaml: skips what is done, goes on with what was interrupted,
@@ -93,7 +93,7 @@ def stage_of(
     folder: Path,
 ) -> Stage:
     """``{word}`` becomes what it stands for, and ``{stage}`` the path of what that stage makes."""
-    places = {"here": str(path.parent), "plugin": str(Path(__file__).parents[1])}
+    places = {"here": str(path.parent), "plugin": str(PACKAGE)}
     needs: List[str] = []
 
     def place(match: "re.Match[str]") -> str:

@@ -24,6 +24,7 @@ from ..errors import UserError
 from ..records import read_json, write_json
 from . import children
 
+PACKAGE = Path(__file__).resolve().parents[1]
 STATES = ".stages"  # the folder of what a run knows about its stages
 FILES = (".json", ".jsonl", ".html")  # stages called so make a file, others a folder
 PATIENCE = 10.0  # seconds that an interrupted stage may take
@@ -88,7 +89,10 @@ class Run:
         self.folder, self.stages, self.jobs, self.quiet = folder, list(stages), jobs, quiet
         self.prints: Dict[str, str] = {}
         for stage in self.stages:  # in order: each stands after what it needs
-            parts = [part.replace(str(folder), "FOLDER") for part in stage.command]
+            parts = [  # the same wherever the run and the checkout lie
+                part.replace(str(folder), "FOLDER").replace(str(PACKAGE), "PACKAGE")
+                for part in stage.command
+            ]
             parts += [self.prints[name] for name in stage.needs]
             parts += [sha256_of(Path(file)) for file in stage.files]
             self.prints[stage.name] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from tests.stores import random_store, write_store
 
@@ -51,6 +52,14 @@ def test_every_scorer_on_a_store(discriminate, store, sums_energy, sums_lm):
     assert set(report["provenance"]) >= {"energy", "language_model", "stores", "versions"}
     again, _ = discriminate(*flags)
     assert again["rows"] == report["rows"]
+
+
+def test_only_conditional_nce_draws_a_line_of_its_own(discriminate, store, sums_energy, tmp_path):
+    state = torch.load(sums_energy, weights_only=True)
+    state["cfg"]["criterion"]["_name"] = "ranking_nce"
+    torch.save(state, tmp_path / "ranking.pt")
+    report, _ = discriminate(store, "--path", tmp_path / "ranking.pt")
+    assert report["rows"][0]["natural_threshold"] is report["rows"][0]["accuracy_natural"] is None
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +142,10 @@ def test_wrong_command_lines(discriminate, store, files, sums, sums_energy, sums
             [store, "--real", real, "--fake", fake, "--path", sums_energy],
             "give stores of negatives, or",
         ),
+        (
+            ["--real", real, "--fake", fake, "--like", sums, "--lm", sums_lm, "--window", 5000],
+            "--lm: ",
+        ),
         (["--real", real, "--path", sums_energy], "--real and --fake: give both"),
         (["--real", real, "--fake", fake, "--path", sums_energy], "--like: needed"),
         (["--real", real, "--fake", fake, "--like", sums, "--tfidf"], "--tfidf: learns from"),
@@ -143,4 +156,6 @@ def test_wrong_command_lines(discriminate, store, files, sums, sums_energy, sums
     ):
         assert words in discriminate(*flags, fails=True)
     other = random_store(tmp_path / "neg", subsets=("train", "valid"))
+    words = discriminate(store, "--tfidf", other, fails=True)
+    assert "--tfidf" in words and "another dictionary" in words
     assert "the subset test is not whole" in discriminate(other, "--path", sums_energy, fails=True)

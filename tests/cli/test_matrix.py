@@ -141,6 +141,19 @@ def test_what_is_done_stays_and_what_changed_is_made_anew(made, tmp_path):
     ("change", "words"),
     [
         (lambda m: m.pop("stores"), "has no section stores"),
+        (lambda m: m["tables"]["cross"].update(rows={}), "cross: has no columns or no rows"),
+        (lambda m: m.update(findings=["x"]), "missing or misplaced"),
+        (
+            lambda m: m["tables"]["length"]["columns"]["six"].update({"prefix-length": "4,6"}),
+            "missing or misplaced",
+        ),
+        (
+            lambda m: (
+                m["stores"].update({"plain.test": m["stores"]["plain"]})
+                or m["tables"]["length"]["columns"].update(x="plain.test")
+            ),
+            "two different things would be called stores/plain.test",
+        ),
         (lambda m: m["stores"]["plain"].update(generator="three"), "generators: there is no three"),
         (lambda m: m["tables"]["cross"]["rows"].update(x={"scorer": "y"}), "no scorer y"),
         (lambda m: m["stores"]["plain"].pop("corpus"), "missing or misplaced: KeyError('corpus')"),

@@ -15,6 +15,9 @@ def folder(tmp_path):
         (folder / f"{name}.json").write_text(json.dumps(getattr(records, name)()))
     (folder / "pools.jsonl").write_text(json.dumps(records.pools()) + "\n")
     (folder / "other.json").write_text('{"of": "something else"}')
+    (folder / "digits.json").write_text('{"rows": [{"num_samples": 1}]}')
+    (folder / "numbers.jsonl").write_text("1\n")
+    (folder / "empty.jsonl").write_text("")
     (folder / "perplexity.windows.jsonl").write_text('{"number": 1}\n')
     return folder
 
