@@ -191,6 +191,7 @@ class Run:
         if code is None:
             running.tell(self.quiet)
             return False
+        running.signal(signal.SIGKILL)  # workers that read data, which may outlive it
         running.end_line(self.quiet)
         if code in INTERRUPTED or code == -signal.SIGINT:
             raise KeyboardInterrupt
@@ -239,17 +240,23 @@ class _Running:
         if not quiet:
             _show(sys.stderr, "", sys.stderr.isatty(), last=True)
 
+    def signal(self, number: int) -> None:
+        """To the stage and all processes that it has started."""
+        with suppress(ProcessLookupError):  # it has no session yet, or no longer
+            os.killpg(self.process.pid, number)
+
 
 def stop(running: Sequence[_Running]) -> None:
     """As Ctrl-C would; what they have begun can be gone on with."""
-    for sent, patience in ((signal.SIGINT, PATIENCE), (signal.SIGKILL, None)):
-        left = [each.process for each in running if each.process.exitcode is None]
-        for process in left:
-            with suppress(ProcessLookupError):  # it has no session yet, or no longer
-                os.killpg(process.pid, sent)
-        until = time.monotonic() + (patience or 0)
-        for process in left:
-            process.join(None if patience is None else max(0.0, until - time.monotonic()))
+    for each in running:
+        if each.process.exitcode is None:
+            each.signal(signal.SIGINT)
+    until = time.monotonic() + PATIENCE
+    for each in running:
+        each.process.join(max(0.0, until - time.monotonic()))
+    for each in running:
+        each.signal(signal.SIGKILL)
+        each.process.join()
 
 
 def _show(stream: TextIO, line: str, terminal: bool, last: bool = False) -> None:

@@ -225,6 +225,34 @@ def test_a_stage_does_not_outlive_a_killed_run(recipe, tmp_path):
     assert not os.path.exists(f"/proc/{child}")
 
 
+def test_what_a_stage_has_started_ends_with_it(follow, recipe, tmp_path):
+    """As fairseq's workers that read data, which do not notice its end."""
+    path, content = recipe
+    program = path.parent / "fork.py"
+    program.write_text(
+        "import os, sys, time\n"
+        "child = os.fork() or time.sleep(60) or os._exit(0)\n"
+        "open(sys.argv[1], 'w').write(str(child))\n"
+    )
+    content["stages"] = {"child.json": {"run": "{here}/fork.py {child.json}"}}
+    write(path, content)
+    follow()
+    child = int((tmp_path / "made here" / "child.json").read_text())
+    deadline = time.monotonic() + 10
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(child)
+
+
+def alive(process):
+    """Zombies are not."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"
+
+
 def writers(log):
     """Processes that have a file open."""
     deadline = time.monotonic() + 30
