@@ -13,8 +13,8 @@ from ..records import read_json, write_json
 from ..reports.matrix import findings, in_markdown
 from ..version import __version__
 from .matrix_stages import SECTIONS, Cell, Plan, Planner, claims
-from .program import ArgumentParser, run, whole_number
-from .stages import Run, in_words, read_yaml
+from .program import ArgumentParser, run
+from .stages import Run, add_run_flags, in_words, read_yaml
 
 DESCRIPTION = """\
 Trains what the tables in FILE.yaml need, language models, negatives and energies, judges
@@ -32,16 +32,8 @@ KEPT = ("p_at_1", "auroc", "tpr_at_fpr_5", "tpr_at_fpr_1", "n_real", "n_fake")
 def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="fairseq-ebm-matrix", description=DESCRIPTION)
     parser.add_argument("file", metavar="FILE.yaml", help="what to make, and which tables of it")
-    parser.add_argument("--dest", required=True, metavar="DIR", help="folder of all that is made")
-    parser.add_argument(
-        "--jobs",
-        type=whole_number(1),
-        default=1,
-        help="stages at a time, one thread each if more than one (default: 1)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
+    add_run_flags(parser)
     parser.add_argument("--cpu", action="store_true", help="use no GPU even if there is one")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
 
 

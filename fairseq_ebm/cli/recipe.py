@@ -9,8 +9,8 @@ from typing import Any, Dict, List
 
 from ..errors import UserError
 from .children import installed_programs
-from .program import ArgumentParser, run, whole_number
-from .stages import PACKAGE, Run, Stage, in_words, read_yaml
+from .program import ArgumentParser, run
+from .stages import PACKAGE, Run, Stage, add_run_flags, in_words, read_yaml
 
 DESCRIPTION = """\
 Runs the stages of RECIPE.yaml: skips what is done, goes on with what was interrupted,
@@ -29,18 +29,10 @@ REFERENCE = re.compile(r"\{([\w./-]+)\}")
 def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="fairseq-ebm-run", description=DESCRIPTION)
     parser.add_argument("recipe", metavar="RECIPE.yaml")
-    parser.add_argument("--dest", required=True, metavar="DIR", help="folder of all that is made")
+    add_run_flags(parser)
     parser.add_argument(
         "--size", metavar="NAME", help="one of the recipe's sizes, of which it may name a default"
     )
-    parser.add_argument(
-        "--jobs",
-        type=whole_number(1),
-        default=1,
-        help="stages at a time, one thread each if more than one (default: 1)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
 
 

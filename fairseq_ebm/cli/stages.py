@@ -1,6 +1,7 @@
 """Work in stages, each a program of its own: skipped once it is done, gone on with after an
 interrupt, and done anew, with all that depends on it, once its command has changed."""
 
+import argparse
 import fcntl
 import hashlib
 import json
@@ -23,6 +24,7 @@ from ..data.store import sha256_of
 from ..errors import UserError
 from ..records import read_json, write_json
 from . import children
+from .program import whole_number
 
 PACKAGE = Path(__file__).resolve().parents[1]
 STATES = ".stages"  # the folder of what a run knows about its stages
@@ -58,6 +60,18 @@ class Stage:
         """What the names of all its files begin with: OUT of OUT.json, the whole of a folder's."""
         suffix = PurePosixPath(self.name).suffix
         return self.name[: -len(suffix)] if suffix in FILES else self.name
+
+
+def add_run_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dest", required=True, metavar="DIR", help="folder of all that is made")
+    parser.add_argument(
+        "--jobs",
+        type=whole_number(1),
+        default=1,
+        help="stages at a time, one thread each if more than one (default: 1)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
 def read_yaml(path: Path, sections: Sequence[str]) -> Dict[str, Any]:
