@@ -10,6 +10,7 @@ from tests.conftest import CHECKOUT
 
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *CHECKOUT.glob("docs/*.md")]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (CHECKOUT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -21,14 +22,14 @@ def test_links_lead_somewhere(document):
 
 
 def commands():
-    """Indented lines of README, joined where they end in a backslash."""
-    lines = re.sub(r"\\\n\s*", "", README).splitlines()
+    """Indented lines, joined where they end in a backslash."""
+    lines = re.sub(r"\\\n\s*", "", f"{README}\n{COMMANDS}").splitlines()
     return [re.sub(r"\s+#.*", "", line).strip() for line in lines if line.startswith("    ")]
 
 
 def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.M))
-    named = set(re.findall(r"`?make ([a-z-]+)", README))
+    named = set(re.findall(r"`?make ([a-z-]+)", README + COMMANDS))
     assert {"demo", "test", "lint", "bench"} <= named <= targets
 
 
@@ -44,9 +45,9 @@ def test_flags_of_our_programs_exist(run_program):
     assert checked > 10
 
 
-def test_python_of_the_readme_runs(sums, sums_lm, sums_energy):
-    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len(blocks) >= 2
+def test_python_runs(sums, sums_lm, sums_energy):
+    blocks = re.findall(r"```python\n(.*?)```", README + COMMANDS, re.S)
+    assert len(blocks) >= 3
     for block in blocks:
         block = block.replace("lm/checkpoint_best.pt", str(sums_lm))
         block = block.replace("energy/checkpoint_best.pt", str(sums_energy))

@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, Optional
 import torch
 
 from ..errors import UserError
+from .program import log_progress
 
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 SERVER: Any = multiprocessing.get_context("forkserver")
@@ -60,6 +61,7 @@ def _child(command: Sequence[str], log: str, threads: Optional[int]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if threads is not None:
         torch.set_num_threads(threads)
+    log_progress()
     become(command, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
 
 
@@ -93,7 +95,7 @@ def become(command: Sequence[str], out: int, err: Optional[int] = None) -> None:
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)
+    sys.exit(code)  # multiprocessing, under which we run, tidies up before it ends the process
 
 
 def _main(name: str) -> Callable[[], Any]:

@@ -38,7 +38,6 @@ real. A higher score means generated; thresholds are set on the valid subset.
 """
 
 VALID = "valid"
-METRICS = ("accuracy", "p_at_1", "auroc", "tpr_at_fpr_5", "tpr_at_fpr_1")
 
 
 def build_parser() -> ArgumentParser:
@@ -81,6 +80,11 @@ def build_parser() -> ArgumentParser:
     )
     texts.add_argument("--skip-bad-lines", action="store_true", help="count them, and go on")
     parser.add_argument("--results-path", metavar="OUT.json", help="write the report there")
+    parser.add_argument(
+        "--draw",
+        action="store_true",
+        help="draw how far apart the energies of pairs are, beside it",
+    )
     parser.add_argument("--seed", type=whole_number(0), default=1, help="(default: 1)")
     machine = parser.add_argument_group("machine")
     processes.add_precision_flags(machine)
@@ -92,12 +96,18 @@ def discriminate(arguments: argparse.Namespace) -> None:
     check(arguments)
     rows = of_files(arguments) if arguments.real else of_stores(arguments)
     report = {"rows": rows, "provenance": provenance(arguments)}
+    out = Path(arguments.results_path or "")
     if arguments.results_path:
-        out = Path(arguments.results_path)
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(report, out)
+    from ..reports.detection import draw, table  # noqa: PLC0415 (takes a second)
+
     if not arguments.quiet:
         print(table(rows))
+    if arguments.draw:
+        for picture in draw(report, out):
+            if not arguments.quiet:
+                print(f"drawn: {picture}")
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -113,6 +123,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise UserError("--tfidf: learns from a store's train subset; not with --real and --fake")
     if not (arguments.path or arguments.lm or arguments.tfidf is not None):
         raise UserError("no scorer: give --path, --lm or --tfidf")
+    if arguments.draw and not arguments.results_path:
+        raise UserError("--results-path: needed with --draw")
     if arguments.gen_subset == VALID:
         raise UserError(f"--gen-subset {VALID}: sets the thresholds, and cannot judge them too")
 
@@ -270,19 +282,6 @@ def provenance(arguments: argparse.Namespace) -> Dict[str, Any]:
         "precision": processes.precision(arguments),
         "versions": {"fairseq_ebm": __version__, "torch": torch.__version__},
     }
-
-
-def table(rows: Sequence[Dict[str, Any]]) -> str:
-    heads = ("accuracy", "P@1", "AUROC", "TPR at 5%", "TPR at 1%")
-    lines = [f"{'':<16}" + "".join(f"{head:>11}" for head in heads)]
-    before = None
-    for line in rows:
-        if line["input"] != before:
-            before = line["input"]
-            lines.append(f"{before}: {line['n_real']:,} real, {line['n_fake']:,} generated")
-        cells = ("-" if line[name] is None else f"{line[name]:.1%}" for name in METRICS)
-        lines.append(f"  {line['scorer']:<14}" + "".join(f"{cell:>11}" for cell in cells))
-    return "\n".join(lines)
 
 
 def main() -> None:

@@ -40,9 +40,8 @@ def build_parser() -> ArgumentParser:
 def matrix(arguments: argparse.Namespace) -> None:
     path, folder = Path(arguments.file), Path(arguments.dest).resolve()
     content = read_yaml(path, SECTIONS)
-    common = ["--cpu"] * arguments.cpu + ["--quiet"]
     try:
-        plan = Planner(content, folder, common).everything()
+        plan = Planner(content, folder, ["--cpu"] * arguments.cpu).everything()
         told = claims(content)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: something is missing or misplaced: {error!r}") from None

@@ -136,7 +136,7 @@ class Planner:
     ) -> str:
         command = ["fairseq-train", data, "--user-dir", str(PACKAGE)]
         command += ["--save-dir", str(self.folder / name), *as_flags(options), "--log-format"]
-        command += ["simple", *(flag for flag in self.common if flag != "--quiet")]
+        command += ["simple", *self.common]
         return self._add(name, title, command, needs)
 
     def _corpus(self, name: str) -> str:
@@ -146,7 +146,6 @@ class Planner:
             flags["vocab-from"] = str(self.folder / needs[0])
         out = f"data/{name}"
         command = ["fairseq-ebm-prepare", *as_flags(flags), "--dest", str(self.folder / out)]
-        command += [flag for flag in self.common if flag == "--quiet"]
         files = [file for split in ("train", "valid", "test") for file in listed(flags.get(split))]
         return self._add(out, f"text {name}", command, needs, files)
 

@@ -13,6 +13,8 @@ from tqdm import tqdm
 from ..errors import UserError
 
 T = TypeVar("T")
+LOGGED_EVERY = 10.0  # seconds
+_logged = False
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -48,16 +50,24 @@ def run(parser: ArgumentParser, main: Callable[[argparse.Namespace], None]) -> N
         parser.exit(130, f"\n{parser.prog}: interrupted\n")
 
 
+def log_progress() -> None:
+    """For who reads the log of this process while it works."""
+    global _logged  # noqa: PLW0603 (as standard error, a matter of the whole process)
+    _logged = True
+
+
 def progress(
     items: Iterable[T], label: str, total: Optional[int], quiet: bool, done: int = 0
 ) -> Iterable[T]:
-    """A bar on standard error, unless it is no terminal or the user wants quiet."""
+    """A bar on standard error, if that is a terminal or a log; never if the user wants quiet."""
+    terminal = sys.stderr.isatty()
     return tqdm(
         items,
         desc=label,
         total=total,
         initial=done,
-        disable=quiet or not sys.stderr.isatty(),
+        disable=quiet or not (terminal or _logged),
+        mininterval=0.1 if terminal else LOGGED_EVERY,
         leave=False,
         dynamic_ncols=True,
         unit_scale=True,

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Optional, TextIO, Tuple
+from typing import Any, Dict, Optional, Set, TextIO, Tuple
 from urllib.parse import quote
 
 import yaml
@@ -68,7 +68,7 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         "--jobs",
         type=whole_number(1),
         default=1,
-        help="stages at a time, one thread each if more than one (default: 1)",
+        help="stages at a time; where there may be several, they have one thread each (default: 1)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -93,8 +93,22 @@ def in_words(stages: Sequence[Stage]) -> str:
     return "\n".join(f"# {stage.title}\n{shlex.join(stage.command)}" for stage in stages)
 
 
+def threads_of(stages: Sequence[Stage], jobs: int) -> Dict[str, Optional[int]]:
+    """One for each stage beside which another may run; None, all that there are, for the others.
+    What else happens to run decides nothing: sums in another number of threads end otherwise."""
+    before: Dict[str, Set[str]] = {}
+    for stage in stages:  # in order: each stands after what it needs
+        before[stage.name] = set(stage.needs).union(*(before[name] for name in stage.needs))
+    return {
+        one: None
+        if jobs == 1 or all(one == o or one in before[o] or o in before[one] for o in before)
+        else 1
+        for one in before
+    }
+
+
 class Run:
-    """A folder with stages; ``jobs`` of them run at a time, a thread each where there are several.
+    """A folder with stages; ``jobs`` of them run at a time.
 
     FOLDER/.stages/NAME.json holds what a stage was begun with, and whether it is done.
     """
@@ -102,10 +116,12 @@ class Run:
     def __init__(self, folder: Path, stages: Sequence[Stage], jobs: int, quiet: bool) -> None:
         self.folder, self.stages, self.jobs, self.quiet = folder, list(stages), jobs, quiet
         self.prints: Dict[str, str] = {}
+        self.threads = threads_of(self.stages, jobs)
         for stage in self.stages:  # in order: each stands after what it needs
-            parts = [  # the same wherever the run and the checkout lie
+            parts = [  # the same wherever the run and the checkout lie, and on whichever machine
                 part.replace(str(folder), "FOLDER").replace(str(PACKAGE), "PACKAGE")
                 for part in stage.command
+                if part != "--cpu"
             ]
             parts += [self.prints[name] for name in stage.needs]
             parts += [sha256_of(Path(file)) for file in stage.files]
@@ -135,11 +151,10 @@ class Run:
         try:
             while waiting or running:
                 ready = [s for s in waiting if done.issuperset(s.needs)][: self.jobs - len(running)]
-                alone = len(ready) + len(running) == 1  # nothing else can begin until it is done
                 for stage in ready:
                     waiting.remove(stage)
                     with children.uninterrupted():
-                        running[stage.name] = self._begin(stage, threads=None if alone else 1)
+                        running[stage.name] = self._begin(stage)
                 time.sleep(WAIT)
                 for name, process in list(running.items()):
                     if self._look_at(process):
@@ -161,7 +176,7 @@ class Run:
     def _state_path(self, stage: Stage) -> Path:
         return self.folder / STATES / f"{quote(stage.name, safe='')}.json"
 
-    def _begin(self, stage: Stage, threads: Optional[int]) -> "_Running":
+    def _begin(self, stage: Stage) -> "_Running":
         out = self.folder / stage.name
         state = self._state(stage)
         if not state and out.exists():
@@ -171,11 +186,11 @@ class Run:
         if state.get("print") != self.prints[stage.name]:
             self._remove(stage)
         out.parent.mkdir(parents=True, exist_ok=True)
-        self._write_state(stage, False)
+        self._write_state(stage)
         place = self.stages.index(stage) + 1
         label = f"[{place}/{len(self.stages)}] {stage.title}"
         self._say(label)
-        return _Running(stage, label, out.with_name(f"{out.name}.log"), threads)
+        return _Running(stage, label, out.with_name(f"{out.name}.log"), self.threads[stage.name])
 
     def _remove(self, stage: Stage) -> None:
         """What it made: a folder, or OUT.json and what programs write beside it, OUT.*; but not
@@ -195,8 +210,12 @@ class Run:
             if ours and not taken and path.is_file() and path.suffix != ".log":
                 path.unlink()
 
-    def _write_state(self, stage: Stage, done: bool) -> None:
-        state = {"print": self.prints[stage.name], "done": done, "command": list(stage.command)}
+    def _write_state(self, stage: Stage, seconds: Optional[float] = None) -> None:
+        """``seconds`` that its last process took; None: it is not done."""
+        state: Dict[str, object] = {"print": self.prints[stage.name], "done": seconds is not None}
+        state["command"] = list(stage.command)
+        if seconds is not None:
+            state["seconds"] = round(seconds, 1)
         write_json(state, self._state_path(stage))
 
     def _look_at(self, running: "_Running") -> bool:
@@ -216,7 +235,9 @@ class Run:
             )
         if not (self.folder / running.stage.name).exists():
             raise UserError(f"{running.stage.title}: ended without {running.stage.name}")
-        self._write_state(running.stage, True)
+        seconds = time.monotonic() - running.began
+        self._write_state(running.stage, seconds)
+        self._say(f"{running.label}: done in {clock(seconds)}")
         return True
 
     def _say(self, line: str) -> None:
@@ -247,7 +268,8 @@ class _Running:
             return
         self.told = now
         width = shutil.get_terminal_size().columns if terminal else 160
-        line = f"  {clock(now - self.began)} {self.label.split(']')[0]}] {self.last_line()}"
+        told = self.last_line() or self.stage.title
+        line = f"  {clock(now - self.began)} {self.label.split(']')[0]}] {told}"
         _show(sys.stderr, line[: width - 1], terminal)
 
     def end_line(self, quiet: bool) -> None:

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from ..numerics.discrimination import credit_first
 
 RESAMPLES = 1000
+BARS = 50  # of a histogram
 Interval = Optional[Tuple[float, float]]
 FALSE_POSITIVES = {"fpr_5": 0.05, "fpr_1": 0.01}
 
@@ -93,13 +94,31 @@ def row(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
 
 
 def row_by_prefix_length(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
-    """``row`` of all, and of those texts that share as many tokens."""
+    """``row`` of all, and of those texts that share as many tokens; ``differences`` of pairs."""
     assert test.shared is not None
     parts = [
         {"prefix_length": int(length), **row(test.where(test.shared == length), given, seed)}
         for length in np.unique(test.shared)
     ]
-    return {**row(test, given, seed), "by_prefix_length": parts}
+    whole = {**row(test, given, seed), "by_prefix_length": parts}
+    return {**whole, "differences": differences(test.real, test.generated)}
+
+
+def differences(real: np.ndarray, generated: np.ndarray) -> Dict[str, Any]:
+    """Scores of generated texts (N, K) less those of the real one in their place (N,): a histogram
+    whose bars are as wide as each other, one of them beginning at 0."""
+    apart = generated - real[:, None]
+    width = max(float(apart.max() - apart.min()), 1e-6) / BARS
+    places = np.floor(apart / width).astype(int).ravel()
+    first = places.min()
+    edges = width * np.arange(first, places.max() + 2)
+    return {
+        "mean": float(apart.mean()),
+        "standard_deviation": float(apart.std()),
+        "above_zero": float((apart > 0).mean()),
+        "edges": edges.tolist(),
+        "counts": np.bincount(places - first).tolist(),
+    }
 
 
 def _called(

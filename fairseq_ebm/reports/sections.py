@@ -4,7 +4,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from . import generation, perplexity, weaknesses
+from . import detection, generation, perplexity, weaknesses
 from .matrix import windows_of
 from .page import Item, Picture, Sample, Section, Table, between, number, percent
 
@@ -136,6 +136,7 @@ def spread(error: Optional[float]) -> str:
 
 
 def _detection(records: Sequence[Named], paper: Paper) -> Optional[Section]:
+    """P2 tables 2 and 5, figure 3."""
     items: List[Item] = []
     keys = ("accuracy", "accuracy_natural", "p_at_1", "auroc", "tpr_at_fpr_5")
     for name, r in records:
@@ -158,6 +159,8 @@ def _detection(records: Sequence[Named], paper: Paper) -> Optional[Section]:
             for i, row in enumerate(r["rows"]):
                 rows[i].append(theirs.get(row["scorer"], whole if i == 0 else ""))
         items.append(Table(heads, rows, note))
+        for kind, figure in detection.pictures(r):
+            items.append(Picture(figure, f"{name}: {detection.PICTURES[kind]}"))
     return Section("Telling generated text from real", items) if items else None
 
 
@@ -189,7 +192,7 @@ def _matrix(records: Sequence[Named], paper: Paper) -> Optional[Section]:
 
 
 def _weaknesses(records: Sequence[Named], paper: Paper) -> Optional[Section]:
-    """P2 figures 1, 2 and 3, appendix F."""
+    """P2 figures 1 and 2, appendix F."""
     items: List[Item] = []
     for name, r in records:
         rows = [

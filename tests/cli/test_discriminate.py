@@ -1,6 +1,8 @@
 """fairseq-ebm-discriminate on small stores and on files of texts."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +54,15 @@ def test_every_scorer_on_a_store(discriminate, store, sums_energy, sums_lm):
     assert set(report["provenance"]) >= {"energy", "language_model", "stores", "versions"}
     again, _ = discriminate(*flags)
     assert again["rows"] == report["rows"]
+
+
+def test_the_picture(discriminate, store, sums_energy):
+    report, printed = discriminate(store, "--path", sums_energy, "--draw")
+    drawn = Path(re.search(r"drawn: (.*)", printed)[1])
+    found = report["rows"][0]["differences"]
+    assert drawn.name == "out.differences.svg"
+    assert f"{found['above_zero']:.1%} above 0" in drawn.read_text()
+    assert sum(found["counts"]) == report["rows"][0]["n_fake"]
 
 
 def test_only_conditional_nce_draws_a_line_of_its_own(discriminate, store, sums_energy, tmp_path):

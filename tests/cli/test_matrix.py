@@ -130,7 +130,7 @@ def test_what_is_done_stays_and_what_changed_is_made_anew(made, tmp_path):
     file = write(tmp_path / "matrix.yaml", MATRIX)
     flags = ["--dest", tmp_path / "run", "--jobs", 2]
     again = make(file, *flags)
-    assert again.count("] ") == 1 and (tmp_path / "run" / "matrix.md").read_text() in again
+    assert again.count("done in") == 1 and (tmp_path / "run" / "matrix.md").read_text() in again
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("checkpoint_best.pt")}
     make(write(file, changed), *flags)
     for path, time in before.items():

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from fairseq_ebm.cli import program
 from fairseq_ebm.cli.program import ArgumentParser, progress, run, whole_number
 from fairseq_ebm.errors import UserError
 
@@ -54,6 +55,15 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch):
 def test_no_bar_without_a_terminal(capsys):
     assert list(progress(range(3), "label", 3, quiet=False)) == [0, 1, 2]
     assert capsys.readouterr().err == ""
+
+
+def test_a_bar_for_who_reads_the_log(capsys, monkeypatch):
+    monkeypatch.setattr(program, "_logged", False)
+    program.log_progress()
+    assert list(progress(range(3), "label", 3, quiet=True)) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    assert list(progress(range(3), "label", 3, quiet=False)) == [0, 1, 2]
+    assert "label" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["0", "11", "1.5", "many", ""])

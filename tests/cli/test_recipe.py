@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from fairseq_ebm.cli import recipe as recipes
+from fairseq_ebm.cli.stages import Stage, threads_of
 from fairseq_ebm.errors import UserError
 from tests.conftest import heed_interrupts
 
@@ -72,7 +73,9 @@ def test_stages_in_their_order(follow, tmp_path):
     assert found["first.json"][:-1] == ["hello", "a", "dwarf"]
     assert found["second.json"][0] == str(tmp_path / "made here" / "first.json")
     assert found["second.json"][-1] > found["first.json"][-1]
-    assert "[1/3] the first" in printed and "Done" in printed
+    assert "[1/3] the first\n" in printed and "[1/3] the first: done in 0:0" in printed
+    state = json.loads((tmp_path / "made here" / ".stages" / "first.json.json").read_text())
+    assert state["done"] is True and 0 < state["seconds"] < 60
     assert "written alone" in (tmp_path / "made here" / "third.json.log").read_text()
 
 
@@ -90,6 +93,26 @@ def test_only_what_changed_is_made_anew(follow, recipe, tmp_path):
     (path.parent / "write.py").write_text(WRITE + "# another program\n")
     follow("--size", "big")
     assert made(tmp_path)["third.json"] != before["third.json"]
+
+
+def test_threads_do_not_depend_on_what_happens_to_run():
+    def stage(name, *needs):
+        return Stage(name, name, ("run",), needs)
+
+    stages = [stage("a"), stage("b", "a"), stage("c", "b"), stage("d", "b"), stage("e", "c", "d")]
+    assert threads_of(stages, 2) == {"a": None, "b": None, "c": 1, "d": 1, "e": None}
+    assert set(threads_of(stages, 1).values()) == {None}
+    assert threads_of([*stages, stage("alone")], 2) == {name: 1 for name in [*"abcde", "alone"]}
+
+
+def test_where_it_is_computed_changes_nothing(follow, recipe, tmp_path):
+    follow()
+    before = made(tmp_path)
+    path, content = recipe
+    content["stages"]["third.json"]["run"] += " --cpu"
+    write(path, content)
+    follow()
+    assert made(tmp_path) == before
 
 
 def test_dry_run(follow, tmp_path):

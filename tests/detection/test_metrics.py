@@ -5,7 +5,14 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score, roc_curve
 
 from fairseq_ebm.detection import metrics
-from fairseq_ebm.detection.metrics import Scores, Thresholds, row, row_by_prefix_length, thresholds
+from fairseq_ebm.detection.metrics import (
+    Scores,
+    Thresholds,
+    differences,
+    row,
+    row_by_prefix_length,
+    thresholds,
+)
 
 
 def scores(windows=300, negatives=3, apart=1.0, seed=1, ties=False):
@@ -78,6 +85,17 @@ def test_by_prefix_length():
     assert [(part["prefix_length"], part["n_real"]) for part in parts] == [(4, 200), (8, 100)]
     for name in ("accuracy", "p_at_1"):
         assert (2 * parts[0][name] + parts[1][name]) / 3 == pytest.approx(found[name])
+
+
+def test_differences_of_pairs():
+    found = differences(np.array([0.0, 1.0]), np.array([[0.25, -0.5], [4.0, 1.0]]))
+    assert (found["mean"], found["above_zero"]) == (0.6875, 0.5)  # of 0.25, -0.5, 3, 0
+    assert found["standard_deviation"] == pytest.approx(np.std([0.25, -0.5, 3, 0]))
+    edges, counts = np.array(found["edges"]), np.array(found["counts"])
+    assert counts.sum() == 4 and len(edges) == len(counts) + 1 and (edges == 0).sum() == 1
+    assert counts[edges[:-1] >= 0].sum() == 3 and edges[0] <= -0.5 and edges[-1] >= 3
+    alike = differences(np.zeros(5), np.zeros((5, 2)))
+    assert sum(alike["counts"]) == 10 and alike["above_zero"] == 0.0
 
 
 def test_intervals_cover_the_truth():

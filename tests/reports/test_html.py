@@ -58,7 +58,7 @@ def test_the_page(parts):
         assert given in words
     assert all(t.startswith("#") and t[1:] in page.ids for t in page.targets)
     assert not re.search(r"(?:src|href)=.?https?:|@import|url\(h|<script", text)
-    assert text.count("<svg") == 4 == text.count('role="img" aria-label="r')
+    assert text.count("<svg") == 5 == text.count('role="img" aria-label="r')
     assert 'name="viewport"' in text and "prefers-color-scheme: dark" in text
 
 

@@ -1,0 +1,172 @@
+"""Does a recipe that was killed at a random moment in each of its stages, and started again, end
+with the numbers of a run that nothing disturbed?
+
+    .venv/bin/python benchmarks/interruptions.py
+    .venv/bin/python benchmarks/interruptions.py --size small --undisturbed runs/demo
+
+Compares what the stages made: records (but for provenance, whose hashes are of files with times
+in them), stores of negatives byte by byte, and the parameters of models. Ends with an error if
+anything differs. docs/benchmarks.md says what came of it.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+from urllib.parse import quote
+
+import torch
+import yaml
+
+RUN = Path(sys.executable).parent / "fairseq-ebm-run"
+LOOK_EVERY = 0.02  # seconds
+ATTEMPTS = 5  # at being in time
+PROVENANCE = re.compile(r"<pre>.*?</pre>", re.S)  # in a page of HTML
+
+
+class Recipe:
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self.folder = folder
+        flags = ["--dest", str(folder), "--jobs", str(arguments.jobs)]
+        self.command = [str(RUN), arguments.recipe, *flags, "--size", arguments.size]
+        content = yaml.safe_load(Path(arguments.recipe).read_text(encoding="utf-8"))
+        self.stages = [
+            name
+            for name, given in content["stages"].items()
+            if given.get("only", arguments.size) == arguments.size
+        ]
+
+    def whole(self) -> None:
+        subprocess.run(self.command, check=True)
+
+    def state(self, stage: str) -> Dict[str, Any]:
+        path = self.state_path(stage)
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def state_path(self, stage: str) -> Path:
+        return self.folder / ".stages" / f"{quote(stage, safe='')}.json"
+
+    def killed_in(self, stage: str, after: float) -> str:
+        """Runs until the stage has been at work for so many seconds; "too late" if it was done."""
+        process = subprocess.Popen(self.command, start_new_session=True, stdout=subprocess.DEVNULL)
+        began = None
+        while process.poll() is None:
+            time.sleep(LOOK_EVERY)
+            state = self.state(stage)
+            if state.get("done"):
+                break
+            if state and began is None:
+                began = time.monotonic()
+            if began is not None and time.monotonic() - began >= after:
+                break
+        else:
+            raise SystemExit(f"{stage}: the run ended by itself, with {process.returncode}")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.wait_for_the_end()
+        return "too late" if self.state(stage).get("done") else "killed"
+
+    def wait_for_the_end(self) -> None:
+        """Stages are in sessions of their own, and end when they see that their parent has."""
+        while any(self._outputs_open()):
+            time.sleep(LOOK_EVERY)
+
+    def _outputs_open(self) -> Iterator[bool]:
+        for link in Path("/proc").glob("[0-9]*/fd/1"):
+            with contextlib.suppress(OSError):
+                yield os.readlink(link).startswith(f"{self.folder}/")
+
+    def forget(self, stage: str) -> None:
+        """It counts as made by another command, so that it is made anew."""
+        self.state_path(stage).write_text('{"print": ""}', encoding="utf-8")
+
+
+def disturbed(recipe: Recipe, seconds: Dict[str, float], seed: int) -> Dict[str, float]:
+    """When each stage was killed, in seconds after its begin; then the recipe runs to its end."""
+    chance, killed = random.Random(seed), {}
+    for place, stage in enumerate(recipe.stages, 1):
+        for attempt in range(ATTEMPTS):
+            after = chance.random() * seconds[stage] * 0.9 / 2**attempt
+            if recipe.killed_in(stage, after) == "killed":
+                killed[stage] = after
+                break
+            recipe.forget(stage)
+        else:
+            raise SystemExit(f"{stage}: always done before it could be killed")
+        words = f"{stage}: killed after {after:.2f} of {seconds[stage]:.1f} s"
+        print(f"[{place}/{len(recipe.stages)}] {words}", flush=True)
+    recipe.whole()
+    return killed
+
+
+def compare(one: Path, other: Path, stages: List[str]) -> List[str]:
+    """A line for every stage, each beginning with "same" or "different"."""
+    return [
+        f"{'same' if same else 'different'}: {stage}"
+        for stage in stages
+        for same in [contents(one, stage) == contents(other, stage)]
+    ]
+
+
+def contents(folder: Path, stage: str) -> Any:
+    path = folder / stage
+    if path.suffix == ".json":
+        return record(path.read_text(encoding="utf-8"), folder)
+    if path.suffix == ".jsonl":
+        return [record(line, folder) for line in path.read_text(encoding="utf-8").splitlines()]
+    if path.is_file():
+        return re.sub(PROVENANCE, "", path.read_text(encoding="utf-8").replace(str(folder), ""))
+    return {str(p.relative_to(path)): of_file(p) for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+def record(text: str, folder: Path) -> Any:
+    found = json.loads(text.replace(str(folder), "FOLDER"))
+    found.pop("provenance", None)
+    return found
+
+
+def of_file(path: Path) -> Any:
+    """Parameters of a checkpoint; of all other files, a hash."""
+    if path.suffix != ".pt":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    model = torch.load(path, map_location="cpu", weights_only=False)["model"]
+    return {
+        name: hashlib.sha256(value.numpy().tobytes()).hexdigest() for name, value in model.items()
+    }
+
+
+def main() -> None:
+    checkout = Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--recipe", default=str(checkout / "examples" / "demo" / "demo.yaml"))
+    parser.add_argument("--size", default="tiny", help="of the recipe (default: tiny)")
+    parser.add_argument("--jobs", type=int, default=2, help="(default: 2)")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
+    parser.add_argument("--dest", default="runs/interruptions", help="(default: %(default)s)")
+    parser.add_argument("--undisturbed", help="a run to compare with (default: one in --dest)")
+    arguments = parser.parse_args()
+    dest = Path(arguments.dest).resolve()
+    whole = Recipe(arguments, Path(arguments.undisturbed or dest / "undisturbed").resolve())
+    whole.whole()
+    other = Recipe(arguments, dest / "disturbed")
+    if other.folder.exists():
+        raise SystemExit(f"{other.folder}: is there; remove it first")
+    seconds = {stage: float(whole.state(stage)["seconds"]) for stage in whole.stages}
+    disturbed(other, seconds, arguments.seed)
+    lines = compare(whole.folder, other.folder, whole.stages)
+    print("\n".join(lines))
+    if any(line.startswith("different") for line in lines):
+        raise SystemExit("The disturbed run ended with other numbers")
+
+
+if __name__ == "__main__":
+    main()
