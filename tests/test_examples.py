@@ -20,6 +20,7 @@ from tests.conftest import CHECKOUT
 
 EXAMPLES = CHECKOUT / "examples"
 RECIPES = ("cc_news", "toronto_books", "wikitext103", "gpt2_output")
+OTHERS = ("demo", "addition", "overfitting")  # at scales of their own
 MATRICES = ("wikitext103", "toronto_books")
 PROGRAMS = installed_programs()
 
@@ -38,8 +39,8 @@ def commands_of(name, size):
 
 
 def sizes():
-    for name in RECIPES:
-        for size in read_yaml(path_of(name), ("sizes",))["sizes"]:
+    for name in (*RECIPES, *OTHERS):
+        for size in read_yaml(path_of(name), ("stages",)).get("sizes", [None]):
             yield name, size
 
 

@@ -2,11 +2,10 @@
 
 import argparse
 import dataclasses
-import math
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
@@ -14,6 +13,7 @@ from ..data.store import sha256_of
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..evaluation import perplexity
+from ..evaluation.comparison import against, read_baselines
 from ..evaluation.log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
 from ..evaluation.results import ResultsFile, join_shards, results_path
 from ..models.joint import Joint
@@ -76,6 +76,13 @@ def build_parser() -> ArgumentParser:
     output = parser.add_argument_group("output")
     output.add_argument("--results-path", metavar="OUT.json", help="write the report there")
     output.add_argument(
+        "--baseline",
+        nargs="+",
+        default=[],
+        metavar="OUT.json",
+        help="reports on the same windows, of other models, to be compared with window by window",
+    )
+    output.add_argument(
         "--draw",
         action="store_true",
         help="draw the curve and the positions: OUT.curve.svg, OUT.positions.svg",
@@ -137,6 +144,7 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
         "num_windows": len(windows),
         "provenance": provenance,
     }
+    read_baselines(arguments.baseline, about)  # what is wrong with them is told before the work
     work(joint, windows, options, shard, about, arguments)
 
 
@@ -228,56 +236,26 @@ def finish(
     options = EvaluationOptions(**about["options"])
     if about["energy"]:
         report = perplexity.joint_report(results, first, tokens, options)
+        log_z = [result.log_z for result in results]
+        log_probs = perplexity.joint_log_probs(results, log_z, "upper")
     else:
         report = perplexity.base_report(results, tokens, options.seed)
+        log_probs = perplexity.base_log_probs(results)
+    if arguments.baseline:
+        baselines = read_baselines(arguments.baseline, about)
+        by_number = dict(zip((result.number for result in results), log_probs.tolist()))
+        report["baselines"] = against(by_number, baselines, tokens, options.seed)
     if len(results) < about["num_windows"]:
         report["partial"] = True
     report["provenance"] = about["provenance"]
     if out is not None:
         write_json(report, out)
+    from ..reports.perplexity import draw, table  # noqa: PLC0415 (takes a second)
+
     tell(arguments.quiet, table(report, about["num_windows"]))
     if arguments.draw and out is not None:
-        from ..reports.perplexity import draw  # noqa: PLC0415 (takes a second)
-
         for picture in draw(report, out):
             tell(arguments.quiet, f"drawn: {picture}")
-
-
-def table(report: Dict[str, Any], windows: int) -> str:
-    rows = [("", "perplexity", "95% interval")]
-    names = {
-        "base_ppl": "base",
-        "joint_ppl_lower": "joint, lower bound",
-        "joint_ppl": "joint, jackknife",
-        "joint_ppl_upper": "joint, upper bound",
-    }
-    for name, words in names.items():
-        if name in report:
-            rows.append((words, f"{report[name]:.3f}", interval_words(report[f"{name}_ci95"])))
-    lines = [f"{a:<20}{b:>12}  {c}" for a, b, c in rows]
-    done = f"{report['num_windows']:,}" + (f" of {windows:,}" if "partial" in report else "")
-    if "gain" in report:
-        gain, between = report["gain"], report["gain_ci95"]
-        share = "" if between is None else f" ({between[0]:.2%} to {between[1]:.2%})"
-        lines.append(f"gain: upper bound {gain:.2%} below the base{share}")
-        lines.append(
-            f"{done} windows, {report['num_samples']:,} samples each; effective "
-            f"{report['ess']['mean']:.1f} (least {report['ess']['min']:.1f}); mean log Z "
-            f"{report['mean_log_z']:.3f}"
-        )
-        nce = report["conditional_nce"]
-        lines.append(
-            f"conditional NCE {nce['loss']:.4f} nats, {nce['normalised']:.4f} with Z set to 1 for "
-            f"each prefix; {2 * math.log(2):.4f} knows nothing"
-        )
-    else:
-        lines.append(f"{done} windows")
-    lines += [f"warning: {text}" for text in report.get("warnings", [])]
-    return "\n".join(lines)
-
-
-def interval_words(between: Optional[Sequence[float]]) -> str:
-    return "" if between is None else f"{between[0]:.3f} to {between[1]:.3f}"
 
 
 def tell(quiet: bool, text: str) -> None:

@@ -42,6 +42,15 @@ def interval(log_probs: np.ndarray, tokens: int, seed: int) -> Interval:
     return float(np.exp(-found.high / tokens)), float(np.exp(-found.low / tokens))
 
 
+def gain(
+    log_probs: np.ndarray, others: np.ndarray, tokens: int, seed: int
+) -> Tuple[float, Interval]:
+    """1 − perplexity / that of ``others``. Paired: without how hard a window is."""
+    won = log_probs - others
+    between = interval(won, tokens, seed)
+    return 1.0 - perplexity(won, tokens), between and (1.0 - between[1], 1.0 - between[0])
+
+
 def base_log_probs(results: Sequence[WindowResult]) -> np.ndarray:
     return np.array([result.log_lm for result in results])
 
@@ -66,11 +75,9 @@ def joint_report(
         log_p = joint_log_probs(results, log_z, bound)
         report[name] = perplexity(log_p, tokens)
         report[f"{name}_ci95"] = interval(log_p, tokens, options.seed)
-    # Paired: what the energy changes, without how hard a window is.
-    won = joint_log_probs(results, log_z, "upper") - base_log_probs(results)
-    between = interval(won, tokens, options.seed)
-    report["gain"] = 1.0 - perplexity(won, tokens)
-    report["gain_ci95"] = None if between is None else (1.0 - between[1], 1.0 - between[0])
+    report["gain"], report["gain_ci95"] = gain(
+        joint_log_probs(results, log_z, "upper"), base_log_probs(results), tokens, options.seed
+    )
     report["num_samples"] = options.num_samples
     report["mean_log_z"] = float(np.mean([z.jackknife for z in log_z]))
     report["conditional_nce"] = {

@@ -1,8 +1,9 @@
-"""Pictures of a report of fairseq-ebm-eval-lm: the papers' figures of bounds."""
+"""Pictures and a table of a report of fairseq-ebm-eval-lm: the papers' figures of bounds."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -68,3 +69,49 @@ def _gains(axes: Axes, report: Mapping[str, Any]) -> None:
     )
     axes.grid(alpha=0.3)
     axes.legend()
+
+
+def table(report: Mapping[str, Any], windows: int) -> str:
+    """``windows``: how many were to be done."""
+    rows = [("", "perplexity", "95% interval")]
+    names = {
+        "base_ppl": "base",
+        "joint_ppl_lower": "joint, lower bound",
+        "joint_ppl": "joint, jackknife",
+        "joint_ppl_upper": "joint, upper bound",
+    }
+    for name, words in names.items():
+        if name in report:
+            rows.append((words, f"{report[name]:.3f}", _interval(report[f"{name}_ci95"])))
+    lines = [f"{a:<20}{b:>12}  {c}" for a, b, c in rows]
+    done = f"{report['num_windows']:,}" + (f" of {windows:,}" if "partial" in report else "")
+    if "gain" in report:
+        lines.append(f"gain: upper bound {_gain(report)} below the base")
+        lines.append(
+            f"{done} windows, {report['num_samples']:,} samples each; effective "
+            f"{report['ess']['mean']:.1f} (least {report['ess']['min']:.1f}); mean log Z "
+            f"{report['mean_log_z']:.3f}"
+        )
+        nce = report["conditional_nce"]
+        lines.append(
+            f"conditional NCE {nce['loss']:.4f} nats, {nce['normalised']:.4f} with Z set to 1 for "
+            f"each prefix; {2 * math.log(2):.4f} knows nothing"
+        )
+    else:
+        lines.append(f"{done} windows")
+    bound = "upper bound " * ("gain" in report)
+    for other in report.get("baselines", []):
+        words = f"{_gain(other)} below its {other['ppl']:.3f}"
+        lines.append(f"against {other['name']}: {bound}{words}")
+    lines += [f"warning: {text}" for text in report.get("warnings", [])]
+    return "\n".join(lines)
+
+
+def _gain(report: Mapping[str, Any]) -> str:
+    between = report["gain_ci95"]
+    share = "" if between is None else f" ({between[0]:.2%} to {between[1]:.2%})"
+    return f"{report['gain']:.2%}{share}"
+
+
+def _interval(between: Optional[Sequence[float]]) -> str:
+    return "" if between is None else f"{between[0]:.3f} to {between[1]:.3f}"

@@ -46,6 +46,18 @@ def _perplexities(records: Sequence[Named], paper: Paper) -> Optional[Section]:
     with_paper(heads, rows, records, paper, "joint_ppl")
     note = "Perplexities of the continuations of windows, with 95% intervals over windows."
     items: List[Item] = [Table(heads, rows, note)]
+    rows = [
+        [
+            f"{name}, upper bound" if "joint_ppl" in r else name,
+            f"{other['name']}, {other['ppl']:,.2f}",
+            percent(other["gain"], 2) + between(other["gain_ci95"], 2, 100),
+        ]
+        for name, r in records
+        for other in r.get("baselines", [])
+    ]
+    if rows:
+        note = "Compared window by window; less than 0 where the other one is better."
+        items.append(Table(["record", "against", "below it"], rows, note))
     for name, r in records:
         items += [f"{name}: {warning}" for warning in r.get("warnings", [])]
         if "last_position" in r:

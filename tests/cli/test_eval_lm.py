@@ -187,3 +187,35 @@ def test_another_language_model_or_dictionary(evaluate, sums, backward_lm, sums_
     write_dictionary(data, 12)
     done = evaluate("--path", f"{backward_lm}:{sums_energy}", data=data, fails=True)
     assert "which differs from" in done.stderr
+
+
+def test_against_other_models(evaluate, both, sums_lm, tmp_path):
+    """The base LM alone is one: against it the joint model gains what it gains over its base."""
+    flags = ["--max-windows", 20, "--num-samples", 16, "--results-path"]
+    lm, joint = tmp_path / "the base.json", tmp_path / "joint.json"
+    evaluate("--path", sums_lm, *flags, lm)
+    done = evaluate("--path", both, *flags, joint, "--baseline", lm)
+    report = json.loads(joint.read_text())
+    (row,) = report["baselines"]
+    assert row["name"] == "the base" and row["ppl"] == pytest.approx(report["base_ppl"])
+    assert row["gain"] == pytest.approx(report["gain"])
+    assert row["gain_ci95"] == pytest.approx(report["gain_ci95"])
+    assert f"against the base: upper bound {row['gain']:.2%}" in done.stdout
+    evaluate("--path", sums_lm, *flags, tmp_path / "again.json", "--baseline", joint, lm)
+    against_joint, itself = json.loads((tmp_path / "again.json").read_text())["baselines"]
+    assert against_joint["ppl"] == pytest.approx(report["joint_ppl_lower"])
+    assert against_joint["gain"] == pytest.approx(1 - row["ppl"] / report["joint_ppl_lower"])
+    assert itself["gain"] == 0.0 and itself["gain_ci95"] == [0.0, 0.0]
+
+
+def test_baselines_that_are_none(evaluate, sums_lm, tmp_path):
+    flags = ["--path", sums_lm, "--max-windows", 20, "--results-path"]
+    lm, out = tmp_path / "lm.json", tmp_path / "out.json"
+    message = evaluate(*flags, out, "--baseline", lm, fails=True).stderr
+    assert "lm.windows.jsonl: not there" in message
+    evaluate(*flags, lm)
+    message = evaluate(*flags, out, "--baseline", lm, "--stride", 5, fails=True).stderr
+    assert "of other text or other windows" in message and not out.exists()
+    windows = tmp_path / "lm.windows.jsonl"
+    windows.write_text("\n".join(windows.read_text().split("\n")[:-3]) + "\n")
+    assert "is not whole" in evaluate(*flags, out, "--baseline", lm, fails=True).stderr

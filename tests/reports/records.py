@@ -14,6 +14,7 @@ def perplexity(**more):
     place = {"position": 5, "base_ppl": 20.0, "lower": 18.0, "upper": 19.0}
     record |= {"curve": curve, "per_position": [place, {**place, "position": 6}]}
     record["last_position"] = {"base_ppl": 20.0, "lower": 18.0, "upper": 19.0, "exact": 18.25}
+    record["baselines"] = [{"name": "RALM", "ppl": 17.0, "gain": -0.12, "gain_ci95": [-0.2, -0.1]}]
     record |= {"warnings": ["take more samples"], "provenance": {"seed": 1}}
     return {**record, **more}
 
