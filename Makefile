@@ -1,6 +1,7 @@
 # make demo    the main job end to end, from nothing        make test   all tests
 # make setup   .venv and installation only                  make lint   ruff, formatting, mypy
 # make bench   speed against peers                          make clean  removes what the others made
+# make interruptions   the demo, killed in each of its stages, against one that nothing disturbed
 #
 # EXAMPLE=addition runs examples/addition instead of examples/demo, SIZE=full another size of it.
 # PYTHON=python3.10 chooses another interpreter (3.9 to 3.12).
@@ -17,7 +18,7 @@ INSTALLED := .venv/installed-$(VERSION)
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test setup lint bench docs-check clean
+.PHONY: demo test setup lint bench interruptions docs-check clean
 
 demo: setup
 	@$(BIN)/fairseq-ebm-run examples/$(EXAMPLE)/$(EXAMPLE).yaml --jobs $(JOBS) \
@@ -38,6 +39,9 @@ bench: setup
 	$(BIN)/python benchmarks/energies.py
 	$(BIN)/python benchmarks/joint.py
 	$(BIN)/python benchmarks/estimators.py
+
+interruptions: setup
+	$(BIN)/python benchmarks/interruptions.py
 
 docs-check: setup
 	$(BIN)/python -m pytest tests/test_docs.py

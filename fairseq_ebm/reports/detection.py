@@ -26,8 +26,8 @@ def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
     """Energies, a panel for each store. P2 figure 3, which has them negative."""
     rows = [r for r in report["rows"] if r["scorer"] == "energy" and r.get("differences")]
     if rows:
-        figure = new_figure(width=1.6 + 4.8 * len(rows))
-        for axes, row in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows):
+        figure = new_figure(len(rows))
+        for axes, row in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows):
             _differences(axes, row)
         yield "differences", figure
 

@@ -10,9 +10,9 @@ BLUE, NAVY, ORANGE, GREY = "#2f6fb0", "#16324f", "#c8501e", "#8a8f98"
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "fairseq_ebm"}  # text as text; the same bytes
 
 
-def new_figure(width: float = 6.4, height: float = 4.0) -> Figure:
-    """Inches."""
-    return Figure(figsize=(width, height), layout="constrained")
+def new_figure(panels: int = 1) -> Figure:
+    """Panels stand below each other, so that a picture can be read on a phone."""
+    return Figure(figsize=(5.2, 0.4 + 3.0 * panels), layout="constrained")
 
 
 def save(figure: Figure, out: Path, name: str) -> Path:

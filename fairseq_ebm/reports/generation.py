@@ -21,9 +21,9 @@ def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
     figure = new_figure()
     _ngrams(figure.add_subplot(), report)
     yield "ngrams", figure
-    figure = new_figure(width=9.6)
-    left, right = figure.subplots(1, 2)
-    for axes, name, title in ((left, "base", "base LM"), (right, "joint", "joint model")):
+    figure = new_figure(2)
+    above, below = figure.subplots(2, sharex=True)
+    for axes, name, title in ((above, "base", "base LM"), (below, "joint", "joint model")):
         _density(axes, report["densities"][name], title)
     yield "densities", figure
 

@@ -1,5 +1,6 @@
 """A report as one page of HTML that needs nothing else: pictures inside, no script, no network."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -22,9 +23,9 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align:
   vertical-align: top; }
 th:first-child, td:first-child { text-align: left; min-width: 6rem; }
 thead th { color: var(--quiet); font-weight: 600; }
-tbody th { font-weight: 400; } td { white-space: nowrap; }
+tbody th { font-weight: 400; } td span { white-space: nowrap; }
 p.note, figcaption { color: var(--quiet); font-size: .9rem; }
-figure { margin: 1.2rem 0; } figure svg { width: 100%; height: auto; min-width: 32rem; }
+figure { margin: 1.2rem 0; } figure svg { width: 100%; height: auto; max-width: 38rem; }
 figure svg text { fill: currentColor; }
 .sample { border: 1px solid var(--line); border-radius: .4rem; margin: 1rem 0;
   padding: .6rem .9rem; }
@@ -66,7 +67,7 @@ def _item(item: Item) -> str:
     if isinstance(item, Picture):
         words = escape(item.alternative)
         svg = inline(item.figure).replace("<svg", f'<svg role="img" aria-label="{words}"', 1)
-        return f'<figure><div class="wide">{svg}</div><figcaption>{words}</figcaption></figure>\n'
+        return f"<figure>{svg}<figcaption>{words}</figcaption></figure>\n"
     if isinstance(item, Sample):
         return _sample(item)
     return f"<p>{escape(item)}</p>\n"
@@ -76,13 +77,18 @@ def _table(table: Table) -> str:
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
     rows = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "".join(f"<td>{_cell(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in table.rows
     )
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     table_ = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     return f'<div class="wide" tabindex="0">{table_}</div>{note}\n'
+
+
+def _cell(text: str) -> str:
+    """A line ends before an interval, where there is no room, but not within one."""
+    return re.sub(r"\S+ to \S+", r"<span>\g<0></span>", escape(text))
 
 
 def _sample(sample: Sample) -> str:

@@ -1,7 +1,7 @@
 """Records of our programs → the sections of a report. Each kind of record is known by what it has;
 ``paper``: what the papers found in the same setting, by record and entry."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from . import detection, generation, perplexity, weaknesses
@@ -30,22 +30,35 @@ def _perplexities(records: Sequence[Named], paper: Paper) -> Optional[Section]:
     rows = []
     for name, r in records:
         joint = "joint_ppl" in r
+        bounds = f"{r['joint_ppl_lower']:,.2f} to {r['joint_ppl_upper']:,.2f}" if joint else "–"
         rows.append(
             [
                 name,
                 number(r["base_ppl"]) + between(r["base_ppl_ci95"]),
-                f"{r['joint_ppl_lower']:,.2f} to {r['joint_ppl_upper']:,.2f}" if joint else "–",
-                (number(r["joint_ppl"]) + between(r["joint_ppl_ci95"])) if joint else "–",
+                bounds + between(r.get("joint_ppl_ci95")),
                 percent(r.get("gain"), 2) + between(r.get("gain_ci95"), 2, 100),
-                f"{r['num_windows']:,} × {r.get('num_samples', 0):,}",
+                f"{r['num_windows']:,} × {r['num_samples']:,}"
+                if joint
+                else f"{r['num_windows']:,}",
                 number(r["ess"]["mean"], 1) if joint else "–",
             ]
         )
-    heads = ["record", "base LM", "joint, bounds", "joint, jackknife", "gain of the upper bound"]
+    heads = ["record", "language model", "joint model, bounds", "gain of the upper bound"]
     heads += ["windows × samples", "effective samples"]
     with_paper(heads, rows, records, paper, "joint_ppl")
     note = "Perplexities of the continuations of windows, with 95% intervals over windows."
-    items: List[Item] = [Table(heads, rows, note)]
+    items: List[Item] = [Table(heads, rows, note), *_baselines(records)]
+    for name, r in records:
+        items += [f"{name}: {warning}" for warning in r.get("warnings", [])]
+        if "last_position" in r:
+            items.append(_last(name, r["last_position"]))
+        items += [
+            Picture(figure, f"{name}: {PICTURES[kind]}") for kind, figure in perplexity.pictures(r)
+        ]
+    return Section("Perplexity", items)
+
+
+def _baselines(records: Sequence[Named]) -> Iterator[Table]:
     rows = [
         [
             f"{name}, upper bound" if "joint_ppl" in r else name,
@@ -56,16 +69,8 @@ def _perplexities(records: Sequence[Named], paper: Paper) -> Optional[Section]:
         for other in r.get("baselines", [])
     ]
     if rows:
-        note = "Compared window by window; less than 0 where the other one is better."
-        items.append(Table(["record", "against", "below it"], rows, note))
-    for name, r in records:
-        items += [f"{name}: {warning}" for warning in r.get("warnings", [])]
-        if "last_position" in r:
-            items.append(_last(name, r["last_position"]))
-        items += [
-            Picture(figure, f"{name}: {PICTURES[kind]}") for kind, figure in perplexity.pictures(r)
-        ]
-    return Section("Perplexity", items)
+        note = "Compared window by window; below 0 where the other one is better."
+        yield Table(["record", "against", "its perplexity is below that by"], rows, note)
 
 
 PICTURES = {

@@ -32,16 +32,16 @@ def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
 def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
     section = report["perturbations"]
     judges = [name for name in JUDGES if name in section["baseline"]]
-    figure = new_figure(width=4.8 * len(judges) + 1.6)
-    for axes, name in zip(figure.subplots(1, len(judges), squeeze=False)[0], judges):
+    figure = new_figure(len(judges))
+    for axes, name in zip(figure.subplots(len(judges), squeeze=False)[:, 0], judges):
         _perturbations(axes, section, name)
     _legend_above(figure)
     yield "perturbations", figure
 
-    figure = new_figure(width=9.6)
-    left, right = figure.subplots(1, 2)
-    _edited_energies(left, report)
-    _flipped(right, report)
+    figure = new_figure(2)
+    above, below = figure.subplots(2)
+    _edited_energies(above, report)
+    _flipped(below, report)
     _legend_above(figure)
     yield "edits", figure
 
@@ -56,7 +56,7 @@ def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
 
 def _legend_above(figure: Figure) -> None:
     """One for all axes, of the first of them."""
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 
 
 def _perturbations(axes: Axes, section: Mapping[str, Any], judge: str) -> None:
@@ -101,7 +101,7 @@ def _flipped(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("tokens edited")
-    axes.set_ylabel("verdicts turned, of those that were right")
+    axes.set_ylabel("right verdicts turned")
     axes.grid(alpha=0.3)
 
 

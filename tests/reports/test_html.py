@@ -72,7 +72,7 @@ def test_pictures_take_the_colours_of_the_page(parts):
 def test_markdown(parts):
     text = markdown.page("Title", parts)
     assert text.startswith("# Title\n\n## Perplexity\n")
-    assert "| r0 | 20.00 (18.00 to 22.00) | 18.00 to 19.00 |" in text
+    assert "| r0 | 20.00 (18.00 to 22.00) | 18.00 to 19.00 (16.65 to 20.35) |" in text
     assert "'a\\|b'" in text  # or it would be two cells
     for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
         rows = block.splitlines()
