@@ -5,17 +5,15 @@ import argparse
 import fcntl
 import hashlib
 import json
-import os
 import shlex
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Optional, Set, TextIO, Tuple
+from typing import Any, Dict, Optional, Set, Tuple
 from urllib.parse import quote
 
 import yaml
@@ -25,12 +23,11 @@ from ..errors import UserError
 from ..records import read_json, write_json
 from . import children
 from .program import whole_number
+from .running import Running, clear_line, clock, stop
 
 PACKAGE = Path(__file__).resolve().parents[1]
 STATES = ".stages"  # the folder of what a run knows about its stages
 FILES = (".json", ".jsonl", ".html")  # stages called so make a file, others a folder
-PATIENCE = 10.0  # seconds that an interrupted stage may take
-TOLD_EVERY = 30.0  # seconds, where output is no terminal
 WAIT = 0.2  # seconds between two looks at what runs
 INTERRUPTED = (130, 143)
 
@@ -146,7 +143,7 @@ class Run:
     def _run(self) -> None:
         waiting = [stage for stage in self.stages if not self._is_done(stage)]
         self._say(f"{len(self.stages) - len(waiting)} of {len(self.stages)} stages are done")
-        running: Dict[str, _Running] = {}
+        running: Dict[str, Running] = {}
         done = {stage.name for stage in self.stages} - {stage.name for stage in waiting}
         try:
             while waiting or running:
@@ -156,10 +153,10 @@ class Run:
                     with children.uninterrupted():
                         running[stage.name] = self._begin(stage)
                 time.sleep(WAIT)
-                for name, process in list(running.items()):
-                    if self._look_at(process):
-                        done.add(name)
-                        del running[name]
+                for stage in [each for each in self.stages if each.name in running]:
+                    if self._look_at(stage, running[stage.name]):
+                        done.add(stage.name)
+                        del running[stage.name]
         finally:
             with children.uninterrupted():
                 stop(list(running.values()))
@@ -176,7 +173,7 @@ class Run:
     def _state_path(self, stage: Stage) -> Path:
         return self.folder / STATES / f"{quote(stage.name, safe='')}.json"
 
-    def _begin(self, stage: Stage) -> "_Running":
+    def _begin(self, stage: Stage) -> Running:
         out = self.folder / stage.name
         state = self._state(stage)
         if not state and out.exists():
@@ -190,7 +187,8 @@ class Run:
         place = self.stages.index(stage) + 1
         label = f"[{place}/{len(self.stages)}] {stage.title}"
         self._say(label)
-        return _Running(stage, label, out.with_name(f"{out.name}.log"), self.threads[stage.name])
+        log = out.with_name(f"{out.name}.log")
+        return Running(stage.command, label, log, self.threads[stage.name])
 
     def _remove(self, stage: Stage) -> None:
         """What it made: a folder, or OUT.json and what programs write beside it, OUT.*; but not
@@ -218,90 +216,27 @@ class Run:
             state["seconds"] = round(seconds, 1)
         write_json(state, self._state_path(stage))
 
-    def _look_at(self, running: "_Running") -> bool:
+    def _look_at(self, stage: Stage, running: Running) -> bool:
         """Has it come to its end? If that is a bad one, so has the run."""
         code = running.process.exitcode
         if code is None:
             running.tell(self.quiet)
             return False
         running.signal(signal.SIGKILL)  # workers that read data, which may outlive it
-        running.end_line(self.quiet)
+        clear_line()
         if code in INTERRUPTED or code == -signal.SIGINT:
             raise KeyboardInterrupt
         if code != 0:
             how = f"killed by signal {-code}" if code < 0 else running.last_line()
-            raise UserError(
-                f"{running.stage.title}: failed: {how} (its whole output: {running.log})"
-            )
-        if not (self.folder / running.stage.name).exists():
-            raise UserError(f"{running.stage.title}: ended without {running.stage.name}")
+            raise UserError(f"{stage.title}: failed: {how} (its whole output: {running.log})")
+        if not (self.folder / stage.name).exists():
+            raise UserError(f"{stage.title}: ended without {stage.name}")
         seconds = time.monotonic() - running.began
-        self._write_state(running.stage, seconds)
+        self._write_state(stage, seconds)
         self._say(f"{running.label}: done in {clock(seconds)}")
         return True
 
     def _say(self, line: str) -> None:
         if not self.quiet:
+            clear_line()
             print(line, flush=True)
-
-
-class _Running:
-    """A stage at work; its output goes to a file, its last line now and then to the terminal."""
-
-    def __init__(self, stage: Stage, label: str, log: Path, threads: Optional[int]) -> None:
-        self.stage, self.label, self.log = stage, label, log
-        self.began = self.told = time.monotonic()
-        self.process = children.start(stage.command, log, threads)
-
-    def last_line(self) -> str:
-        if not self.log.exists():
-            return ""
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - 4000))
-            lines = file.read().decode("utf-8", "replace").replace("\r", "\n").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
-    def tell(self, quiet: bool) -> None:
-        terminal = sys.stderr.isatty()
-        now = time.monotonic()
-        if quiet or now - self.told < (1.0 if terminal else TOLD_EVERY):
-            return
-        self.told = now
-        width = shutil.get_terminal_size().columns if terminal else 160
-        told = self.last_line() or self.stage.title
-        line = f"  {clock(now - self.began)} {self.label.split(']')[0]}] {told}"
-        _show(sys.stderr, line[: width - 1], terminal)
-
-    def end_line(self, quiet: bool) -> None:
-        if not quiet:
-            _show(sys.stderr, "", sys.stderr.isatty(), last=True)
-
-    def signal(self, number: int) -> None:
-        """To the stage and all processes that it has started."""
-        with suppress(ProcessLookupError):  # it has no session yet, or no longer
-            os.killpg(self.process.pid, number)
-
-
-def stop(running: Sequence[_Running]) -> None:
-    """As Ctrl-C would; what they have begun can be gone on with."""
-    for each in running:
-        if each.process.exitcode is None:
-            each.signal(signal.SIGINT)
-    until = time.monotonic() + PATIENCE
-    for each in running:
-        each.process.join(max(0.0, until - time.monotonic()))
-    for each in running:
-        each.signal(signal.SIGKILL)
-        each.process.join()
-
-
-def _show(stream: TextIO, line: str, terminal: bool, last: bool = False) -> None:
-    if terminal:
-        stream.write(f"\r\x1b[K{line}")
-    elif not last:
-        stream.write(f"{line}\n")
-    stream.flush()
-
-
-def clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -1,0 +1,82 @@
+"""A stage at work: a process whose output goes to a file, and its last line to who waits for it."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Optional
+
+from . import children
+
+PATIENCE = 10.0  # seconds that an interrupted stage may take
+TOLD_EVERY = 30.0  # seconds, where output is no terminal
+
+
+class Running:
+    """A stage at work; its output goes to a file, its last line now and then to the terminal."""
+
+    def __init__(
+        self, command: Sequence[str], label: str, log: Path, threads: Optional[int]
+    ) -> None:
+        """``label``: [3/16] title"""
+        self.label, self.log = label, log
+        self.began = self.told = time.monotonic()
+        self.process = children.start(command, log, threads)
+
+    @property
+    def title(self) -> str:
+        return self.label.partition("] ")[2]
+
+    def last_line(self) -> str:
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - 4000))
+            lines = file.read().decode("utf-8", "replace").replace("\r", "\n").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def tell(self, quiet: bool) -> None:
+        terminal = sys.stderr.isatty()
+        now = time.monotonic()
+        if quiet or now - self.told < (1.0 if terminal else TOLD_EVERY):
+            return
+        self.told = now
+        width = shutil.get_terminal_size().columns if terminal else 160
+        told = self.last_line() or self.title
+        line = f"  {clock(now - self.began)} {self.label.split(']')[0]}] {told}"[: width - 1]
+        clear_line()
+        sys.stderr.write(line if terminal else f"{line}\n")
+        sys.stderr.flush()
+
+    def signal(self, number: int) -> None:
+        """To the stage and all processes that it has started."""
+        with suppress(ProcessLookupError):  # it has no session yet, or no longer
+            os.killpg(self.process.pid, number)
+
+
+def stop(running: Sequence[Running]) -> None:
+    """As Ctrl-C would; what they have begun can be gone on with."""
+    for each in running:
+        if each.process.exitcode is None:
+            each.signal(signal.SIGINT)
+    until = time.monotonic() + PATIENCE
+    for each in running:
+        each.process.join(max(0.0, until - time.monotonic()))
+    for each in running:
+        each.signal(signal.SIGKILL)
+        each.process.join()
+
+
+def clear_line() -> None:
+    """Of a terminal, on which the last line of a stage may stand, which did not end it."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
+def clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
