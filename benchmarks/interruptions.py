@@ -30,7 +30,8 @@ import yaml
 RUN = Path(sys.executable).parent / "fairseq-ebm-run"
 LOOK_EVERY = 0.02  # seconds
 ATTEMPTS = 5  # at being in time
-PROVENANCE = re.compile(r"<pre>.*?</pre>", re.S)  # in a page of HTML
+PROVENANCE = ("provenance", "source")  # of records, of a store of negatives
+ON_PAGE = re.compile(r"<details>.*?</details>", re.S)  # the same on a page of HTML
 
 
 class Recipe:
@@ -57,16 +58,12 @@ class Recipe:
 
     def killed_in(self, stage: str, after: float) -> str:
         """Runs until the stage has been at work for so many seconds; "too late" if it was done."""
+        path, started = self.state_path(stage), time.time()
         process = subprocess.Popen(self.command, start_new_session=True, stdout=subprocess.DEVNULL)
-        began = None
         while process.poll() is None:
             time.sleep(LOOK_EVERY)
-            state = self.state(stage)
-            if state.get("done"):
-                break
-            if state and began is None:
-                began = time.monotonic()
-            if began is not None and time.monotonic() - began >= after:
+            began = path.stat().st_mtime if path.exists() else 0.0  # of this run, or one before
+            if self.state(stage).get("done") or started < began <= time.time() - after:
                 break
         else:
             raise SystemExit(f"{stage}: the run ended by itself, with {process.returncode}")
@@ -124,18 +121,19 @@ def contents(folder: Path, stage: str) -> Any:
     if path.suffix == ".jsonl":
         return [record(line, folder) for line in path.read_text(encoding="utf-8").splitlines()]
     if path.is_file():
-        return re.sub(PROVENANCE, "", path.read_text(encoding="utf-8").replace(str(folder), ""))
+        return ON_PAGE.sub("", path.read_text(encoding="utf-8").replace(str(folder), ""))
     return {str(p.relative_to(path)): of_file(p) for p in sorted(path.rglob("*")) if p.is_file()}
 
 
 def record(text: str, folder: Path) -> Any:
     found = json.loads(text.replace(str(folder), "FOLDER"))
-    found.pop("provenance", None)
-    return found
+    return {name: value for name, value in found.items() if name not in PROVENANCE}
 
 
 def of_file(path: Path) -> Any:
-    """Parameters of a checkpoint; of all other files, a hash."""
+    """Parameters of a checkpoint; of all files but these and manifests, a hash."""
+    if path.name == "manifest.json":
+        return record(path.read_text(encoding="utf-8"), path.parent)
     if path.suffix != ".pt":
         return hashlib.sha256(path.read_bytes()).hexdigest()
     model = torch.load(path, map_location="cpu", weights_only=False)["model"]
