@@ -99,10 +99,11 @@ def table(report: Mapping[str, Any], windows: int) -> str:
         )
     else:
         lines.append(f"{done} windows")
-    bound = "upper bound " * ("gain" in report)
-    for other in report.get("baselines", []):
-        words = f"{_gain(other)} below its {other['ppl']:.3f}"
-        lines.append(f"against {other['name']}: {bound}{words}")
+    of = " of the upper bound" * ("gain" in report)
+    lines += [
+        f"against {other['name']}, {other['ppl']:.3f}: gain{of} {_gain(other)}"
+        for other in report.get("baselines", [])
+    ]
     lines += [f"warning: {text}" for text in report.get("warnings", [])]
     return "\n".join(lines)
 

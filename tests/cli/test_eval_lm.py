@@ -200,7 +200,8 @@ def test_against_other_models(evaluate, both, sums_lm, tmp_path):
     assert row["name"] == "the base" and row["ppl"] == pytest.approx(report["base_ppl"])
     assert row["gain"] == pytest.approx(report["gain"])
     assert row["gain_ci95"] == pytest.approx(report["gain_ci95"])
-    assert f"against the base: upper bound {row['gain']:.2%}" in done.stdout
+    words = f"against the base, {row['ppl']:.3f}: gain of the upper bound {row['gain']:.2%}"
+    assert words in done.stdout
     evaluate("--path", sums_lm, *flags, tmp_path / "again.json", "--baseline", joint, lm)
     against_joint, itself = json.loads((tmp_path / "again.json").read_text())["baselines"]
     assert against_joint["ppl"] == pytest.approx(report["joint_ppl_lower"])
