@@ -85,6 +85,7 @@ class Planner:
     def _discriminate(self, report: str, arguments: Sequence[str], needs: Sequence[str]) -> str:
         name = f"{report}.json"
         command = ["fairseq-ebm-discriminate", *arguments, *self.common]
+        command += as_flags(self.content.get("judging", {}))
         command += ["--results-path", str(self.folder / name)]
         return self._add(name, f"judging: {report.split('/', 1)[1]}", command, needs)
 

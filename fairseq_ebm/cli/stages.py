@@ -104,6 +104,15 @@ def threads_of(stages: Sequence[Stage], jobs: int) -> Dict[str, Optional[int]]:
     }
 
 
+def depths(stages: Sequence[Stage]) -> Dict[str, int]:
+    """How many stages stand on each, one on the other, in the longest such chain."""
+    found = {stage.name: 0 for stage in stages}
+    for stage in reversed(stages):
+        for name in stage.needs:
+            found[name] = max(found[name], found[stage.name] + 1)
+    return found
+
+
 class Run:
     """A folder with stages; ``jobs`` of them run at a time.
 
@@ -114,6 +123,7 @@ class Run:
         self.folder, self.stages, self.jobs, self.quiet = folder, list(stages), jobs, quiet
         self.prints: Dict[str, str] = {}
         self.threads = threads_of(self.stages, jobs)
+        self.depths = depths(self.stages)
         for stage in self.stages:  # in order: each stands after what it needs
             parts = [  # the same wherever the run and the checkout lie, and on whichever machine
                 part.replace(str(folder), "FOLDER").replace(str(PACKAGE), "PACKAGE")
@@ -142,6 +152,7 @@ class Run:
 
     def _run(self) -> None:
         waiting = [stage for stage in self.stages if not self._is_done(stage)]
+        waiting.sort(key=lambda stage: -self.depths[stage.name])  # or the last ones wait in a row
         self._say(f"{len(self.stages) - len(waiting)} of {len(self.stages)} stages are done")
         running: Dict[str, Running] = {}
         done = {stage.name for stage in self.stages} - {stage.name for stage in waiting}

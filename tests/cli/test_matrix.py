@@ -4,13 +4,14 @@ import contextlib
 import io
 import json
 import shutil
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 import yaml
 
 from fairseq_ebm.cli import matrix
-from fairseq_ebm.cli.matrix_stages import as_flags
+from fairseq_ebm.cli.matrix_stages import Planner, as_flags
 from fairseq_ebm.errors import UserError
 
 TRAINING = {
@@ -185,3 +186,10 @@ def test_a_stage_that_fails(tmp_path):
 def test_flags():
     options = {"arch": "x", "cpu": True, "fp16": False, "train": ["a", "b"], "lr": 0.1, "no": None}
     assert as_flags(options) == ["--arch", "x", "--cpu", "--train", "a", "b", "--lr", "0.1"]
+
+
+def test_flags_of_judging():
+    plan = Planner({**MATRIX, "judging": {"max-windows": 7}}, Path("/run"), ["--cpu"]).everything()
+    commands = [" ".join(stage.command) for stage in plan.stages.values()]
+    judged = [each for each in commands if each.startswith("fairseq-ebm-discriminate")]
+    assert judged and all("--cpu --max-windows 7 --results-path" in each for each in judged)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from fairseq_ebm.cli import recipe as recipes
-from fairseq_ebm.cli.stages import Stage, threads_of
+from fairseq_ebm.cli.stages import Stage, depths, threads_of
 from fairseq_ebm.errors import UserError
 from tests.conftest import heed_interrupts
 
@@ -103,6 +103,15 @@ def test_threads_do_not_depend_on_what_happens_to_run():
     assert threads_of(stages, 2) == {"a": None, "b": None, "c": 1, "d": 1, "e": None}
     assert set(threads_of(stages, 1).values()) == {None}
     assert threads_of([*stages, stage("alone")], 2) == {name: 1 for name in [*"abcde", "alone"]}
+
+
+def test_what_most_stands_on_begins_first():
+    def stage(name, *needs):
+        return Stage(name, name, ("run",), needs)
+
+    stages = [stage("a"), stage("b", "a"), stage("c"), stage("d", "c"), stage("e", "b", "d")]
+    assert depths(stages) == {"a": 2, "b": 1, "c": 2, "d": 1, "e": 0}
+    assert depths([stage("x"), stage("y"), stage("z", "y")]) == {"x": 0, "y": 1, "z": 0}
 
 
 def test_where_it_is_computed_changes_nothing(follow, recipe, tmp_path):
