@@ -12,6 +12,13 @@ import torch
 # fairseq's speech tasks advise at every start to install what nothing here uses.
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 
+# One of fairseq's speech models has everyone's debugging messages printed from when it is imported.
+_before = logging.root.level, logging.root.handlers[:]
+import fairseq  # noqa: E402, F401
+
+logging.root.setLevel(_before[0])
+logging.root.handlers[:] = _before[1]
+
 # Older models of fairseq (RoBERTa, LSTMs, convolutions) keep their flags in checkpoints as a
 # Namespace: a plain container, which torch.load refuses from version 2.6 on unless it is told.
 torch.serialization.add_safe_globals([argparse.Namespace])

@@ -60,3 +60,10 @@ def test_installed_and_imported_before(tmp_path, first):
     user_dir = ["--user-dir", CHECKOUT / "fairseq_ebm"]
     done = run([sys.executable, "-c", script, *user_dir, *OURS], tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_importing_leaves_logging_as_it_was(tmp_path):
+    code = "import logging; a = logging.root.level, logging.root.handlers[:]; import fairseq_ebm; "
+    code += "assert a == (logging.root.level, logging.root.handlers)"
+    done = run([sys.executable, "-c", code], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
