@@ -1,6 +1,7 @@
 """A stage at work: a process whose output goes to a file, and its last line to who waits for it."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -14,6 +15,7 @@ from . import children
 
 PATIENCE = 10.0  # seconds that an interrupted stage may take
 TOLD_EVERY = 30.0  # seconds, where output is no terminal
+LOGGED = re.compile(r"^[\d-]+ [\d:]+ \| \w+ \| [\w.]+ \| ")  # what fairseq puts before its messages
 
 
 class Running:
@@ -37,7 +39,8 @@ class Running:
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 4000))
             lines = file.read().decode("utf-8", "replace").replace("\r", "\n").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return LOGGED.sub("", last)
 
     def tell(self, quiet: bool) -> None:
         terminal = sys.stderr.isatty()

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from fairseq_ebm.cli import recipe as recipes
+from fairseq_ebm.cli.running import Running
 from fairseq_ebm.cli.stages import Stage, depths, threads_of
 from fairseq_ebm.errors import UserError
 from tests.conftest import heed_interrupts
@@ -122,6 +123,18 @@ def test_where_it_is_computed_changes_nothing(follow, recipe, tmp_path):
     write(path, content)
     follow()
     assert made(tmp_path) == before
+
+
+def test_the_last_line_of_a_log(tmp_path):
+    log = tmp_path / "log"
+    running = Running([sys.executable], "[1/2] a title", log, None)
+    running.process.kill()
+    log.write_text("")
+    assert (running.last_line(), running.title) == ("", "a title")
+    log.write_text("first\nsome\r 3 of 9\r\n \n")
+    assert running.last_line() == "3 of 9"
+    log.write_text("2026-11-21 15:01:25 | INFO | train_inner | epoch 001: 9 / 10\n")
+    assert running.last_line() == "epoch 001: 9 / 10"
 
 
 def test_dry_run(follow, tmp_path):
