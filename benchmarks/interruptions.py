@@ -30,6 +30,7 @@ import yaml
 RUN = Path(sys.executable).parent / "fairseq-ebm-run"
 LOOK_EVERY = 0.02  # seconds
 ATTEMPTS = 5  # at being in time
+PATIENCE = 3600.0  # seconds
 PROVENANCE = ("provenance", "source")  # of records, of a store of negatives
 ON_PAGE = re.compile(r"<details>.*?</details>", re.S)  # the same on a page of HTML
 
@@ -60,21 +61,27 @@ class Recipe:
         """Runs until the stage has been at work for so many seconds; "too late" if it was done."""
         path, started = self.state_path(stage), time.time()
         process = subprocess.Popen(self.command, start_new_session=True, stdout=subprocess.DEVNULL)
-        while process.poll() is None:
-            time.sleep(LOOK_EVERY)
-            began = path.stat().st_mtime if path.exists() else 0.0  # of this run, or one before
-            if self.state(stage).get("done") or started < began <= time.time() - after:
-                break
-        else:
-            raise SystemExit(f"{stage}: the run ended by itself, with {process.returncode}")
-        os.killpg(process.pid, signal.SIGKILL)
+        try:
+            while process.poll() is None:
+                time.sleep(LOOK_EVERY)
+                began = path.stat().st_mtime if path.exists() else 0.0  # of this run, or one before
+                if self.state(stage).get("done") or started < began <= time.time() - after:
+                    break
+                if time.time() - started > PATIENCE:
+                    raise SystemExit(f"{stage}: not begun after {PATIENCE:.0f} s")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self.wait_for_the_end()
         return "too late" if self.state(stage).get("done") else "killed"
 
     def wait_for_the_end(self) -> None:
         """Stages are in sessions of their own, and end when they see that their parent has."""
+        until = time.monotonic() + PATIENCE
         while any(self._outputs_open()):
+            if time.monotonic() > until:
+                raise SystemExit(f"{self.folder}: a stage outlives the run that was killed")
             time.sleep(LOOK_EVERY)
 
     def _outputs_open(self) -> Iterator[bool]:
@@ -153,11 +160,11 @@ def main() -> None:
     parser.add_argument("--undisturbed", help="a run to compare with (default: one in --dest)")
     arguments = parser.parse_args()
     dest = Path(arguments.dest).resolve()
-    whole = Recipe(arguments, Path(arguments.undisturbed or dest / "undisturbed").resolve())
-    whole.whole()
     other = Recipe(arguments, dest / "disturbed")
     if other.folder.exists():
         raise SystemExit(f"{other.folder}: is there; remove it first")
+    whole = Recipe(arguments, Path(arguments.undisturbed or dest / "undisturbed").resolve())
+    whole.whole()
     seconds = {stage: float(whole.state(stage)["seconds"]) for stage in whole.stages}
     disturbed(other, seconds, arguments.seed)
     lines = compare(whole.folder, other.folder, whole.stages)

@@ -32,14 +32,13 @@ SMALLER = {
     "--from-jsonl": "--window 40 --stride 40 --prefix-length 24",
     "torchrun": "--max-windows 8 --window 40 --stride 40 --prefix-length 24 --cpu",
     "fairseq-ebm-eval-lm": "--max-windows 3 --num-samples 8",
-    "fairseq-generate": "--joint-samples 8 --max-windows 6 --prefix-size 24",
+    "fairseq-generate": "--joint-samples 8 --prefix-size 24",
     "fairseq-interactive": "--joint-samples 8 --generation-length 8",
     "fairseq-ebm-next-token": "--num-samples 4 --candidates 4",
     "webtext": "--cpu",
     "fairseq-ebm-weaknesses": "--max-windows 4 --positions 2 --edits 2 --visible 4,8",
-    "fairseq-ebm-matrix": "--dry-run",  # tests/cli/test_matrix.py, test_examples.py run them
+    "fairseq-ebm-matrix": "--dry-run",
     "fairseq-ebm-run": "--dry-run",
-    "export": "--num-items 4 --bold-words 5",
 }
 
 

@@ -59,6 +59,7 @@ def _child(command: Sequence[str], log: str, threads: Optional[int]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell said so
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    multiprocessing.set_start_method("fork", force=True)  # or workers that read data get a server
     if threads is not None:
         torch.set_num_threads(threads)
     log_progress()

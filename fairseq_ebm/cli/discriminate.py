@@ -125,6 +125,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise UserError("no scorer: give --path, --lm or --tfidf")
     if arguments.draw and not arguments.results_path:
         raise UserError("--results-path: needed with --draw")
+    if arguments.draw and not (arguments.stores and arguments.path):
+        raise UserError("--draw: draws an energy (--path) on stores of negatives")
     if arguments.gen_subset == VALID:
         raise UserError(f"--gen-subset {VALID}: sets the thresholds, and cannot judge them too")
 

@@ -5,7 +5,7 @@ import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 
@@ -13,7 +13,7 @@ from ..data.store import sha256_of
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..evaluation import perplexity
-from ..evaluation.comparison import against, read_baselines
+from ..evaluation.comparison import Baseline, against, read_baselines
 from ..evaluation.log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
 from ..evaluation.results import ResultsFile, join_shards, results_path
 from ..models.joint import Joint
@@ -106,7 +106,11 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
     if arguments.merge is not None:
         out = Path(arguments.merge)
         about, results = join_shards(out)
-        finish(about, results, out, arguments)
+        baselines = read_baselines(arguments.baseline, about)
+        whole = ResultsFile(results_path(out), about, resume=False)
+        for result in results:
+            whole.add(result)
+        finish(about, results, out, baselines, arguments)
         return
     for name in ("data", "path"):
         if getattr(arguments, name) is None:
@@ -143,9 +147,10 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
         "prefix_length": arguments.prefix_length,
         "num_windows": len(windows),
         "provenance": provenance,
+        **({"right_to_left": True} if joint.right_to_left else {}),
     }
-    read_baselines(arguments.baseline, about)  # what is wrong with them is told before the work
-    work(joint, windows, options, shard, about, arguments)
+    baselines = read_baselines(arguments.baseline, about)
+    work(joint, windows, options, shard, about, baselines, arguments)
 
 
 def load(arguments: argparse.Namespace) -> Tuple[Joint, Dict[str, Any]]:
@@ -174,6 +179,7 @@ def work(
     options: EvaluationOptions,
     shard: Tuple[int, int],
     about: Dict[str, Any],
+    baselines: Sequence[Baseline],
     arguments: argparse.Namespace,
 ) -> None:
     out = Path(arguments.results_path) if arguments.results_path else None
@@ -201,7 +207,7 @@ def work(
         state = "stopped; go on with --resume" if stopped else f"done; after all: --merge {out}"
         tell(arguments.quiet, f"shard {shard[0]} of {shard[1]}: {state}")
     else:
-        finish(about, results, out, arguments)
+        finish(about, results, out, baselines, arguments)
     if stopped:
         sys.exit(130)
 
@@ -221,13 +227,14 @@ def show(bar: Any, about: Dict[str, Any], results: List[WindowResult], rate: flo
         )
         samples = rate * about["options"]["num_samples"]
         words += [f"joint {lower:.2f} to {upper:.2f}", f"{samples:.0f} samples/s"]
-    bar.set_postfix_str(", ".join(words))
+    bar.set_postfix_str(", ".join(words), refresh=sys.stderr.isatty())
 
 
 def finish(
     about: Dict[str, Any],
     results: List[WindowResult],
     out: Optional[Path],
+    baselines: Sequence[Baseline],
     arguments: argparse.Namespace,
 ) -> None:
     """The report of all windows, or of those that are done."""
@@ -241,8 +248,7 @@ def finish(
     else:
         report = perplexity.base_report(results, tokens, options.seed)
         log_probs = perplexity.base_log_probs(results)
-    if arguments.baseline:
-        baselines = read_baselines(arguments.baseline, about)
+    if baselines:
         by_number = dict(zip((result.number for result in results), log_probs.tolist()))
         report["baselines"] = against(by_number, baselines, tokens, options.seed)
     if len(results) < about["num_windows"]:

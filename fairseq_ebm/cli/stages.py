@@ -234,7 +234,8 @@ class Run:
             running.tell(self.quiet)
             return False
         running.signal(signal.SIGKILL)  # workers that read data, which may outlive it
-        clear_line()
+        if not self.quiet:
+            clear_line()
         if code in INTERRUPTED or code == -signal.SIGINT:
             raise KeyboardInterrupt
         if code != 0:

@@ -31,8 +31,7 @@ def _read(report: Path, about: Mapping[str, Any]) -> Baseline:
     if not path.exists():
         raise UserError(f"--baseline: {path}: not there; it is written beside a report")
     own, results = read_results(path)
-    ours, theirs = ([_which(each), each["window"], each["prefix_length"]] for each in (about, own))
-    if ours != theirs:
+    if _which(about) != _which(own):
         raise UserError(f"--baseline: {report}: of other text or other windows")
     if len(results) < own["num_windows"]:
         raise UserError(f"--baseline: {report}: is not whole; go on with it by --resume")
@@ -40,7 +39,8 @@ def _read(report: Path, about: Mapping[str, Any]) -> Baseline:
 
 
 def _which(about: Mapping[str, Any]) -> Dict[str, Any]:
-    return {name: about["provenance"][name] for name in SAME}
+    predicted = {name: about.get(name) for name in ("window", "prefix_length", "right_to_left")}
+    return {**predicted, **{name: about["provenance"][name] for name in SAME}}
 
 
 def _log_probs(about: Mapping[str, Any], results: Sequence[WindowResult]) -> List[float]:

@@ -2,7 +2,7 @@
 ``paper``: what the papers found in the same setting, by record and entry."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from . import detection, generation, perplexity, weaknesses
 from .matrix import windows_of
@@ -35,7 +35,7 @@ def _perplexities(records: Sequence[Named], paper: Paper) -> Optional[Section]:
             [
                 name,
                 number(r["base_ppl"]) + between(r["base_ppl_ci95"]),
-                bounds + between(r.get("joint_ppl_ci95")),
+                bounds + between(_outer(r)),
                 percent(r.get("gain"), 2) + between(r.get("gain_ci95"), 2, 100),
                 f"{r['num_windows']:,} × {r['num_samples']:,}"
                 if joint
@@ -56,6 +56,12 @@ def _perplexities(records: Sequence[Named], paper: Paper) -> Optional[Section]:
             Picture(figure, f"{name}: {PICTURES[kind]}") for kind, figure in perplexity.pictures(r)
         ]
     return Section("Perplexity", items)
+
+
+def _outer(record: Record) -> Optional[Tuple[float, float]]:
+    """From where the interval of the lower bound begins to where that of the upper one ends."""
+    low, high = (record.get(f"joint_ppl_{bound}_ci95") for bound in ("lower", "upper"))
+    return low and high and (low[0], high[1])
 
 
 def _baselines(records: Sequence[Named]) -> Iterator[Table]:

@@ -220,3 +220,19 @@ def test_baselines_that_are_none(evaluate, sums_lm, tmp_path):
     windows = tmp_path / "lm.windows.jsonl"
     windows.write_text("\n".join(windows.read_text().split("\n")[:-3]) + "\n")
     assert "is not whole" in evaluate(*flags, out, "--baseline", lm, fails=True).stderr
+
+
+def test_against_what_stood_there_before(evaluate, both, sums_lm, tmp_path):
+    """A report that is written over, and one that was merged."""
+    flags = ["--max-windows", 20, "--num-samples", 16, "--results-path"]
+    out, merged = tmp_path / "out.json", tmp_path / "merged.json"
+    evaluate("--path", sums_lm, *flags, out)
+    evaluate("--path", both, *flags, out, "--baseline", out)
+    report = json.loads(out.read_text())
+    assert report["baselines"][0]["gain"] == pytest.approx(report["gain"]) != 0.0
+    for shard in (0, 1):
+        evaluate("--path", sums_lm, *flags, merged, "--num-shards", 2, "--shard-id", shard)
+    evaluate("--merge", merged, data="", shape=[])
+    evaluate("--path", both, *flags, tmp_path / "new.json", "--baseline", merged)
+    rows = json.loads((tmp_path / "new.json").read_text())["baselines"]
+    assert rows[0]["gain"] == pytest.approx(report["gain"])

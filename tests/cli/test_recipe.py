@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fairseq_ebm.cli import children
 from fairseq_ebm.cli import recipe as recipes
 from fairseq_ebm.cli.running import Running
 from fairseq_ebm.cli.stages import Stage, depths, threads_of
@@ -115,6 +117,37 @@ def test_what_most_stands_on_begins_first():
     assert depths([stage("x"), stage("y"), stage("z", "y")]) == {"x": 0, "y": 1, "z": 0}
 
 
+def test_the_order_of_stages(follow, recipe):
+    """The one on which another stands begins before one on which nothing does."""
+    path, content = recipe
+    content["stages"] = {
+        "alone": {"run": "{write} {alone} 0"},
+        "below": {"run": "{write} {below} 0"},
+        "above": {"run": "{write} {above} 0 {below}"},
+    }
+    write(path, content)
+    assert re.findall(r"\] (\w+)\n", follow("--jobs", 1)) == ["below", "alone", "above"]
+
+
+def test_the_threads_of_stages(follow, recipe, monkeypatch):
+    path, content = recipe
+    content["stages"] = {
+        "first": {"run": "{write} {first} 0"},
+        "one": {"run": "{write} {one} 0 {first}"},
+        "other": {"run": "{write} {other} 0 {first}"},
+    }
+    write(path, content)
+    given, start = {}, children.start
+
+    def told(command, log, threads):
+        given[log.name] = threads
+        return start(command, log, threads)
+
+    monkeypatch.setattr(children, "start", told)
+    follow("--jobs", 2)
+    assert given == {"first.log": None, "one.log": 1, "other.log": 1}
+
+
 def test_where_it_is_computed_changes_nothing(follow, recipe, tmp_path):
     follow()
     before = made(tmp_path)
@@ -129,6 +162,7 @@ def test_the_last_line_of_a_log(tmp_path):
     log = tmp_path / "log"
     running = Running([sys.executable], "[1/2] a title", log, None)
     running.process.kill()
+    running.process.join()
     log.write_text("")
     assert (running.last_line(), running.title) == ("", "a title")
     log.write_text("first\nsome\r 3 of 9\r\n \n")

@@ -10,6 +10,7 @@ def perplexity(**more):
     for name, value in (("base", 20.0), ("joint", 18.5)):
         record |= {f"{name}_ppl": value, f"{name}_ppl_ci95": between(value)}
     record |= {"joint_ppl_lower": 18.0, "joint_ppl_upper": 19.0, "ess": {"mean": 9.5, "min": 2.0}}
+    record |= {"joint_ppl_lower_ci95": [16.65, 19.0], "joint_ppl_upper_ci95": [17.0, 20.35]}
     curve = [{"num_samples": n, "lower": 17.0, "upper": 19.5, "joint": 18.4} for n in (10, 20)]
     place = {"position": 5, "base_ppl": 20.0, "lower": 18.0, "upper": 19.0}
     record |= {"curve": curve, "per_position": [place, {**place, "position": 6}]}
