@@ -4,8 +4,8 @@ with the numbers of a run that nothing disturbed?
     .venv/bin/python benchmarks/interruptions.py
     .venv/bin/python benchmarks/interruptions.py --size small --undisturbed runs/demo
 
-Compares what the stages made: records (but for provenance, whose hashes are of files with times
-in them), stores of negatives byte by byte, and the parameters of models. Ends with an error if
+Compares what the stages made: records (but for times, and provenance, whose hashes are of files
+with times in them), stores of negatives byte by byte, and the parameters of models. Ends with an error if
 anything differs. docs/benchmarks.md says what came of it.
 """
 
@@ -31,7 +31,7 @@ RUN = Path(sys.executable).parent / "fairseq-ebm-run"
 LOOK_EVERY = 0.02  # seconds
 ATTEMPTS = 5  # at being in time
 PATIENCE = 3600.0  # seconds
-PROVENANCE = ("provenance", "source")  # of records, of a store of negatives
+ASIDE = ("provenance", "source", "seconds")  # of records, of a store of negatives, of pools
 ON_PAGE = re.compile(r"<details>.*?</details>", re.S)  # the same on a page of HTML
 
 
@@ -134,7 +134,7 @@ def contents(folder: Path, stage: str) -> Any:
 
 def record(text: str, folder: Path) -> Any:
     found = json.loads(text.replace(str(folder), "FOLDER"))
-    return {name: value for name, value in found.items() if name not in PROVENANCE}
+    return {name: value for name, value in found.items() if name not in ASIDE}
 
 
 def of_file(path: Path) -> Any:

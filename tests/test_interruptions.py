@@ -15,7 +15,12 @@ STAGES = ["out.json", "lm", "pools.jsonl", "report.html"]
 def made(folder, number=0.1, weight=1.0, row=2, word="same", trained=5.0, extra=()):
     """As if by a recipe; ``trained``: what differs from run to run."""
     (folder / "lm").mkdir(parents=True)
-    record = {"ppl": number, "path": f"{folder}/x", "provenance": {"sha256": str(trained)}}
+    record = {
+        "ppl": number,
+        "path": f"{folder}/x",
+        "provenance": {"sha256": str(trained)},
+        "seconds": trained,
+    }
     (folder / "out.json").write_text(json.dumps(record))
     model = {"w": torch.tensor([weight])}
     torch.save({"model": model, "time": trained}, folder / "lm" / "checkpoint_best.pt")
