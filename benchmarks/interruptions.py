@@ -5,8 +5,8 @@ with the numbers of a run that nothing disturbed?
     .venv/bin/python benchmarks/interruptions.py --size small --undisturbed runs/demo
 
 Compares what the stages made: records (but for times, and provenance, whose hashes are of files
-with times in them), stores of negatives byte by byte, and the parameters of models. Ends with an error if
-anything differs. docs/benchmarks.md says what came of it.
+with times in them), stores of negatives byte by byte, and the parameters of models. Ends with an
+error if anything differs. docs/benchmarks.md says what came of it.
 """
 
 import argparse
