@@ -41,6 +41,7 @@ def _curve(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_xlabel("samples of each window")
     axes.set_ylabel("perplexity of the joint model")
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_title(
         f"{report['num_windows']:,} windows; base LM {report['base_ppl']:.2f}", fontsize="medium"
     )
