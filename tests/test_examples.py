@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 import shutil
+from pathlib import Path
 
 import pytest
 from fairseq import options
@@ -15,6 +16,8 @@ from fairseq_ebm.cli.children import installed_programs
 from fairseq_ebm.cli.matrix_stages import Planner
 from fairseq_ebm.cli.stages import Run, read_yaml
 from fairseq_ebm.data.sources import SPLITS
+from fairseq_ebm.detection.scorers import EnergyScorer, LanguageModelScorer
+from fairseq_ebm.detection.tfidf import TfIdfScorer
 from fairseq_ebm.errors import UserError
 from tests.conftest import CHECKOUT
 
@@ -79,6 +82,26 @@ def test_tiny(name, tmp_path):
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     for record in json.loads((EXAMPLES / name / "paper.json").read_text()):
         assert record in report and (tmp_path / f"{record}.json").exists()
+
+
+FIGURES = {"fairseq-ebm-eval-lm": {"joint_ppl"}}
+
+
+def scorers_of(command):
+    """The rows that a command of fairseq-ebm-discriminate writes."""
+    names = {"--path": EnergyScorer.names, "--lm": LanguageModelScorer.names}
+    names["--tfidf"] = TfIdfScorer.names
+    return {name for flag in names if flag in command for name in names[flag]}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_published_figure_has_a_row_of_its_own_scorer(name):
+    commands = {c[c.index("--results-path") + 1]: c for c in commands_of(name, "paper")
+                if "--results-path" in c}  # fmt: skip
+    by_record = {Path(out).stem: command for out, command in commands.items()}
+    for record, figures in json.loads((EXAMPLES / name / "paper.json").read_text()).items():
+        command = by_record[record]
+        assert figures.keys() <= (FIGURES.get(command[0]) or scorers_of(command)), record
 
 
 @pytest.mark.parametrize(("name", "size"), list(sizes()))

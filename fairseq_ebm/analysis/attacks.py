@@ -19,7 +19,7 @@ from ..data.store import NegativesSubset
 from ..data.tokenizers import Tokenizer
 from ..detection.metrics import Scores, thresholds
 from ..detection.stores import require_finite
-from ..numerics.discrimination import balanced_accuracy, credit_below
+from ..numerics.discrimination import balanced_accuracy, credit_above
 from .perturbations import Judge, mean
 
 Attack = Callable[[str, float, Random], str]
@@ -177,7 +177,7 @@ def judged(real: Tensor, generated: Tensor, threshold: float) -> Dict[str, Any]:
     labels = [0] * len(real) + [1] * len(generated)
     return {
         "accuracy": balanced_accuracy(real, generated, threshold),
-        "found": float(credit_below(-generated, -threshold).mean()),
+        "found": float(credit_above(generated, threshold).mean()),
         "auroc": float(roc_auc_score(labels, torch.cat([real, generated]).numpy())),
         "energy": mean(generated),
     }

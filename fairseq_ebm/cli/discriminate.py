@@ -45,7 +45,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("stores", nargs="*", metavar="NEG", help="stores of negatives")
     scorers = parser.add_argument_group("scorers")
     scorers.add_argument("--path", metavar="ENERGY.pt", help="an energy")
-    scorers.add_argument("--lm", metavar="LM.pt", help="a language model: five scores in one pass")
+    scorers.add_argument("--lm", metavar="LM.pt", help="a language model: six scores in one pass")
     scorers.add_argument(
         "--tfidf",
         nargs="?",

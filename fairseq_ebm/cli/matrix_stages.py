@@ -9,7 +9,11 @@ from ..errors import UserError
 from .stages import PACKAGE, Stage
 
 SECTIONS = ("corpora", "generators", "stores", "energies", "tables")
-BASELINES = ("log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt", "tfidf")
+# By the language model that training saw, as in the second paper ...
+OF_TRAINING = ("log_likelihood_whole",)
+# ... by the one that wrote what is judged, which knows it best, and by none.
+BY_AUTHOR = ("log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt")
+BASELINES = (*OF_TRAINING, *BY_AUTHOR, "tfidf")
 BACKWARDS = "right_to_left_language_modeling"
 CHECKPOINT = "checkpoint_best.pt"
 
@@ -78,9 +82,12 @@ class Planner:
                 [*arguments, "--tfidf", str(self.folder / needs[1])],
                 needs,
             )
-        needs.append(self._generator(self._tested_generator(store), self._of("stores", store)))
+        name, generator = f"reports/lm@{store}", self._tested_generator(store)
+        if scorer in OF_TRAINING:
+            name, generator = f"reports/training-lm@{store}", self._of("stores", store)["generator"]
+        needs.append(self._generator(generator, self._of("stores", store)))
         arguments += ["--lm", str(self.folder / needs[1] / CHECKPOINT)]
-        return self._discriminate(f"reports/lm@{store}", arguments, needs)
+        return self._discriminate(name, arguments, needs)
 
     def _discriminate(self, report: str, arguments: Sequence[str], needs: Sequence[str]) -> str:
         name = f"{report}.json"

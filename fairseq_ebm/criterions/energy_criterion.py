@@ -8,7 +8,7 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from ..errors import UserError
-from ..numerics.discrimination import credit_below, credit_first
+from ..numerics.discrimination import credit_above, credit_first
 
 Log = Dict[str, Any]
 
@@ -49,8 +49,8 @@ class EnergyCriterion(FairseqCriterion):
             "energy_generated": negatives.double().sum(),
         }
         if self.calibrated:
-            log["right_real"] = credit_below(positive, 0.0).sum()
-            log["right_generated"] = credit_below(-negatives, 0.0).sum()
+            log["right_real"] = (1 - credit_above(positive, 0.0)).sum()
+            log["right_generated"] = credit_above(negatives, 0.0).sum()
         return log
 
     @classmethod

@@ -11,6 +11,7 @@ from ..errors import UserError
 from .arrays import BLOCK, ArraysWriter, num_blocks
 from .sources import split_of
 from .store import layout, mark_whole
+from .streams import philox
 from .tokenizers import Tokenizer
 from .windows import WindowOptions
 
@@ -83,7 +84,7 @@ def fill(
 ) -> None:
     """Writes a subset. Generated windows are shuffled and dealt to the real ones like cards, as
     many to each as there are for all; if there are too few, they are dealt again."""
-    order = np.random.Generator(np.random.Philox(key=options.seed % 2**64)).permutation(len(fake))
+    order = philox(options.seed).permutation(len(fake))
     each = max(1, len(fake) // len(real))
     arrays = layout(options.window, options.window, each, len(tokenizer.dictionary))
     with ArraysWriter(neg / subset, arrays, len(real)) as writer:

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from ..errors import UserError
 from .store import NegativesSubset
+from .streams import philox
+
+ORDER = -1  # the stream of an epoch's order; those of windows are their places
 
 
 class Pairs(FairseqDataset):
@@ -61,12 +64,11 @@ class Pairs(FairseqDataset):
     def _choose(self, index: int, held: int) -> np.ndarray:
         if self.negatives == held:
             return np.arange(held)
-        generator = np.random.Generator(np.random.Philox(key=self._key(index)))
-        return generator.choice(held, self.negatives, replace=False)
+        return self._random(index).choice(held, self.negatives, replace=False)
 
-    def _key(self, index: int) -> List[int]:
-        mix = (self.seed % 2**32) << 32 | self.epoch % 2**32
-        return [mix, index]
+    def _random(self, stream: int) -> np.random.Generator:
+        """Of this seed and epoch; each window has a stream of its own."""
+        return philox((self.seed % 2**32) << 32 | self.epoch % 2**32, stream)
 
     def collater(self, samples: List[Dict[str, Any]]) -> Dict[str, Any]:
         """``windows`` (B, 1 + K, T), padded at the end; all in a row agree in ``shared`` tokens."""
@@ -94,8 +96,9 @@ class Pairs(FairseqDataset):
         return self.sizes[indices] * (1 + self.negatives)
 
     def ordered_indices(self) -> np.ndarray:
-        """fairseq seeds numpy with its seed and the epoch before it asks."""
-        return np.random.permutation(len(self)) if self.training else np.arange(len(self))
+        """In training another order in each epoch; numpy's own state, which fairseq seeds in
+        different ways, has no part in it."""
+        return self._random(ORDER).permutation(len(self)) if self.training else np.arange(len(self))
 
     def batch_by_size(
         self,

@@ -1,10 +1,18 @@
-"""Random numbers that belong to a window, whichever process, batch or shard it falls into."""
+"""Random numbers that follow from what they are for, whichever process, batch or shard draws them:
+numpy's counter-based Philox, with a key of two numbers."""
 
 import zlib
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+def philox(seed: int, stream: int = 0) -> np.random.Generator:
+    """The only way to make one here: numpy turns a list of large whole numbers into floats, and
+    keys that differ in their last digits would be the same."""
+    key = np.array([seed % 2**64, stream % 2**64], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))
 
 
 class WindowStream:
@@ -16,8 +24,7 @@ class WindowStream:
 
     def __init__(self, seed: int, subset: str, window: int, purpose: str = "sample") -> None:
         name = zlib.crc32(f"{purpose}/{subset}".encode())
-        key = np.array([seed % 2**64, (name << 32) + window % 2**32], dtype=np.uint64)
-        self._generator = np.random.Generator(np.random.Philox(key=key))
+        self._generator = philox(seed, (name << 32) + window % 2**32)
 
     def uniforms(self, *shape: int) -> Tensor:
         """Float64 in [0, 1), the next so many."""

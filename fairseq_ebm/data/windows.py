@@ -8,7 +8,7 @@ import numpy as np
 from fairseq.data import indexed_dataset
 
 from ..errors import UserError
-from .streams import WindowStream
+from .streams import WindowStream, philox
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ class Windows:
             )
         self.numbers = np.arange(total)
         if options.max_windows is not None and options.max_windows < total:
-            chooser = np.random.Generator(np.random.Philox(key=options.seed % 2**64))
-            chosen = chooser.choice(total, options.max_windows, replace=False)
+            chosen = philox(options.seed).choice(total, options.max_windows, replace=False)
             self.numbers = np.sort(chosen)
 
     def __len__(self) -> int:

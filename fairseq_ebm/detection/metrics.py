@@ -1,6 +1,7 @@
 """How well scores tell generated text from real, with thresholds that other text has set.
 
-Generated is the positive class: a text is called generated where its score reaches the threshold.
+Generated is the positive class: a text is called generated where its score is above the threshold;
+on it, one half.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from ..numerics.discrimination import credit_first
+from ..numerics.discrimination import credit_above, credit_first
 
 RESAMPLES = 1000
 BARS = 50  # of a histogram
@@ -55,8 +56,13 @@ class Thresholds:
 
 
 def thresholds(valid: Scores, natural: Optional[float] = None) -> Thresholds:
-    """The best balanced accuracy, and the most found at so many false alarms, on ``valid``."""
+    """The best balanced accuracy, and the most found at so many false alarms, on ``valid``.
+
+    Each lies halfway between the lowest score above it and the next one, so that no text of
+    ``valid`` is on it.
+    """
     false, true, at = roc_curve(*valid.labels(), drop_intermediate=False)
+    at[:-1] = (at[:-1] + at[1:]) / 2  # the first is infinite, the last is never the best
     few = {name: float(at[false <= most][-1]) for name, most in FALSE_POSITIVES.items()}
     return Thresholds(float(at[np.argmax(true - false)]), natural=natural, **few)
 
@@ -127,7 +133,9 @@ def _called(
     """Shares of each row that are called generated: (N, 1), (M, K) -> (N,), (M,)"""
     if threshold is None:
         return None, None
-    return (real >= threshold).mean(axis=1), (generated >= threshold).mean(axis=1)
+    called = (credit_above(torch.from_numpy(scores), threshold) for scores in (real, generated))
+    alarms, hits = (credits.mean(dim=1).numpy() for credits in called)
+    return alarms, hits
 
 
 def _mean_accuracy(alarms: Optional[np.ndarray], hits: Optional[np.ndarray]) -> Optional[float]:

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Optional
 import torch
 from torch import Tensor
 
-from ..lm.scoring import text_statistics
+from ..lm.scoring import text_statistics, token_log_probs
 from ..models.joint import ROWS
 from ..numerics.detectors import DETECTORS, TokenStatistics
 
@@ -37,13 +37,18 @@ class EnergyScorer:
         return {"energy": found.sigmoid() if self.probability else found}
 
 
+WHOLE = "log_likelihood_whole"
+
+
 class LanguageModelScorer:
     """Of the tokens that a language model predicts after what the texts of a row share.
 
     It judges all that it reads after that: if the texts share their end instead, everything.
+    ``log_likelihood_whole`` is of all tokens, as in the second paper: what texts share does not
+    tell them apart, but shifts the scores of one row against those of the next.
     """
 
-    names = tuple(DETECTORS)
+    names = (*DETECTORS, WHOLE)
 
     def __init__(self, model: Any, right_to_left: bool = False) -> None:
         self.model, self.right_to_left = model, right_to_left
@@ -58,10 +63,17 @@ class LanguageModelScorer:
         parts = [text_statistics(self.model, part, before) for part in rows]
         statistics = TokenStatistics(*(torch.cat(values) for values in zip(*parts)))
         is_token = flat[:, before:] != self.padding
-        return {
-            name: score(statistics, is_token).view(texts.shape[:2])
-            for name, score in DETECTORS.items()
-        }
+        found = {name: score(statistics, is_token) for name, score in DETECTORS.items()}
+        tokens, shared = is_token.sum(dim=1), self._shared(texts[:, 0, :before])
+        own = found["log_likelihood"] * tokens
+        found[WHOLE] = (own + shared.repeat_interleave(texts.size(1))) / (tokens + before)
+        return {name: values.view(texts.shape[:2]) for name, values in found.items()}
+
+    def _shared(self, beginnings: Tensor) -> Tensor:
+        """log P_LM of what the texts of each row share at first: (B, p) -> (B,) float64"""
+        rows = beginnings.split(max(1, ROWS[self.device.type] // 4))
+        parts = [token_log_probs(self.model, part, 0, without_padding=True) for part in rows]
+        return torch.cat(parts).double().sum(dim=1)
 
 
 def reversed_texts(texts: Tensor, padding: int) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..data.arrays import BLOCK
 from ..data.store import NegativesSubset
+from ..data.streams import philox
 from ..errors import UserError
 from .metrics import Scores
 from .scorers import Scorer
@@ -27,8 +28,7 @@ def chosen(subset: NegativesSubset, max_windows: Optional[int], seed: int) -> Li
     """All windows, or so many at random."""
     if max_windows is None or max_windows >= len(subset):
         return list(range(len(subset)))
-    generator = np.random.Generator(np.random.Philox(key=seed % 2**64))
-    return sorted(generator.choice(len(subset), max_windows, replace=False).tolist())
+    return sorted(philox(seed).choice(len(subset), max_windows, replace=False).tolist())
 
 
 def batches(subset: NegativesSubset, members: Sequence[int]) -> Iterator[Batch]:

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
 
 from ..data.tokenizers import Tokenizer
 from ..errors import UserError
+from ..numerics.discrimination import balanced_accuracy
 from .stores import Batch
 
 FEATURES = 2**21
@@ -46,7 +46,9 @@ class TfIdfScorer:
     ) -> Tuple[float, float, LogisticRegression]:
         model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
         model.fit(features, labels)
-        return balanced_accuracy_score(truth, model.predict(held_out)), strength, model
+        scores = model.decision_function(held_out)
+        real, generated = (torch.from_numpy(scores[truth == kind]) for kind in (False, True))
+        return balanced_accuracy(real, generated), strength, model
 
     def __call__(self, texts: Tensor, before: int, after: int) -> Dict[str, Tensor]:
         words = continuations(self.tokenizer, texts, before, after)

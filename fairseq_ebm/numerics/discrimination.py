@@ -14,8 +14,8 @@ def balanced_accuracy(real: Tensor, generated: Tensor, threshold: float = 0.0) -
         raise ValueError("balanced accuracy needs energies of both classes")
     if torch.isnan(real).any() or torch.isnan(generated).any():
         raise ValueError("balanced accuracy of energies that are NaN")
-    right_real = credit_below(real, threshold).mean()
-    right_generated = credit_below(-generated, -threshold).mean()
+    right_real = 1 - credit_above(real, threshold).mean()
+    right_generated = credit_above(generated, threshold).mean()
     return float(0.5 * (right_real + right_generated))
 
 
@@ -32,10 +32,14 @@ def precision_at_1(positive: Tensor, negatives: Tensor) -> float:
     return float(credit_first(positive, negatives).mean())
 
 
-def credit_below(values: Tensor, threshold: float) -> Tensor:
-    """1 for each value below the threshold, 0.5 on it, 0 above: float64, of the same shape."""
+def credit_above(values: Tensor, threshold: float) -> Tensor:
+    """1 for each value above the threshold, 0.5 on it, 0 below: float64, of the same shape.
+
+    The one meaning of "called generated": every accuracy and every share of texts found or of false
+    alarms is a mean of these.
+    """
     values = values.double()
-    return (values < threshold).double() + 0.5 * (values == threshold).double()
+    return (values > threshold).double() + 0.5 * (values == threshold).double()
 
 
 def credit_first(positive: Tensor, negatives: Tensor) -> Tensor:

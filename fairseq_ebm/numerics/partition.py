@@ -15,11 +15,15 @@ class LogPartitionBounds(NamedTuple):
     In expectation lower < log Z < upper once n is large enough; ``jackknife`` lies halfway and its
     bias falls like 1/n². With few effective samples (``ess`` small, ``pareto_k`` above 0.7) the
     gap can close while both are wrong. A lower log Z means a *lower* perplexity.
+
+    The gap is a matter of bias; ``error``, the standard error of ``jackknife``, is the luck of
+    sampling, and mostly far larger.
     """
 
     lower: Tensor
     upper: Tensor
     jackknife: Tensor
+    error: Tensor
     ess: Tensor
     pareto_k: Tensor
 
@@ -32,9 +36,14 @@ def log_partition_bounds(energies: Tensor) -> LogPartitionBounds:
         lower     = T_n
         upper     = (2n - 1) T_n - 2 (n - 1) T_{n-1}
         jackknife =       n  T_n -   (n - 1) T_{n-1}
+        error²    = (n - 1) / n  Σ_i (T_{n-1}^(-i) - T_{n-1})²
+
+    The jackknife is the mean of n pseudo-values, and ``error`` that mean's standard error. The
+    delta method, √(1/ESS - 1/n), falls short where weights are heavy: it takes the weights'
+    logarithm for a line (benchmarks/coverage.py compares them).
 
     For samples of another proposal q, give E_i - log P_LM(x_i) + log q(x_i) as energies. An energy
-    of +inf counts as weight 0; if it leaves a single sample with weight, upper is +inf.
+    of +inf counts as weight 0; if it leaves a single sample with weight, upper and error are +inf.
     """
     log_weights = valid_pools(-energies)
     n = log_weights.size(-1)
@@ -47,12 +56,15 @@ def log_partition_bounds(energies: Tensor) -> LogPartitionBounds:
     lower = (offset + total).squeeze(-1) - math.log(n)
 
     # T_n - T_{n-1} = log(1 - 1/n) - mean_i log(1 - p_i), not negative by Jensen's inequality.
-    step = math.log1p(-1 / n) - log_share_of_others(log_shares).mean(dim=-1)
-    step = step.clamp(min=0)
+    others = log_share_of_others(log_shares)  # T_{n-1}^(-i) = T_n - log(1 - 1/n) + log(1 - p_i)
+    mean = others.mean(dim=-1, keepdim=True)
+    step = (math.log1p(-1 / n) - mean.squeeze(-1)).clamp(min=0)
+    error = ((n - 1) / n * (others - mean).square().sum(dim=-1)).sqrt()
     return LogPartitionBounds(
         lower=lower,
         upper=lower + 2 * (n - 1) * step,
         jackknife=lower + (n - 1) * step,
+        error=torch.where(step.isinf(), math.inf, error),
         ess=effective_sample_size(log_weights),
         pareto_k=pareto_k(log_weights),
     )

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from ..errors import UserError
 from . import detection, generation, perplexity, weaknesses
 from .matrix import windows_of
 from .page import Item, Picture, Sample, Section, Table, between, number, percent
@@ -177,14 +178,22 @@ def _detection(records: Sequence[Named], paper: Paper) -> Optional[Section]:
         note = f"{name}: {texts} texts; thresholds from others; 95% intervals."
         theirs = paper.get(name, {})
         if theirs:
-            whole = theirs.get("accuracy_natural", theirs.get("accuracy", ""))
+            require_rows(name, theirs, [row["scorer"] for row in r["rows"]])
             heads = [*heads, "paper, accuracy"]
             for i, row in enumerate(r["rows"]):
-                rows[i].append(theirs.get(row["scorer"], whole if i == 0 else ""))
+                rows[i].append(theirs.get(row["scorer"], ""))
         items.append(Table(heads, rows, note))
         for kind, figure in detection.pictures(r):
             items.append(Picture(figure, f"{name}: {detection.PICTURES[kind]}"))
     return Section("Telling generated text from real", items) if items else None
+
+
+def require_rows(name: str, theirs: Mapping[str, str], scorers: Sequence[str]) -> None:
+    """A published figure stands in the row of its own scorer, or it would be lost unseen."""
+    for scorer in theirs:
+        if scorer not in scorers:
+            there = ", ".join(dict.fromkeys(scorers))
+            raise UserError(f"--paper: {name}: no row {scorer} in that record; it has {there}")
 
 
 def _matrix(records: Sequence[Named], paper: Paper) -> Optional[Section]:

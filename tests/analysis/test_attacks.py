@@ -206,6 +206,6 @@ def test_an_energy_that_is_not_finite_is_named():
 
 def test_thresholds():
     apart = Scores(np.array([-2.0, -1.0]), np.array([3.0, 4.0]))
-    assert attacks.best_threshold(apart) == 3.0
+    assert attacks.best_threshold(apart) == 1.0  # halfway between -1 and 3
     alike = Scores(np.zeros(3), np.zeros(3))
     assert attacks.best_threshold(alike) is None

@@ -11,6 +11,7 @@ import torch
 from tests.stores import random_store, write_store
 
 NAMES = {"energy", "log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt"}
+NAMES |= {"log_likelihood_whole"}
 COLUMNS = {"scorer", "input", "accuracy", "accuracy_threshold", "p_at_1", "auroc"}
 COLUMNS |= {"tpr_at_fpr_5", "tpr_at_fpr_1", "n_real", "n_fake", "by_prefix_length"}
 

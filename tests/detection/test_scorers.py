@@ -32,7 +32,12 @@ def slow_scores(lm, text, before):
     with torch.no_grad():
         logits = lm.decoder(torch.cat([torch.tensor([2]), text[:-1]]).unsqueeze(0))[0][0].double()
     logits[:, 1] = -torch.inf
-    return slow(logits.log_softmax(1)[before:], text[before:].tolist())
+    log_probs = logits.log_softmax(1)
+    whole = log_probs.gather(1, text.unsqueeze(1)).mean()
+    return {
+        **slow(log_probs[before:], text[before:].tolist()),
+        "log_likelihood_whole": float(whole),
+    }
 
 
 def test_language_models_are_those_of_loops(lm, texts):
