@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 import numpy as np
 
 from ..errors import UserError
+from ..numerics.drawing import Truncation
 from ..records import read_json, write_json
 from .arrays import Arrays, ArraysWriter, Layout, num_blocks
 from .tokenizers import DICTIONARY_NAME, MODEL_NAME
@@ -40,24 +41,25 @@ class Manifest:
         return bool(self.options.get("right_to_left", False))
 
     @property
+    def truncation(self) -> Truncation:
+        names = ("sampling_topk", "sampling_topp", "temperature")
+        top_k, top_p, temperature = (self.options.get(name) for name in names)
+        return Truncation(top_k, top_p, 1.0 if temperature is None else temperature)
+
+    @property
     def sampler(self) -> str:
         """In words: "top-k 10, temperature 0.9", "untruncated", "Hugging Face model"."""
-        is_hugging_face = "hugging_face" in self.source
-        if "language_model" not in self.source and not is_hugging_face:
+        if "language_model" in self.source:
+            return self.truncation.in_words
+        if "hugging_face" not in self.source:
             return "text from elsewhere"
-        names = {"sampling_topk": "top-k", "sampling_topp": "top-p", "temperature": "temperature"}
-        given = {name: self.options.get(name) for name in names}
-        if given["temperature"] == 1.0:
-            del given["temperature"]
-        words = [f"{names[n]} {value}" for n, value in given.items() if value is not None]
-        if is_hugging_face:  # never the base language model, truncated or not
-            words = ["Hugging Face model", *words]
-        return ", ".join(words) or "untruncated"
+        more = "" if self.truncation.is_none else f", {self.truncation.in_words}"
+        return f"Hugging Face model{more}"
 
     @property
     def is_truncated(self) -> bool:
-        """Negatives were not drawn from the language model's own distribution."""
-        return self.sampler != "untruncated"
+        """Negatives were not drawn from the base language model's own distribution."""
+        return "language_model" not in self.source or not self.truncation.is_none
 
 
 class Example(NamedTuple):

@@ -26,6 +26,14 @@ class Truncation:
     def is_none(self) -> bool:
         return self.top_k is None and self.top_p in (None, 1.0) and self.temperature == 1.0
 
+    @property
+    def in_words(self) -> str:
+        """ "top-k 10, temperature 0.9", or "untruncated"."""
+        parts = (("top-k", self.top_k, None), ("top-p", self.top_p, 1.0))
+        told = [f"{name} {value}" for name, value, none in parts if value not in (None, none)]
+        told += [f"temperature {self.temperature}"] * (self.temperature != 1.0)
+        return ", ".join(told) or "untruncated"
+
 
 class Draws(NamedTuple):
     """Each (A, m): symbols, log P of the model, log q of what was really drawn from (float64)."""

@@ -64,6 +64,8 @@ class ResidualEBMConfig(JointGenerationConfig):
     max_tokens_valid: Optional[int] = II("dataset.max_tokens_valid")
     save_dir: str = II("checkpoint.save_dir")
     restore_file: str = II("checkpoint.restore_file")
+    checkpoint_suffix: str = II("checkpoint.checkpoint_suffix")
+    continue_once: Optional[str] = II("checkpoint.continue_once")
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
 
 
@@ -174,13 +176,16 @@ class ResidualEBMTask(FairseqTask):
         return model
 
     def _restored_checkpoint(self) -> Optional[Path]:
-        """What fairseq's trainer is going to load, by its rules."""
-        last = Path(self.cfg.save_dir) / self.cfg.restore_file
-        if self.cfg.restore_file != "checkpoint_last.pt":
-            return Path(self.cfg.restore_file)
+        """What fairseq's trainer is going to load, by the rules of ``load_checkpoint`` in its
+        checkpoint_utils."""
+        cfg, suffix = self.cfg, self.cfg.checkpoint_suffix or ""
+        if cfg.restore_file != "checkpoint_last.pt":
+            return Path(cfg.restore_file.replace(".pt", f"{suffix}.pt"))
+        last = Path(cfg.save_dir) / f"checkpoint_last{suffix}.pt"
         if last.exists():
             return last
-        return Path(self.cfg.finetune_from_model) if self.cfg.finetune_from_model else None
+        first = cfg.continue_once or cfg.finetune_from_model
+        return Path(first) if first else None
 
     def _go_on_from(self, path: Path) -> None:
         """fairseq's trainer does not give a task its state back: take it from the checkpoint."""

@@ -70,7 +70,7 @@ def test_which_negatives_are_the_language_models_own():
     def truncated(**options):
         return dataclasses.replace(MANIFEST, options={**MANIFEST.options, **options}).is_truncated
 
-    assert not truncated()
+    assert not truncated() and not truncated(sampling_topp=1.0)
     assert truncated(sampling_topk=10) and truncated(sampling_topp=0.9) and truncated(temperature=2)
     assert dataclasses.replace(MANIFEST, source={"real": "", "generated": ""}).is_truncated
 

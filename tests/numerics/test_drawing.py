@@ -105,6 +105,20 @@ def test_is_none():
     assert drawing.UNTRUNCATED.is_none
 
 
+@pytest.mark.parametrize(
+    "truncation, words",
+    [
+        (Truncation(), "untruncated"),
+        (Truncation(top_p=1.0), "untruncated"),
+        (Truncation(top_k=10, temperature=0.9), "top-k 10, temperature 0.9"),
+        (Truncation(top_p=0.9), "top-p 0.9"),
+    ],
+)
+def test_in_words(truncation, words):
+    assert truncation.in_words == words
+    assert (truncation.in_words == "untruncated") == truncation.is_none
+
+
 def test_refuses_logits_that_are_nan():
     with pytest.raises(ValueError, match="NaN"):
         draw(torch.tensor([[0.0, math.nan, 1.0]]), uniforms(1, 1), never=1)

@@ -124,3 +124,21 @@ def test_checkpoints_know_all_that_they_were_trained_against(run_program, tmp_pa
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     manifests = state["task_state"]["negatives"]
     assert manifests == [json.loads((neg / "manifest.json").read_text()) for neg in (second, first)]
+
+
+@pytest.mark.parametrize("suffix", ["", "_mine"])
+def test_a_run_continued_once_knows_its_first_negatives(run_program, tmp_path, suffix):
+    """Or an energy that first learned from truncated negatives would pass for a density."""
+    truncated = random_store(tmp_path / "one", count=16, sampling_topk=10)
+    other = random_store(tmp_path / "two", count=24)
+    flags = ["--disable-validation", "--checkpoint-suffix", suffix, "--max-update"]
+    last = f"checkpoint_last{suffix}.pt"
+    train(run_program, truncated, "energy_linear", tmp_path / "a", *flags, 2)
+    before = ["--continue-once", tmp_path / "a" / last]
+    train(run_program, other, "energy_linear", tmp_path / "b", *flags, 4, *before)
+    train(run_program, other, "energy_linear", tmp_path / "b", *flags, 6)  # from b's own last one
+    state = torch.load(tmp_path / "b" / last, weights_only=True)
+    sampled = [
+        manifest["options"].get("sampling_topk") for manifest in state["task_state"]["negatives"]
+    ]
+    assert sampled == [None, 10]
