@@ -1,24 +1,46 @@
-"""Records: frozen dataclasses that leave programs as JSON and come back from it."""
+"""Records: frozen dataclasses that leave programs as JSON and come back from it.
+
+JSON knows no NaN and no infinity. NaN becomes null; ±infinity the strings "Infinity" and
+"-Infinity", which ``float`` in Python and ``Number`` in JavaScript take for what they are.
+"""
 
 import dataclasses
 import json
-import os
+import math
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Dict, Optional, Union
 
 from .errors import UserError
+from .files import write_whole
 
 
 def write_json(record: Any, path: Union[str, Path]) -> None:
     """Writes a dataclass instance, or what JSON knows, whole or not at all: a temporary name first,
     then renamed."""
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # several may write the same
     is_record = dataclasses.is_dataclass(record) and not isinstance(record, type)
     value = dataclasses.asdict(record) if is_record else record
-    text = json.dumps(value, indent=2, ensure_ascii=True)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    text = strict_json(value, indent=2)
+    write_whole(Path(path), f"{text}\n".encode())
+
+
+def strict_json(value: Any, indent: Optional[int] = None) -> str:
+    """JSON that every parser reads."""
+    return json.dumps(_strict(value), indent=indent, ensure_ascii=True, allow_nan=False)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(item) for item in value]
+    return value
+
+
+def number_of(value: Union[float, str, None]) -> float:
+    """A number that ``strict_json`` has written."""
+    return math.nan if value is None else float(value)
 
 
 def read_json(path: Union[str, Path]) -> Dict[str, Any]:

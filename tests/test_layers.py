@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "fairseq_ebm"
 NAME = PACKAGE.name
 LAYERS = [
-    {"version", "errors", "records", "launchers"},
+    {"version", "errors", "files", "records", "launchers"},
     {"numerics"},
     {"data", "lm"},
     {"models"},

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import torch
 
 from ..data.foreign import read_texts
-from ..data.store import NegativesSubset, read_manifest, sha256_of
+from ..data.store import NegativesSubset, read_manifest
 from ..data.tokenizers import (
     DICTIONARY_NAME,
     Tokenizer,
@@ -21,6 +21,7 @@ from ..detection.stores import batches, chosen, score_windows
 from ..detection.tfidf import TfIdfScorer, labelled
 from ..detection.whole_texts import BlockOptions, TextScores, score_texts
 from ..errors import UserError
+from ..files import sha256_of
 from ..lm.checkpoint import load_base_lm
 from ..models.checkpoint import load_energy
 from ..records import write_json

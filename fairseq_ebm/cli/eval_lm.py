@@ -9,13 +9,13 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 
-from ..data.store import sha256_of
+from ..data.identity import token_hash
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..evaluation import perplexity
 from ..evaluation.comparison import Baseline, against, read_baselines
 from ..evaluation.log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
-from ..evaluation.results import ResultsFile, join_shards, results_path
+from ..evaluation.results import FORMAT_VERSION, ResultsFile, join_shards, results_path
 from ..models.joint import Joint
 from ..models.joint_checkpoints import load_joint_checkpoints
 from ..records import write_json
@@ -56,6 +56,19 @@ def build_parser() -> ArgumentParser:
     estimate = parser.add_argument_group("estimates")
     estimate.add_argument(
         "--num-samples", type=whole_number(2), default=1000, help="of each window (default: 1000)"
+    )
+    estimate.add_argument(
+        "--sampling-error",
+        type=share,
+        metavar="E",
+        help="instead of --num-samples: as many samples as each window needs until the joint "
+        "perplexity's own standard error of sampling is at most E of it, as 0.1%% or 0.001",
+    )
+    estimate.add_argument(
+        "--max-samples",
+        type=whole_number(2),
+        default=EvaluationOptions.max_samples,
+        help="with --sampling-error: of one window at most (default: %(default)s)",
     )
     estimate.add_argument(
         "--sample-curve",
@@ -102,6 +115,17 @@ def sizes(text: str) -> Tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"'{text}' is not numbers with commas") from None
 
 
+def share(text: str) -> float:
+    """ "0.1%" or "0.001" """
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not above 0 and below 1 (or 100%)")
+    return value
+
+
 def evaluate_perplexity(arguments: argparse.Namespace) -> None:
     if arguments.merge is not None:
         out = Path(arguments.merge)
@@ -122,6 +146,8 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
         raise UserError("--draw: nothing to draw without --sample-curve or --per-position")
     options = EvaluationOptions(
         num_samples=arguments.num_samples,
+        sampling_error=arguments.sampling_error,
+        max_samples=arguments.max_samples,
         sample_curve=arguments.sample_curve,
         per_position=arguments.per_position,
         exact_last_position=arguments.exact_last_position,
@@ -140,7 +166,7 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
     )
     joint, provenance = load(arguments)
     about = {
-        "format_version": 2,
+        "format_version": FORMAT_VERSION,
         "energy": joint.energy is not None,
         "options": dataclasses.asdict(options),
         "window": arguments.window,
@@ -161,7 +187,7 @@ def load(arguments: argparse.Namespace) -> Tuple[Joint, Dict[str, Any]]:
     models.require_density()
     provenance = {
         **models.provenance(),
-        "text": {arguments.gen_subset: sha256_of(data / f"{arguments.gen_subset}.idx")},
+        "text": {arguments.gen_subset: token_hash(data, arguments.gen_subset)},
         "sampler": "untruncated",
         "precision": precision,
         "windows": {
@@ -197,7 +223,7 @@ def work(
                 file.add(result)
             now = time.monotonic()
             if now - shown > SHOW_EVERY:
-                show(bar, about, results, (len(results) - done) / (now - started))
+                show(bar, about, results, done, now - started)
                 shown = now
     except KeyboardInterrupt:
         stopped = True
@@ -212,8 +238,10 @@ def work(
         sys.exit(130)
 
 
-def show(bar: Any, about: Dict[str, Any], results: List[WindowResult], rate: float) -> None:
-    """The bounds so far, and how fast it goes, on the progress bar."""
+def show(
+    bar: Any, about: Dict[str, Any], results: List[WindowResult], done: int, seconds: float
+) -> None:
+    """The bounds so far, and how fast it went beyond the first ``done``, on the progress bar."""
     if getattr(bar, "disable", True):
         return
     log_z = [result.log_z for result in results]
@@ -225,8 +253,8 @@ def show(bar: Any, about: Dict[str, Any], results: List[WindowResult], rate: flo
             perplexity.perplexity(perplexity.joint_log_probs(results, log_z, bound), tokens)
             for bound in ("lower", "upper")
         )
-        samples = rate * about["options"]["num_samples"]
-        words += [f"joint {lower:.2f} to {upper:.2f}", f"{samples:.0f} samples/s"]
+        samples = sum(result.num_samples for result in results[done:])
+        words += [f"joint {lower:.2f} to {upper:.2f}", f"{samples / seconds:.0f} samples/s"]
     bar.set_postfix_str(", ".join(words), refresh=sys.stderr.isatty())
 
 
@@ -249,8 +277,7 @@ def finish(
         report = perplexity.base_report(results, tokens, options.seed)
         log_probs = perplexity.base_log_probs(results)
     if baselines:
-        by_number = dict(zip((result.number for result in results), log_probs.tolist()))
-        report["baselines"] = against(by_number, baselines, tokens, options.seed)
+        report["baselines"] = against(results, log_probs, baselines, tokens, options.seed)
     if len(results) < about["num_windows"]:
         report["partial"] = True
     report["provenance"] = about["provenance"]

@@ -9,11 +9,12 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 import torch
 
 from ..data import foreign, store
-from ..data.sources import SPLITS
-from ..data.store import FORMAT_VERSION, Manifest, sha256_of
+from ..data.identity import token_hashes
+from ..data.store import FORMAT_VERSION, Manifest
 from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, load_tokenizer
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
+from ..files import sha256_of
 from ..lm.checkpoint import BaseLM, load_base_lm
 from ..lm.hugging_face import HuggingFaceAuthor, load_hugging_face
 from ..lm.negatives import Author, BaseLMAuthor, fill
@@ -178,7 +179,7 @@ def base_lm_author(arguments: argparse.Namespace, data: Path) -> Tuple[Author, M
     lm = load_base_lm(Path(arguments.path), data, precision, processes.device(arguments))
     check_model(arguments, lm)
     model = {"sha256": lm.sha256, "architecture": lm.architecture}
-    source = {"language_model": model, "text": hashes_of_text(data)}
+    source = {"language_model": model, "text": token_hashes(data)}
     author = BaseLMAuthor(lm, Sampler(lm.model, truncation(arguments)))
     return author, manifest(data, source, recorded(arguments, precision))
 
@@ -188,7 +189,7 @@ def hugging_face_author(arguments: argparse.Namespace, data: Path) -> Tuple[Auth
     lm = load_hugging_face(Path(arguments.hf), precision, processes.device(arguments))
     author = HuggingFaceAuthor(lm, data, truncation(arguments))
     model = {"sha256": lm.sha256, "architecture": lm.architecture}
-    source = {"hugging_face": model, "text": hashes_of_text(data)}
+    source = {"hugging_face": model, "text": token_hashes(data)}
     options = recorded(arguments, precision)
     return author, manifest(data, source, options, transformers=lm.version)
 
@@ -207,11 +208,6 @@ def check_model(arguments: argparse.Namespace, lm: BaseLM) -> None:
             f"of {arguments.path}"
         )
     require_truncation(truncation(arguments), len(lm.dictionary))
-
-
-def hashes_of_text(data: Path) -> Dict[str, str]:
-    splits = [split for split in SPLITS if (data / f"{split}.idx").exists()]
-    return {split: sha256_of(data / f"{split}.idx") for split in splits}
 
 
 def recorded(arguments: argparse.Namespace, precision: str) -> Dict[str, Any]:

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import List
 
 import torch
 
@@ -78,32 +77,23 @@ def next_token(arguments: argparse.Namespace) -> None:
     count = min(arguments.candidates, len(models.lm.dictionary) - 1)
     found = candidates(models.joint(), prefix, count, window, arguments.num_samples, arguments.seed)
     rows = probabilities(list(progress(found, "candidates", count, arguments.quiet)))
-    if not arguments.quiet:
-        print(table(rows[: arguments.top], tokenizer))
+    record = {
+        "prefix": arguments.prefix,
+        "num_samples": arguments.num_samples,
+        "candidates": [_record(row, tokenizer) for row in rows],
+        "provenance": {**models.provenance(), "seed": arguments.seed},
+    }
     if arguments.results_path:
-        record = {
-            "prefix": arguments.prefix,
-            "num_samples": arguments.num_samples,
-            "candidates": [_record(row, tokenizer) for row in rows],
-            "provenance": {**models.provenance(), "seed": arguments.seed},
-        }
         write_json(record, out)
+    from ..reports.next_token import in_text, top_tokens  # noqa: PLC0415 (takes a second)
+
+    if not arguments.quiet:
+        print(in_text(top_tokens("next token", record, arguments.top)))
 
 
 def _record(row: NextToken, tokenizer: Tokenizer) -> "dict[str, object]":
     values = dataclasses.asdict(row)
     return {"text": tokenizer.decode([row.candidate.symbol]), **values.pop("candidate"), **values}
-
-
-def table(rows: List[NextToken], tokenizer: Tokenizer) -> str:
-    """Probabilities among the rows, as in the paper."""
-    lm, joint = (sum(getattr(row, name) for row in rows) for name in ("lm", "joint"))
-    lines = [f"{'token':<16}{'base LM':>9}{'joint':>9}   bounds of joint, among all candidates"]
-    for row in rows:
-        text = repr(tokenizer.decode([row.candidate.symbol]))
-        bounds = f"{row.joint_lower:.4f} to {row.joint_upper:.4f}"
-        lines.append(f"{text:<16}{row.lm / lm:>9.4f}{row.joint / joint:>9.4f}   {bounds}")
-    return "\n".join(lines)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ import torch
 from fairseq.data import Dictionary, indexed_dataset
 
 from ..errors import UserError
+from ..files import sha256_of
 from ..records import read_json, write_json
 from ..version import __version__
 from .sources import SPLITS
@@ -40,7 +41,7 @@ from .tokenizers import (
 )
 
 RECORD_NAME = "prepare.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BATCH_CHARACTERS = 1 << 20  # encoded at once, on all cores
 VOCABULARY_CHARACTERS = 50_000_000  # a vocabulary is made of about so much text
 
@@ -55,6 +56,7 @@ class SplitCounts:
     unknown: int  # tokens that are <unk>
     also_in_train: int  # distinct documents, of valid and test, that stand in train as well
     sha256: str  # of the documents' text, each followed by a line feed
+    tokens_sha256: str  # of {split}.bin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +185,7 @@ def _write(
         counts[split] = SplitCounts(
             tokens=tokens.size,
             unknown=sum(int((chunk == dictionary.unk()).sum()) for chunk in _chunks(tokens)),
+            tokens_sha256=sha256_of(folder / f"{split}.bin"),
             **dataclasses.asdict(found),
         )
     record = PreparedText(
@@ -277,4 +280,4 @@ def _chunks(tokens: np.ndarray, size: int = 1 << 24) -> Iterator[np.ndarray]:
 
 def _vocabulary_hashes(folder: Path) -> Dict[str, str]:
     names = [name for name in (DICTIONARY_NAME, MODEL_NAME) if (folder / name).exists()]
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    return {name: sha256_of(folder / name) for name in names}

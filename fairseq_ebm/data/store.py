@@ -8,7 +8,6 @@ NEG/{subset}.shard-I-of-N/   shards of a subset, before they are merged
 """
 
 import dataclasses
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
@@ -16,12 +15,14 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 import numpy as np
 
 from ..errors import UserError
+from ..files import sha256_of, write_whole  # noqa: F401
 from ..numerics.drawing import Truncation
 from ..records import read_json, write_json
 from .arrays import Arrays, ArraysWriter, Layout, num_blocks
+from .identity import other_text
 from .tokenizers import DICTIONARY_NAME, MODEL_NAME
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 
 
@@ -91,14 +92,6 @@ def layout(window: int, generated: int, negatives: int, vocabulary: int) -> Layo
     }
 
 
-def sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def read_manifest(neg: Path) -> Manifest:
     path = neg / MANIFEST_NAME
     if not path.exists():
@@ -143,7 +136,7 @@ def begin(neg: Path, manifest: Manifest, data: Path) -> Manifest:
         if (data / name).exists():
             content = (data / name).read_bytes()
             if not (neg / name).exists() or (neg / name).read_bytes() != content:
-                (neg / name).write_bytes(content)
+                write_whole(neg / name, content)
     return existing
 
 
@@ -153,6 +146,9 @@ def _difference(old: Manifest, new: Manifest) -> str:
         before, now = old.options.get(name), new.options.get(name)
         if before != now:
             return f"options ({name.replace('_', '-')} {before}, now {now})"
+    other = other_text(old.source.get("text", {}), new.source.get("text", {}))
+    if other is not None:
+        return f"text: {other}"
     parts = {"source": "language model or files", "dictionary": "dictionary"}
     for part, words in parts.items():
         if getattr(old, part) != getattr(new, part):

@@ -7,18 +7,21 @@ from typing import Any, Dict, List, NamedTuple
 import numpy as np
 
 from ..errors import UserError
-from . import perplexity
+from . import perplexity, uncertainty
 from .log_probs import WindowResult
-from .results import read_results, results_path
+from .results import difference, read_results, results_path
 
 SAME = ("text", "windows", "seed")  # of provenance: which windows they are
+PREDICTED = ("window", "prefix_length", "right_to_left")  # and what of them is predicted
 
 
 class Baseline(NamedTuple):
-    """``log_probs`` of windows by their numbers; of a joint model the highest its bounds allow."""
+    """``log_probs`` of windows by their numbers; of a joint model the highest its bounds allow,
+    with the ``errors`` of its log Z."""
 
     name: str
     log_probs: Dict[int, float]
+    errors: Dict[int, float]
 
 
 def read_baselines(reports: Sequence[str], about: Mapping[str, Any]) -> List[Baseline]:
@@ -31,16 +34,20 @@ def _read(report: Path, about: Mapping[str, Any]) -> Baseline:
     if not path.exists():
         raise UserError(f"--baseline: {path}: not there; it is written beside a report")
     own, results = read_results(path)
-    if _which(about) != _which(own):
-        raise UserError(f"--baseline: {report}: of other text or other windows")
+    other = difference(_which(own), _which(about))
+    if other is not None:
+        raise UserError(f"--baseline: {report}: of other {other}; evaluate it on the same windows")
     if len(results) < own["num_windows"]:
         raise UserError(f"--baseline: {report}: is not whole; go on with it by --resume")
-    return Baseline(report.stem, dict(zip((r.number for r in results), _log_probs(own, results))))
+    numbers = [result.number for result in results]
+    errors = [result.log_z.error for result in results]
+    log_probs = _log_probs(own, results)
+    return Baseline(report.stem, dict(zip(numbers, log_probs)), dict(zip(numbers, errors)))
 
 
 def _which(about: Mapping[str, Any]) -> Dict[str, Any]:
-    predicted = {name: about.get(name) for name in ("window", "prefix_length", "right_to_left")}
-    return {**predicted, **{name: about["provenance"][name] for name in SAME}}
+    predicted = {name: about.get(name) for name in PREDICTED}
+    return {**predicted, "provenance": {name: about["provenance"][name] for name in SAME}}
 
 
 def _log_probs(about: Mapping[str, Any], results: Sequence[WindowResult]) -> List[float]:
@@ -51,18 +58,27 @@ def _log_probs(about: Mapping[str, Any], results: Sequence[WindowResult]) -> Lis
 
 
 def against(
-    log_probs: Mapping[int, float], baselines: Sequence[Baseline], tokens: int, seed: int
+    results: Sequence[WindowResult],
+    log_probs: np.ndarray,
+    baselines: Sequence[Baseline],
+    tokens: int,
+    seed: int,
 ) -> List[Dict[str, Any]]:
-    """``log_probs``: of our windows by their numbers; of ``tokens`` predicted tokens each.
+    """Our windows and their ``log_probs`` (W,), of ``tokens`` predicted tokens each.
 
     gain = 1 − our perplexity / theirs, below 0 where they are better.
     """
-    numbers = sorted(log_probs)
-    ours = np.array([log_probs[number] for number in numbers])
-    found = []
+    numbers = [result.number for result in results]
+    errors = uncertainty.errors_of([result.log_z for result in results])
+    found: List[Dict[str, Any]] = []
     for baseline in baselines:
-        theirs = np.array([baseline.log_probs[number] for number in numbers])
-        gain, between = perplexity.gain(ours, theirs, tokens, seed)
-        ppl = perplexity.perplexity(theirs, tokens)
-        found.append({"name": baseline.name, "ppl": ppl, "gain": gain, "gain_ci95": between})
+        theirs, their_errors = (
+            np.array([values[number] for number in numbers])
+            for values in (baseline.log_probs, baseline.errors)
+        )
+        gain, between = perplexity.gain(log_probs, theirs, tokens, seed)
+        luck = uncertainty.of_mean(np.stack([errors, their_errors], axis=1), tokens)
+        row = {"name": baseline.name, "ppl": perplexity.perplexity(theirs, tokens)}
+        row.update({"gain": gain, "gain_ci95": between})
+        found.append({**row, "gain_sampling_ci95": uncertainty.gain_interval(gain, luck)})
     return found

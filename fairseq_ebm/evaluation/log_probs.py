@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -13,20 +13,27 @@ from ..data.windows import Windows
 from ..errors import UserError
 from ..models.joint import Joint, Streams
 from ..numerics.losses import conditional_nce
-from ..numerics.partition import LogPartitionBounds, log_partition_bounds
+from ..numerics.partition import (
+    LogPartition,
+    LogPartitionBounds,
+    log_partition,
+    log_partition_bounds,
+)
+from . import allocation
+from .allocation import Prefixes, pools_within, require_finite
 
-SAMPLES_AT_ONCE = 1024  # windows whose pools are small are worked on together
 LM_ALONE = 8  # windows that a language model alone reads together
 VOCABULARY_AT_ONCE = 4096  # symbols whose energies are computed together
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of log Z of one prefix."""
+    """Of log Z of one prefix; ``error``: the standard error of ``jackknife`` by sampling."""
 
     lower: float
     upper: float
     jackknife: float
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class WindowResult:
     log_lm: float
     energy: float = 0.0
     log_z: Bounds = Bounds(0.0, 0.0, 0.0)
+    num_samples: int = 0
     ess: float = 0.0
     pareto_k: float = 0.0
     nce: float = 0.0  # conditional NCE of the real continuation against the pool
@@ -58,7 +66,13 @@ class WindowResult:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
+    """``num_samples`` of each window; or, with ``sampling_error``, as many as it takes, up to
+    ``max_samples``, until the joint perplexity has no larger relative standard error of sampling.
+    """
+
     num_samples: int = 1000
+    sampling_error: Optional[float] = None
+    max_samples: int = 100_000
     sample_curve: Tuple[int, ...] = ()
     per_position: bool = False
     exact_last_position: bool = False
@@ -71,6 +85,16 @@ class EvaluationOptions:
             raise UserError(
                 f"--sample-curve: each size must be from 2 to --num-samples ({self.num_samples})"
             )
+        if self.sampling_error is None:
+            return
+        if not 0 < self.sampling_error < 1:
+            raise UserError(f"--sampling-error: {self.sampling_error} is not between 0 and 1")
+        if self.sample_curve:
+            raise UserError(
+                "--sample-curve: pools differ in size under --sampling-error; drop one of them"
+            )
+        if self.max_samples < 2 * allocation.STEP:
+            raise UserError(f"--max-samples: {self.max_samples} is below {2 * allocation.STEP}")
 
 
 def blocks(
@@ -78,7 +102,12 @@ def blocks(
 ) -> List[range]:
     """The windows that are worked on together; shards take whole blocks, so that a window is
     computed in the same way however the work is divided."""
-    size = LM_ALONE if joint.energy is None else max(1, SAMPLES_AT_ONCE // options.num_samples)
+    if joint.energy is None:
+        size = LM_ALONE
+    elif options.sampling_error is not None:
+        size = allocation.GROUP
+    else:
+        size = max(1, allocation.SAMPLES_AT_ONCE // options.num_samples)
     every = [range(start, min(start + size, windows)) for start in range(0, windows, size)]
     return every[len(every) * shard // shards : len(every) * (shard + 1) // shards]
 
@@ -106,64 +135,90 @@ def evaluate(
     text = np.stack([windows.tokens(i) for i in members]).astype(np.int64)
     read = joint.reading_order(torch.from_numpy(text))
     numbers = [int(windows.numbers[i]) for i in members]
-    streams = Streams(options.seed, windows.subset, numbers)
 
     token_log_lm = joint.token_log_probs(read, prefix_length)  # (W, T - p)
+    for row, number in zip(token_log_lm, numbers):
+        require_finite(row, number, "the language model's log-probability")
     if joint.energy is None:
         for number, log_lm in zip(numbers, token_log_lm.sum(dim=1).tolist()):
             yield WindowResult(number, log_lm)
         return
     energies = joint.energies(read.unsqueeze(1), 0).squeeze(1)  # (W,)
-    pools = _pool(joint, read, prefix_length, options, streams)
-    whole = log_partition_bounds(pools)
-    curve = [log_partition_bounds(pools[:, :n]) for n in options.sample_curve]
-    later = range(prefix_length + 1, read.size(1)) if options.per_position else range(0)
-    steps = [whole, *(log_partition_bounds(_pool(joint, read, t, options, streams)) for t in later)]
-    log_z = whole.jackknife
-    nce = conditional_nce(energies, pools)
-    normalised = conditional_nce(energies + log_z, pools + log_z.unsqueeze(1))
-    last, exact = steps[-1], None
-    if options.exact_last_position:
-        exact = _exact_last(joint, read)
-        if not options.per_position:
-            last = log_partition_bounds(_pool(joint, read, read.size(1) - 1, options, streams))
-    for i, number in enumerate(numbers):
-        require_finite(energies[i], number)
+    for energy, number in zip(energies, numbers):
+        require_finite(energy, number)
+    streams = Streams(options.seed, windows.subset, numbers)
+    pools = _pools(joint, read, prefix_length, streams, options, len(windows))
+    later = _later(joint, read, prefix_length, streams, options, [len(pool) for pool in pools])
+    exact = _exact_last(joint, read) if options.exact_last_position else None
+    for i, (number, pool) in enumerate(zip(numbers, pools)):
+        whole = log_partition_bounds(pool)
+        steps = [_bounds(whole), *(_bounds_of(pools_there[i]) for pools_there in later)]
         yield WindowResult(
             number=number,
             log_lm=float(token_log_lm[i].sum()),
             energy=float(energies[i]),
-            log_z=_bounds(whole, i),
-            ess=float(whole.ess[i]),
-            pareto_k=float(whole.pareto_k[i]),
-            nce=float(nce[i]),
-            nce_normalised=float(normalised[i]),
-            curve=[_bounds(part, i) for part in curve],
+            log_z=steps[0],
+            num_samples=len(pool),
+            ess=float(whole.ess),
+            pareto_k=float(whole.pareto_k),
+            **_nce(energies[i], pool, float(whole.jackknife)),
+            curve=[_bounds_of(pool[:n]) for n in options.sample_curve],
             token_log_lm=token_log_lm[i].tolist() if options.per_position else [],
-            position_log_z=[_bounds(step, i) for step in steps] if options.per_position else [],
+            position_log_z=steps if options.per_position else [],
             last=None
             if exact is None
-            else LastPosition(float(token_log_lm[i, -1]), _bounds(last, i), float(exact[i])),
+            else LastPosition(float(token_log_lm[i, -1]), steps[-1], float(exact[i])),
         )
 
 
-def _pool(
-    joint: Joint, read: Tensor, prefix_length: int, options: EvaluationOptions, streams: Streams
-) -> Tensor:
+def _pools(
+    joint: Joint,
+    read: Tensor,
+    prefix_length: int,
+    streams: Streams,
+    options: EvaluationOptions,
+    windows: int,
+) -> List[Tensor]:
+    """E of the samples after each prefix: W of (n_w,). ``windows``: how many there are in all."""
     length = read.size(1) - prefix_length
-    energies = joint.pool(read[:, :prefix_length], options.num_samples, length, streams)
-    for row, number in zip(energies, streams.numbers):
-        require_finite(row, number)
-    return energies
+    prefixes = Prefixes(joint, read[:, :prefix_length], length, streams)
+    if options.sampling_error is None:
+        return prefixes.pools([options.num_samples] * len(read))
+    variance = (options.sampling_error * length) ** 2 * windows * len(read)
+    return pools_within(prefixes, variance, options.max_samples)
 
 
-def require_finite(energies: Tensor, number: int) -> None:
-    if not bool(torch.isfinite(energies).all()):
-        raise UserError(f"--path: the energy is not finite on window {number}")
+def _later(
+    joint: Joint,
+    read: Tensor,
+    prefix_length: int,
+    streams: Streams,
+    options: EvaluationOptions,
+    sizes: List[int],
+) -> List[List[Tensor]]:
+    """The same, for the longer prefixes that the options ask for; the last of T - 1 tokens."""
+    last = read.size(1) - 1
+    lengths: Sequence[int] = range(prefix_length + 1, last + 1) if options.per_position else ()
+    if options.exact_last_position and last > prefix_length:
+        lengths = lengths or (last,)
+    return [Prefixes(joint, read[:, :t], read.size(1) - t, streams).pools(sizes) for t in lengths]
 
 
-def _bounds(bounds: LogPartitionBounds, i: int) -> Bounds:
-    return Bounds(*(float(getattr(bounds, f.name)[i]) for f in dataclasses.fields(Bounds)))
+def _nce(energy: Tensor, pool: Tensor, log_z: float) -> Dict[str, float]:
+    """``energy`` () of the real continuation against the pool (n,)."""
+    real, others = energy.view(1), pool.unsqueeze(0)
+    return {
+        "nce": float(conditional_nce(real, others)),
+        "nce_normalised": float(conditional_nce(real + log_z, others + log_z)),
+    }
+
+
+def _bounds(found: Union[LogPartition, LogPartitionBounds]) -> Bounds:
+    return Bounds(*(float(getattr(found, f.name)) for f in dataclasses.fields(Bounds)))
+
+
+def _bounds_of(pool: Tensor) -> Bounds:
+    return _bounds(log_partition(pool))
 
 
 def _exact_last(joint: Joint, read: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Next-token probabilities of the joint model (equation 5 of the first paper, its table 3)."""
 
 from dataclasses import dataclass
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..models.joint import Joint, Streams
 from ..numerics.partition import log_partition_bounds
+from .uncertainty import Z95
 
 AT_ONCE = 8  # candidates whose completions are drawn together
 
@@ -16,25 +17,29 @@ AT_ONCE = 8  # candidates whose completions are drawn together
 @dataclass(frozen=True)
 class Candidate:
     """One symbol after a prefix. log P_joint = log P_LM + log Z, of all texts that begin with the
-    prefix and the symbol, + a constant; where it ends the window log Z is -E, without samples."""
+    prefix and the symbol, + a constant; where it ends the window log Z is -E, without samples.
+    ``log_z_error``: the standard error of ``log_z`` by sampling."""
 
     symbol: int
     log_lm: float
     log_z_lower: float
     log_z_upper: float
     log_z: float
+    log_z_error: float
     ess: Optional[float]  # None: without samples
 
 
 @dataclass(frozen=True)
 class NextToken:
-    """A candidate's probabilities among all candidates; the bounds hold for many samples."""
+    """A candidate's probabilities among all candidates. The bounds, which hold for many samples,
+    tell of bias; ``sampling_ci95`` tells of the luck of sampling, which is mostly larger."""
 
     candidate: Candidate
     lm: float
     joint: float
     joint_lower: float
     joint_upper: float
+    sampling_ci95: Tuple[float, float]
 
 
 def candidates(
@@ -51,11 +56,11 @@ def candidates(
         texts = torch.cat([prefix.expand(len(some), -1), some.unsqueeze(1)], dim=1)
         if length == 0:
             log_z = -_finite(joint.energies(texts.unsqueeze(1), 0)).squeeze(1)
-            rows = [(z, z, z, None) for z in log_z.tolist()]
+            rows = [(z, z, z, 0.0, None) for z in log_z.tolist()]
         else:
             streams = Streams(seed, "next-token", some.tolist())
             bounds = log_partition_bounds(_finite(joint.pool(texts, samples, length, streams)))
-            columns = (bounds.lower, bounds.upper, bounds.jackknife, bounds.ess)
+            columns = (bounds.lower, bounds.upper, bounds.jackknife, bounds.error, bounds.ess)
             rows = list(zip(*(column.tolist() for column in columns)))
         for symbol, log_p_of, row in zip(some.tolist(), log_p.tolist(), rows):
             yield Candidate(symbol, log_p_of, *row)
@@ -79,12 +84,30 @@ def probabilities(found: List[Candidate]) -> List[NextToken]:
     # A symbol at its least: its own lower bound against the others' upper ones.
     least = torch.sigmoid(lower - _others(upper))
     most = torch.sigmoid(upper - _others(lower))
-    values = zip(found, lm.tolist(), joint.tolist(), least.tolist(), most.tolist())
-    return sorted((NextToken(*row) for row in values), key=lambda row: -row.joint)
+    low, high = _sampling_interval(log_lm + column("log_z"), column("log_z_error"))
+    values = zip(found, *(part.tolist() for part in (lm, joint, least, most)))
+    between = zip(low.tolist(), high.tolist())
+    rows = (NextToken(*row, sampling_ci95=ends) for row, ends in zip(values, between))
+    return sorted(rows, key=lambda row: -row.joint)
+
+
+def _sampling_interval(log_joint: Tensor, errors: Tensor) -> Tuple[Tensor, Tensor]:
+    """95% intervals (n,) of softmax(log_joint), whose entries have independent standard errors.
+
+    A change d of log_joint moves the log-odds of i against the others by d_i - Σ_{j≠i} d_j p_j /
+    (1 - p_i).
+    """
+    odds, shares = log_joint - _others(log_joint), torch.softmax(_without_itself(log_joint), dim=1)
+    spread = (errors.square() + shares.square() @ errors.square()).sqrt()
+    return torch.sigmoid(odds - Z95 * spread), torch.sigmoid(odds + Z95 * spread)
 
 
 def _others(values: Tensor) -> Tensor:
     """log Σ of all but each: (n,) -> (n,)"""
+    return torch.logsumexp(_without_itself(values), dim=1)
+
+
+def _without_itself(values: Tensor) -> Tensor:
+    """(n,) -> (n, n): in row i, all values but the i-th, which is -inf."""
     n = len(values)
-    table = values.expand(n, n).masked_fill(torch.eye(n, dtype=torch.bool), -torch.inf)
-    return torch.logsumexp(table, dim=1)
+    return values.expand(n, n).masked_fill(torch.eye(n, dtype=torch.bool), -torch.inf)

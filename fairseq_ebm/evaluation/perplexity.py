@@ -1,11 +1,14 @@
 """From the results of windows to perplexities, their intervals, and what to think of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 from scipy.stats import bootstrap
 
+from . import uncertainty
+from .allocation import PILOT
 from .log_probs import Bounds, EvaluationOptions, LastPosition, WindowResult
 
 RESAMPLES = 2000
@@ -75,10 +78,16 @@ def joint_report(
         log_p = joint_log_probs(results, log_z, bound)
         report[name] = perplexity(log_p, tokens)
         report[f"{name}_ci95"] = interval(log_p, tokens, options.seed)
+    errors = uncertainty.errors_of(log_z)
+    luck = uncertainty.of_mean(errors, tokens)
+    report["joint_ppl_sampling_ci95"] = uncertainty.interval(report["joint_ppl"], luck)
     report["gain"], report["gain_ci95"] = gain(
         joint_log_probs(results, log_z, "upper"), base_log_probs(results), tokens, options.seed
     )
-    report["num_samples"] = options.num_samples
+    report["gain_sampling_ci95"] = uncertainty.gain_interval(report["gain"], luck)
+    log_p = joint_log_probs(results, log_z, "jackknife")
+    report["error"] = uncertainty.division(log_p, errors, tokens)
+    report.update(_samples(results, options))
     report["mean_log_z"] = float(np.mean([z.jackknife for z in log_z]))
     report["conditional_nce"] = {
         "loss": float(np.mean([result.nce for result in results])),
@@ -92,7 +101,16 @@ def joint_report(
     if options.exact_last_position:
         report["last_position"] = _last_position(results)
     report["warnings"] = warnings(report)
-    return report
+    return {name: _known(value) for name, value in report.items()}
+
+
+def _known(value: Any) -> Any:
+    """None where a number is not finite: a single sample may have all the weight."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_known(item) for item in value)
+    if isinstance(value, dict):
+        return {name: _known(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def joint_log_probs(
@@ -102,6 +120,23 @@ def joint_log_probs(
     return np.array(
         [r.log_lm - r.energy - float(getattr(z, bound)) for r, z in zip(results, log_z)]
     )
+
+
+def _samples(results: Sequence[WindowResult], options: EvaluationOptions) -> Dict[str, Any]:
+    """``num_samples`` of a window; where windows differ, of one on average."""
+    sizes = np.array([result.num_samples for result in results])
+    if options.sampling_error is None:
+        return {"num_samples": options.num_samples}
+    return {
+        "num_samples": round(float(sizes.mean())),
+        "samples": {
+            "target_error": options.sampling_error,
+            "min": int(sizes.min()),
+            "max": int(sizes.max()),
+            "total": int(sizes.sum()),
+            "pilots": PILOT * len(results),
+        },
+    }
 
 
 def _diagnostics(results: Sequence[WindowResult]) -> Dict[str, Any]:
@@ -117,19 +152,21 @@ def _diagnostics(results: Sequence[WindowResult]) -> Dict[str, Any]:
 
 def _curve(
     results: Sequence[WindowResult], tokens: int, sizes: Sequence[int]
-) -> List[Dict[str, float]]:
-    rows = []
+) -> List[Dict[str, Any]]:
+    rows: List[Dict[str, Any]] = []
     for i, size in enumerate(sizes):
         log_z = [result.curve[i] for result in results]
         lower, upper, joint = (
             perplexity(joint_log_probs(results, log_z, bound), tokens)
             for bound in ("lower", "upper", "jackknife")
         )
-        rows.append({"num_samples": size, "lower": lower, "upper": upper, "joint": joint})
+        luck = uncertainty.of_mean(uncertainty.errors_of(log_z), tokens)
+        row = {"num_samples": size, "lower": lower, "upper": upper, "joint": joint}
+        rows.append({**row, "sampling_ci95": uncertainty.interval(joint, luck)})
     return rows
 
 
-def _per_position(results: Sequence[WindowResult], first: int) -> List[Dict[str, float]]:
+def _per_position(results: Sequence[WindowResult], first: int) -> List[Dict[str, Any]]:
     """log P(x_t | x_<t) = log P_LM(x_t | x_<t) + log Z(x_≤t) - log Z(x_<t).
 
     The denominator at a position is the numerator at the one before. A lower bound of the ratio
@@ -137,34 +174,42 @@ def _per_position(results: Sequence[WindowResult], first: int) -> List[Dict[str,
     known: exp(-E).
     """
     log_lm = np.array([result.token_log_lm for result in results])  # (W, L)
-    energies = np.array([[result.energy] for result in results])
-    below, above = (
-        np.array([[getattr(z, bound) for z in r.position_log_z] for r in results])
-        for bound in ("lower", "upper")
+    known = np.array([[-result.energy] for result in results])
+    below, above, middle, errors = (
+        np.array([[getattr(z, name) for z in r.position_log_z] for r in results])
+        for name in ("lower", "upper", "jackknife", "error")
     )  # (W, L): of the prefixes of p, p + 1, … T - 1 tokens
-    unlikely = log_lm + np.concatenate([below[:, 1:], -energies], axis=1) - above
-    likely = log_lm + np.concatenate([above[:, 1:], -energies], axis=1) - below
-    return [
-        {
-            "position": first + t,
-            "base_ppl": perplexity(log_lm[:, t], 1),
-            "lower": perplexity(likely[:, t], 1),
-            "upper": perplexity(unlikely[:, t], 1),
-        }
-        for t in range(log_lm.shape[1])
-    ]
+
+    def log_p(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+        return log_lm + np.concatenate([numerator[:, 1:], known], axis=1) - denominator
+
+    log_ps = {
+        "lower": log_p(above, below), "joint": log_p(middle, middle), "upper": log_p(below, above)
+    }  # fmt: skip
+    errors_above = np.concatenate([errors[:, 1:], 0 * known], axis=1)
+    rows: List[Dict[str, Any]] = []
+    for t in range(log_lm.shape[1]):
+        row = {"position": first + t, "base_ppl": perplexity(log_lm[:, t], 1)}
+        row.update({name: perplexity(values[:, t], 1) for name, values in log_ps.items()})
+        luck = uncertainty.of_mean(np.stack([errors[:, t], errors_above[:, t]], axis=1), 1)
+        rows.append({**row, "sampling_ci95": uncertainty.interval(row["joint"], luck)})
+    return rows
 
 
-def _last_position(results: Sequence[WindowResult]) -> Dict[str, float]:
+def _last_position(results: Sequence[WindowResult]) -> Dict[str, Any]:
     pairs = [(result.energy, result.last) for result in results if result.last is not None]
 
     def ppl(log_z: Callable[[LastPosition], float]) -> float:
         return perplexity(np.array([last.log_lm - e - log_z(last) for e, last in pairs]), 1)
 
+    joint = ppl(lambda last: last.log_z.jackknife)
+    luck = uncertainty.of_mean(uncertainty.errors_of([last.log_z for _, last in pairs]), 1)
     return {
         "base_ppl": perplexity(np.array([last.log_lm for _, last in pairs]), 1),
         "lower": ppl(lambda last: last.log_z.lower),
+        "joint": joint,
         "upper": ppl(lambda last: last.log_z.upper),
+        "sampling_ci95": uncertainty.interval(joint, luck),
         "exact": ppl(lambda last: last.exact_log_z),
     }
 
@@ -183,11 +228,17 @@ def warnings(report: Mapping[str, Any]) -> List[str]:
             f"of {n} samples only {report['ess']['mean']:.1f} count on average: log Z is likely "
             "underestimated, and the perplexity too low"
         )
-    if report["joint_ppl_upper"] > FAR_APART * report["joint_ppl_lower"]:
+    if not report["joint_ppl_upper"] <= FAR_APART * report["joint_ppl_lower"]:
         found.append("the bounds are more than 2% apart: take more samples")
     sizes = [row["joint"] for row in report.get("curve", [])]
     if len(sizes) > 1 and not 1 / STILL_MOVING < sizes[-1] / sizes[-2] < STILL_MOVING:
         found.append("the curve over the number of samples has not become level: take more")
+    target, luck = report.get("samples", {}).get("target_error"), report["error"]["samples"]
+    if target is not None and (luck is None or luck > target):
+        found.append(
+            f"the sampling error is {'unknown' if luck is None else f'{luck:.3%}'}, above the "
+            f"{target:.3%} asked for: some windows need more than --max-samples"
+        )
     if abs(report["mean_log_z"]) > NOT_NORMALISED:
         found.append(
             f"mean log Z is {report['mean_log_z']:.2f}, but 0 where conditional NCE has converged: "

@@ -1,15 +1,19 @@
 """Results of windows on disk: a line of JSON each, written as they come, after a first line that
-says what they are results of. What was killed goes on where it was; shards are joined."""
+says what they are results of. What was killed is resumed; shards are joined."""
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
+from ..data.identity import other_text
 from ..errors import UserError
+from ..files import write_whole
+from ..records import number_of, strict_json
 from .log_probs import Bounds, LastPosition, WindowResult
+
+FORMAT_VERSION = 3
 
 
 def results_path(report: Path, shard: int = 0, shards: int = 1) -> Path:
@@ -19,24 +23,21 @@ def results_path(report: Path, shard: int = 0, shards: int = 1) -> Path:
 
 
 class ResultsFile:
-    """``done``: what an earlier run had written, if it was about the same and is gone on with."""
+    """``done``: what an earlier run had written, if it was about the same and is resumed."""
 
     def __init__(self, path: Path, about: Mapping[str, Any], resume: bool) -> None:
         self.done: List[WindowResult] = []
         if resume and path.exists():
             before, self.done = read_results(path)
-            if before != json.loads(json.dumps(about)):
+            other = difference(before, json.loads(strict_json(about)))
+            if other is not None:
                 raise UserError(
-                    f"--resume: {path} was begun with other options, models or text; "
-                    "run without --resume to begin anew"
+                    f"--resume: {path} was begun with other {other}; run without --resume to begin "
+                    "anew"
                 )
         path.parent.mkdir(parents=True, exist_ok=True)
-        begun = path.with_name(path.name + ".tmp")  # what was done is never in danger
-        begun.write_text(
-            "".join([_line(about), *(_line(dataclasses.asdict(result)) for result in self.done)]),
-            encoding="utf-8",
-        )
-        os.replace(begun, path)
+        lines = [_line(about), *(_line(dataclasses.asdict(result)) for result in self.done)]
+        write_whole(path, "".join(lines).encode())  # what was done is never in danger
         self._path = path
 
     def add(self, result: WindowResult) -> None:
@@ -45,7 +46,28 @@ class ResultsFile:
 
 
 def _line(value: Mapping[str, Any]) -> str:
-    return json.dumps(value) + "\n"
+    return strict_json(value) + "\n"
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> Optional[str]:
+    """The first thing in which two files are about something else, in words; the text first."""
+    texts = (about["provenance"].get("text", {}) for about in (before, now))
+    other = other_text(*texts)
+    return f"text: {other}" if other is not None else _difference(before, now)
+
+
+def _difference(
+    before: Mapping[str, Any], now: Mapping[str, Any], where: str = ""
+) -> Optional[str]:
+    for name in dict.fromkeys([*before, *now]):
+        was, becomes, place = before.get(name), now.get(name), f"{where}{name.replace('_', ' ')}"
+        if isinstance(was, dict) and isinstance(becomes, dict):
+            deeper = _difference(was, becomes, f"{place}: ")
+            if deeper is not None:
+                return deeper
+        elif was != becomes:
+            return f"{place} ({was}, now {becomes})"
+    return None
 
 
 def read_results(path: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
@@ -53,24 +75,33 @@ def read_results(path: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         values = [json.loads(line) for line in lines if line.endswith("\n")]
-        about, results = values[0], [_result(value) for value in values[1:]]
+        about = values[0]
+        if about["format_version"] != FORMAT_VERSION:
+            raise UserError(
+                f"{path}: format version {about['format_version']}, but this program reads version "
+                f"{FORMAT_VERSION}; evaluate again"
+            )
+        return about, [_result(value) for value in values[1:]]
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise UserError(f"{path}: not results of windows ({error!r})") from None
-    return about, results
 
 
 def _result(value: Dict[str, Any]) -> WindowResult:
     for name in ("curve", "position_log_z"):
-        value[name] = [Bounds(**bounds) for bounds in value[name]]
-    value["log_z"] = Bounds(**value["log_z"])
+        value[name] = [_bounds(bounds) for bounds in value[name]]
+    value["log_z"], value["pareto_k"] = _bounds(value["log_z"]), number_of(value["pareto_k"])
     last = value["last"]
     if last is not None:
-        value["last"] = LastPosition(**{**last, "log_z": Bounds(**last["log_z"])})
+        value["last"] = LastPosition(**{**last, "log_z": _bounds(last["log_z"])})
     return WindowResult(**value)
 
 
+def _bounds(values: Mapping[str, Any]) -> Bounds:
+    return Bounds(**{name: number_of(value) for name, value in values.items()})
+
+
 def join_shards(report: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
-    """All shards of a report, each of which must be there and whole."""
+    """All shards of a report, each of which must be there and complete."""
     pattern = f"{report.stem}.shard-*-of-*.windows.jsonl"
     found = {path.name: path for path in report.parent.glob(pattern)}
     totals = {int(name.split("-of-")[1].split(".")[0]) for name in found}
@@ -85,8 +116,9 @@ def join_shards(report: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
         if path.name not in found:
             raise UserError(f"--merge: {path}: missing; run shard {shard} of {shards}")
         own, some = read_results(path)
-        if about and own != about:
-            raise UserError(f"--merge: {path}: about something else than shard 0")
+        other = difference(about, own) if about else None
+        if other is not None:
+            raise UserError(f"--merge: {path}: is of other {other} than shard 0; run it again")
         about = own
         results += some
     if len(results) != about["num_windows"]:

@@ -11,9 +11,9 @@ from fairseq import checkpoint_utils
 from fairseq.data import Dictionary
 from fairseq.models import FairseqLanguageModel
 
-from ..data.store import sha256_of
 from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, require_same_dictionary
 from ..errors import UserError
+from ..files import sha256_of
 
 RIGHT_TO_LEFT = "right_to_left_language_modeling"  # the task
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

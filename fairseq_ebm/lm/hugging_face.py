@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.store import sha256_of
 from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer
 from ..data.windows import running_text
 from ..errors import UserError
+from ..files import sha256_of
 from ..numerics.drawing import Truncation
 from .checkpoint import DTYPES, require_precision
 from .negatives import Continuations

@@ -93,7 +93,8 @@ class Streams:
     seed: int
     subset: str
     numbers: Sequence[int]
+    purpose: str = "pool"
 
     def of(self, prefix_length: int) -> List[WindowStream]:
-        purpose = f"pool-{prefix_length}"
+        purpose = f"{self.purpose}-{prefix_length}"
         return [WindowStream(self.seed, self.subset, int(n), purpose) for n in self.numbers]

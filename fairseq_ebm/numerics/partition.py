@@ -9,16 +9,23 @@ from torch import Tensor
 from .weights import effective_sample_size, pareto_k, valid_pools
 
 
-class LogPartitionBounds(NamedTuple):
+class LogPartition(NamedTuple):
     """Estimates of log Z, each of shape (...), float64.
 
     In expectation lower < log Z < upper once n is large enough; ``jackknife`` lies halfway and its
-    bias falls like 1/n². With few effective samples (``ess`` small, ``pareto_k`` above 0.7) the
-    gap can close while both are wrong. A lower log Z means a *lower* perplexity.
-
-    The gap is a matter of bias; ``error``, the standard error of ``jackknife``, is the luck of
-    sampling, and mostly far larger.
+    bias falls like 1/n². A lower log Z means a *lower* perplexity. The gap is a matter of bias;
+    ``error``, the standard error of ``jackknife``, is the luck of sampling, and mostly far larger.
     """
+
+    lower: Tensor
+    upper: Tensor
+    jackknife: Tensor
+    error: Tensor
+
+
+class LogPartitionBounds(NamedTuple):
+    """The same with what tells whether to trust it: with few effective samples (``ess`` small,
+    ``pareto_k`` above 0.7) the gap can close while both bounds are wrong."""
 
     lower: Tensor
     upper: Tensor
@@ -29,7 +36,17 @@ class LogPartitionBounds(NamedTuple):
 
 
 def log_partition_bounds(energies: Tensor) -> LogPartitionBounds:
-    """Bounds from the energies (..., n) of n ≥ 2 samples of the LM itself, untruncated.
+    """``log_partition`` with the diagnostics of its weights."""
+    log_weights = -energies.double()
+    return LogPartitionBounds(
+        *log_partition(energies),
+        ess=effective_sample_size(log_weights),
+        pareto_k=pareto_k(log_weights),
+    )
+
+
+def log_partition(energies: Tensor) -> LogPartition:
+    """From the energies (..., n) of n ≥ 2 samples of the LM itself, untruncated.
 
     With T_n = log (1/n) Σ_i exp(-E_i), and T_{n-1} the mean of the n leave-one-out estimates:
 
@@ -40,7 +57,7 @@ def log_partition_bounds(energies: Tensor) -> LogPartitionBounds:
 
     The jackknife is the mean of n pseudo-values, and ``error`` that mean's standard error. The
     delta method, √(1/ESS - 1/n), falls short where weights are heavy: it takes the weights'
-    logarithm for a line (benchmarks/coverage.py compares them).
+    logarithm for a line (docs/benchmarks.md).
 
     For samples of another proposal q, give E_i - log P_LM(x_i) + log q(x_i) as energies. An energy
     of +inf counts as weight 0; if it leaves a single sample with weight, upper and error are +inf.
@@ -55,18 +72,17 @@ def log_partition_bounds(energies: Tensor) -> LogPartitionBounds:
     log_shares = log_shares - total  # log p_i, p = softmax(-E)
     lower = (offset + total).squeeze(-1) - math.log(n)
 
+    # T_{n-1}^(-i) = T_n - log(1 - 1/n) + log(1 - p_i), so that
     # T_n - T_{n-1} = log(1 - 1/n) - mean_i log(1 - p_i), not negative by Jensen's inequality.
-    others = log_share_of_others(log_shares)  # T_{n-1}^(-i) = T_n - log(1 - 1/n) + log(1 - p_i)
+    others = log_share_of_others(log_shares)
     mean = others.mean(dim=-1, keepdim=True)
     step = (math.log1p(-1 / n) - mean.squeeze(-1)).clamp(min=0)
     error = ((n - 1) / n * (others - mean).square().sum(dim=-1)).sqrt()
-    return LogPartitionBounds(
+    return LogPartition(
         lower=lower,
         upper=lower + 2 * (n - 1) * step,
         jackknife=lower + (n - 1) * step,
         error=torch.where(step.isinf(), math.inf, error),
-        ess=effective_sample_size(log_weights),
-        pareto_k=pareto_k(log_weights),
     )
 
 

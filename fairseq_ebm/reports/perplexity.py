@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
+from ..evaluation.uncertainty import in_words
 from .figures import BLUE, NAVY, ORANGE, new_figure, save
+from .page import number
 
 
 def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
@@ -30,11 +32,12 @@ def _curve(axes: Axes, report: Mapping[str, Any]) -> None:
     """Perplexity against the number of samples."""
     rows = report["curve"]
     n = [row["num_samples"] for row in rows]
-    lower, upper = ([row[bound] for row in rows] for bound in ("lower", "upper"))
+    lower, upper, joint = (_numbers(rows, name) for name in ("lower", "upper", "joint"))
+    axes.fill_between(n, *_luck(rows), color=NAVY, alpha=0.15, linewidth=0, label="95% of sampling")
     axes.fill_between(n, lower, upper, color=BLUE, alpha=0.25, linewidth=0)
     axes.plot(n, lower, color=BLUE, marker="^", label="lower bound")
     axes.plot(n, upper, color=BLUE, marker="v", label="upper bound")
-    axes.plot(n, [row["joint"] for row in rows], color=NAVY, linestyle="--", label="jackknife")
+    axes.plot(n, joint, color=NAVY, linestyle="--", label="jackknife")
     axes.set_xscale("log")
     axes.set_xticks(n)
     axes.minorticks_off()
@@ -49,13 +52,31 @@ def _curve(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.legend()
 
 
+def _numbers(rows: Sequence[Mapping[str, Any]], name: str) -> List[float]:
+    """NaN where one is not known: matplotlib leaves it out."""
+    return [math.nan if row[name] is None else row[name] for row in rows]
+
+
+def _luck(rows: Sequence[Mapping[str, Any]]) -> Tuple[List[float], List[float]]:
+    """The ends of the intervals of sampling."""
+    between = [row["sampling_ci95"] or (math.nan, math.nan) for row in rows]
+    return [low for low, _ in between], [high for _, high in between]
+
+
 def _gains(axes: Axes, report: Mapping[str, Any]) -> None:
     """1 - joint / base perplexity at every position."""
     rows = report["per_position"]
     at = [row["position"] for row in rows]
-    least, most = ([1 - row[b] / row["base_ppl"] for row in rows] for b in ("upper", "lower"))
+    base = [row["base_ppl"] for row in rows]
+
+    def gain(values: Sequence[float]) -> List[float]:
+        return [1 - value / of_base for value, of_base in zip(values, base)]
+
+    low, high = map(gain, _luck(rows))
+    axes.fill_between(at, low, high, color=NAVY, alpha=0.15, linewidth=0, label="95% of sampling")
+    least, most = (gain(_numbers(rows, bound)) for bound in ("upper", "lower"))
     axes.fill_between(at, least, most, color=BLUE, alpha=0.35, linewidth=0, label="bounds")
-    axes.plot(at, [(a + b) / 2 for a, b in zip(least, most)], color=NAVY, linewidth=1)
+    axes.plot(at, gain(_numbers(rows, "joint")), color=NAVY, linewidth=1)
     if "last_position" in report:
         last = report["last_position"]
         gain = 1 - last["exact"] / last["base_ppl"]
@@ -74,7 +95,7 @@ def _gains(axes: Axes, report: Mapping[str, Any]) -> None:
 
 def table(report: Mapping[str, Any], windows: int) -> str:
     """``windows``: how many were to be done."""
-    rows = [("", "perplexity", "95% interval")]
+    rows = [("", "perplexity", "95% interval", "")]
     names = {
         "base_ppl": "base",
         "joint_ppl_lower": "joint, lower bound",
@@ -83,16 +104,20 @@ def table(report: Mapping[str, Any], windows: int) -> str:
     }
     for name, words in names.items():
         if name in report:
-            rows.append((words, f"{report[name]:.3f}", _interval(report[f"{name}_ci95"])))
-    lines = [f"{a:<20}{b:>12}  {c}" for a, b, c in rows]
+            rows.append((words, number(report[name], 3), _interval(report[f"{name}_ci95"]), ""))
+    if "joint_ppl_sampling_ci95" in report:
+        rows[0] = (*rows[0][:3], "of sampling alone")
+        rows[3] = (*rows[3][:3], _interval(report["joint_ppl_sampling_ci95"]))
+    lines = [f"{a:<20}{b:>12}  {c:<22}{d}".rstrip() for a, b, c, d in rows]
     done = f"{report['num_windows']:,}" + (f" of {windows:,}" if "partial" in report else "")
     if "gain" in report:
         lines.append(f"gain: upper bound {_gain(report)} below the base")
         lines.append(
-            f"{done} windows, {report['num_samples']:,} samples each; effective "
+            f"{done} windows, {_samples(report)}; effective "
             f"{report['ess']['mean']:.1f} (least {report['ess']['min']:.1f}); mean log Z "
             f"{report['mean_log_z']:.3f}"
         )
+        lines.append(in_words(report["error"]))
         nce = report["conditional_nce"]
         lines.append(
             f"conditional NCE {nce['loss']:.4f} nats, {nce['normalised']:.4f} with Z set to 1 for "
@@ -107,6 +132,14 @@ def table(report: Mapping[str, Any], windows: int) -> str:
     ]
     lines += [f"warning: {text}" for text in report.get("warnings", [])]
     return "\n".join(lines)
+
+
+def _samples(report: Mapping[str, Any]) -> str:
+    each = f"{report['num_samples']:,} samples each"
+    if "samples" not in report:
+        return each
+    taken = report["samples"]
+    return f"{each} on average ({taken['min']:,} to {taken['max']:,})"
 
 
 def _gain(report: Mapping[str, Any]) -> str:

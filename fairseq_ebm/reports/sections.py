@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import UserError
+from ..evaluation.uncertainty import in_words
 from . import detection, generation, perplexity, weaknesses
 from .matrix import windows_of
+from .next_token import top_tokens
 from .page import Item, Picture, Sample, Section, Table, between, number, percent
 
 Record = Mapping[str, Any]
@@ -30,13 +32,15 @@ def _perplexities(records: Sequence[Named], paper: Paper) -> Optional[Section]:
         return None
     rows = []
     for name, r in records:
-        joint = "joint_ppl" in r
-        bounds = f"{r['joint_ppl_lower']:,.2f} to {r['joint_ppl_upper']:,.2f}" if joint else "–"
+        joint = joint_of(r)
+        ends = (number(r.get(f"joint_ppl_{bound}")) for bound in ("lower", "upper"))
+        bounds = " to ".join(ends) if joint else "–"
         rows.append(
             [
                 name,
                 number(r["base_ppl"]) + between(r["base_ppl_ci95"]),
                 bounds + between(_outer(r)),
+                number(r.get("joint_ppl")) + between(r.get("joint_ppl_sampling_ci95")),
                 percent(r.get("gain"), 2) + between(r.get("gain_ci95"), 2, 100),
                 f"{r['num_windows']:,} × {r['num_samples']:,}"
                 if joint
@@ -44,12 +48,14 @@ def _perplexities(records: Sequence[Named], paper: Paper) -> Optional[Section]:
                 number(r["ess"]["mean"], 1) if joint else "–",
             ]
         )
-    heads = ["record", "language model", "joint model, bounds", "gain of the upper bound"]
-    heads += ["windows × samples", "effective samples"]
+    heads = ["record", "language model", "joint model, bounds", "joint model, of sampling alone"]
+    heads += ["gain of the upper bound", "windows × samples", "effective samples"]
     with_paper(heads, rows, records, paper, "joint_ppl")
-    note = "Perplexities of the continuations of windows, with 95% intervals over windows."
+    note = "Perplexities of the continuations of windows, with 95% intervals: over windows, which "
+    note += "holds the luck of sampling too; or of sampling alone, for these windows."
     items: List[Item] = [Table(heads, rows, note), *_baselines(records)]
     for name, r in records:
+        items += [f"{name}: {in_words(r['error'])}."] if joint_of(r) else []
         items += [f"{name}: {warning}" for warning in r.get("warnings", [])]
         if "last_position" in r:
             items.append(_last(name, r["last_position"]))
@@ -57,6 +63,10 @@ def _perplexities(records: Sequence[Named], paper: Paper) -> Optional[Section]:
             Picture(figure, f"{name}: {PICTURES[kind]}") for kind, figure in perplexity.pictures(r)
         ]
     return Section("Perplexity", items)
+
+
+def joint_of(record: Record) -> bool:
+    return "joint_ppl" in record
 
 
 def _outer(record: Record) -> Optional[Tuple[float, float]]:
@@ -90,9 +100,9 @@ PICTURES = {
 
 def _last(name: str, last: Record) -> str:
     return (
-        f"{name}: at the last position the joint perplexity is {last['exact']:.3f} exactly; the "
-        f"bounds there are {last['lower']:.3f} and {last['upper']:.3f}, the base model has "
-        f"{last['base_ppl']:.3f}."
+        f"{name}: at the last position the joint perplexity is {last['exact']:.3f} exactly; "
+        f"samples say {number(last['joint'], 3)}{between(last['sampling_ci95'], 3)}, the base "
+        f"model has {last['base_ppl']:.3f}."
     )
 
 
@@ -108,24 +118,8 @@ def with_paper(
 
 
 def _next_tokens(records: Sequence[Named], paper: Paper) -> Optional[Section]:
-    """P1 table 3: the likeliest under the joint model, renormalised among themselves."""
-    items: List[Item] = []
-    for name, r in records:
-        top = r["candidates"][:TOP]
-        lm, joint = (sum(row[key] for row in top) for key in ("lm", "joint"))
-        rows = [
-            [
-                repr(row["text"]),
-                percent(row["lm"] / lm),
-                percent(row["joint"] / joint),
-                f"{percent(row['joint_lower'])} to {percent(row['joint_upper'])}",
-            ]
-            for row in top
-        ]
-        heads = ["next token", "base LM", "joint", "joint, bounds among all candidates"]
-        note = f"{name}: after {r['prefix']!r}; {r['num_samples']:,} completions of each of "
-        note += f"{len(r['candidates']):,} candidates; the first {len(top)} renormalised."
-        items.append(Table(heads, rows, note))
+    """P1 table 3."""
+    items: List[Item] = [top_tokens(name, r, TOP) for name, r in records]
     return Section("The next token", items) if items else None
 
 

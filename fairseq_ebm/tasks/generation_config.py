@@ -11,9 +11,9 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II
 
 from ..data.prompts import Prompts
-from ..data.store import sha256_of
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
+from ..files import sha256_of
 from ..generation.rules import RULES
 from ..launchers import launched, local_rank
 from ..lm.checkpoint import read_config, reads_right_to_left

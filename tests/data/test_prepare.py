@@ -171,14 +171,14 @@ def test_a_split_without_text(tmp_path, nothing):
 def test_a_record_of_another_version(tmp_path):
     prepared(tmp_path / "data")
     path = tmp_path / "data" / "prepare.json"
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 99'))
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 99'))
     with pytest.raises(UserError, match="format version 99"):
         load_record(tmp_path / "data")
 
 
 def test_a_record_that_is_none(tmp_path):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "prepare.json").write_text('{"format_version": 1}')
+    (tmp_path / "data" / "prepare.json").write_text('{"format_version": 2}')
     with pytest.raises(UserError, match=r"prepare\.json: altered"):
         prepared(tmp_path / "data")
 

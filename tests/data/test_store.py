@@ -8,6 +8,7 @@ import pytest
 
 from fairseq_ebm.data.arrays import ArraysWriter
 from fairseq_ebm.data.store import (
+    FORMAT_VERSION,
     Manifest,
     NegativesSubset,
     begin,
@@ -19,8 +20,8 @@ from fairseq_ebm.data.store import (
 from fairseq_ebm.errors import UserError
 
 MANIFEST = Manifest(
-    format_version=1,
-    source={"language_model": {"sha256": "1"}, "text": {}},
+    format_version=FORMAT_VERSION,
+    source={"language_model": {"sha256": "1"}, "text": {"train": "1" * 64}},
     options={"window": 6, "right_to_left": False, "temperature": 1.0, "seed": 1},
     dictionary={"size": 100, "sha256": "2"},
     subsets={},
@@ -89,12 +90,20 @@ def test_the_same_options_go_on_and_others_are_named(tmp_path):
     assert begin(neg, MANIFEST, tmp_path / "data").subsets == {"train": 2}
     for change, message in {
         "options": (dict(MANIFEST.options, seed=2), r"options \(seed 1, now 2\)"),
-        "source": ({}, "language model or files"),
+        "source": ({"text": MANIFEST.source["text"]}, "language model or files"),
         "dictionary": ({}, "dictionary"),
     }.items():
         other = dataclasses.replace(MANIFEST, **{change: message[0]})
         with pytest.raises(UserError, match=f"begun with other {message[1]}"):
             begin(neg, other, tmp_path / "data")
+
+
+def test_another_text_is_named(tmp_path):
+    neg = store(tmp_path / "neg")
+    source = {**MANIFEST.source, "text": {"train": "2" * 64}}
+    message = r"other text: train \(SHA-256 of its tokens 111111111111…, now 222222222222…\)"
+    with pytest.raises(UserError, match=message):
+        begin(neg, dataclasses.replace(MANIFEST, source=source), tmp_path / "data")
 
 
 def test_other_peoples_directories_are_left_alone(tmp_path):

@@ -11,10 +11,14 @@ def perplexity(**more):
         record |= {f"{name}_ppl": value, f"{name}_ppl_ci95": between(value)}
     record |= {"joint_ppl_lower": 18.0, "joint_ppl_upper": 19.0, "ess": {"mean": 9.5, "min": 2.0}}
     record |= {"joint_ppl_lower_ci95": [16.65, 19.0], "joint_ppl_upper_ci95": [17.0, 20.35]}
-    curve = [{"num_samples": n, "lower": 17.0, "upper": 19.5, "joint": 18.4} for n in (10, 20)]
-    place = {"position": 5, "base_ppl": 20.0, "lower": 18.0, "upper": 19.0}
-    record |= {"curve": curve, "per_position": [place, {**place, "position": 6}]}
-    record["last_position"] = {"base_ppl": 20.0, "lower": 18.0, "upper": 19.0, "exact": 18.25}
+    record |= {"joint_ppl_sampling_ci95": [18.25, 18.75], "gain_sampling_ci95": [0.045, 0.055]}
+    record["error"] = {"total": 0.05, "windows": 0.049, "samples": 0.01, "raise": "--max-windows"}
+    luck = {"sampling_ci95": [18.0, 19.0]}
+    bounds = {"lower": 17.0, "upper": 19.5, "joint": 18.4, **luck}
+    curve = [{"num_samples": n, **bounds} for n in (10, 20)]
+    place = {"base_ppl": 20.0, "lower": 18.0, "joint": 18.5, "upper": 19.0, **luck}
+    record |= {"curve": curve, "per_position": [{"position": t, **place} for t in (5, 6)]}
+    record["last_position"] = {**place, "exact": 18.25}
     record["baselines"] = [{"name": "RALM", "ppl": 17.0, "gain": -0.12, "gain_ci95": [-0.2, -0.1]}]
     record |= {"warnings": ["take more samples"], "provenance": {"seed": 1}}
     return {**record, **more}
@@ -32,7 +36,9 @@ def analysis():
 
 def next_token():
     row = {"text": "a|b", "lm": 0.25, "joint": 0.5, "joint_lower": 0.4, "joint_upper": 0.6}
-    return {"prefix": "<b>The", "num_samples": 9, "candidates": [row, {**row, "text": "c"}]}
+    row["sampling_ci95"] = [0.3, 0.7]
+    other = {**row, "text": "c", "lm": 0.75, "joint": 0.3}
+    return {"prefix": "<b>The", "num_samples": 9, "candidates": [row, other]}
 
 
 def detection():

@@ -2,19 +2,26 @@ import re
 
 from fairseq_ebm.reports.perplexity import draw
 
+PLACE = {"base_ppl": 30.0, "joint": 27.2, "sampling_ci95": [26.8, 27.6]}
 REPORT = {
     "num_windows": 1500,
     "num_samples": 1000,
     "base_ppl": 28.0,
     "curve": [
-        {"num_samples": 10, "lower": 25.0, "upper": 29.0, "joint": 27.0},
-        {"num_samples": 1000, "lower": 26.9, "upper": 27.1, "joint": 27.0},
+        {
+            "num_samples": 10,
+            "lower": 25.0,
+            "upper": 29.0,
+            "joint": 27.0,
+            "sampling_ci95": [26.5, 27.5],
+        },
+        {"num_samples": 1000, "lower": 26.9, "upper": 27.1, "joint": 27.0, "sampling_ci95": None},
     ],
     "per_position": [
-        {"position": 33, "base_ppl": 30.0, "lower": 27.0, "upper": 28.5},
-        {"position": 34, "base_ppl": 30.0, "lower": 26.0, "upper": 27.0},
+        {"position": 33, **PLACE, "lower": 27.0, "upper": 28.5},
+        {"position": 34, **PLACE, "lower": 26.0, "upper": 27.0},
     ],
-    "last_position": {"base_ppl": 30.0, "lower": 26.0, "upper": 27.0, "exact": 26.4},
+    "last_position": {**PLACE, "exact": 26.4},
 }
 
 
@@ -28,7 +35,8 @@ def test_what_the_report_has_is_drawn(tmp_path):
     words = texts(curve)
     assert {"10", "1000", "upper bound", "1,500 windows; base LM 28.00"} <= set(words)
     words = texts(positions)
-    assert {"exact", "bounds", "1,500 windows, 1,000 samples at each position"} <= set(words)
+    title = "1,500 windows, 1,000 samples at each position"
+    assert {"exact", "bounds", "95% of sampling", title} <= set(words)
     assert any(word.endswith("%") for word in words)
 
 

@@ -19,18 +19,19 @@ def test_perplexities():
     table, against = tables(section)
     (row,) = table.rows
     assert row[:2] == ["a record", "20.00 (18.00 to 22.00)"]
-    assert row[2:4] == ["18.00 to 19.00 (16.65 to 20.35)", "5.00% (4.00 to 6.00)"]
-    assert row[4:] == ["7 × 20", "9.5"] and len(row) == len(table.heads)
+    assert row[2:4] == ["18.00 to 19.00 (16.65 to 20.35)", "18.50 (18.25 to 18.75)"]
+    assert row[4:] == ["5.00% (4.00 to 6.00)", "7 × 20", "9.5"] and len(row) == len(table.heads)
     assert against.rows == [["a record, upper bound", "RALM, 17.00", "-12.00% (-20.00 to -10.00)"]]
     assert sum(isinstance(item, Picture) for item in section.items) == 2
     words = [item for item in section.items if isinstance(item, str)]
+    assert any("more windows would lower it" in w for w in words)
     assert "a record: take more samples" in words and any("18.250 exactly" in w for w in words)
 
 
 def test_a_language_model_alone():
     record = {"base_ppl": 20.0, "base_ppl_ci95": None, "num_windows": 3, "provenance": {}}
     (row,) = tables(one(record))[0].rows
-    assert row == ["a record", "20.00", "–", "–", "3", "–"]
+    assert row == ["a record", "20.00", "–", "–", "–", "3", "–"]
 
 
 def test_the_papers_own_numbers_stand_beside():
@@ -43,7 +44,9 @@ def test_the_papers_own_numbers_stand_beside():
 
 def test_next_tokens_are_renormalised():
     (table,) = tables(one(records.next_token()))
-    assert table.rows[0] == ["'a|b'", "50.0%", "50.0%", "40.0% to 60.0%"]
+    luck, bounds = "(30.00 to 70.00)", "40.00% to 60.00%"
+    assert table.rows[0] == ["'c'", "75.0%", "'a|b'", "62.5%", f"50.00% {luck}", bounds]
+    assert [row[2] for row in table.rows] == ["'a|b'", "'c'"]
 
 
 def test_other_kinds():

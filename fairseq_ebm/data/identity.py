@@ -1,0 +1,54 @@
+"""Which text a prepared split is: the SHA-256 of its tokens.
+
+Of ``{split}.bin``, that is; ``{split}.idx`` holds the lengths of documents and no token, and
+different texts may well have the same one.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from ..files import sha256_of
+from ..records import read_json
+from .prepare import FORMAT_VERSION, RECORD_NAME
+from .sources import SPLITS
+
+SHOWN = 12  # digits of a hash in a message
+
+
+def token_hashes(data: Path) -> Dict[str, str]:
+    """Of every split that there is."""
+    return {split: token_hash(data, split) for split in SPLITS if _file(data, split).exists()}
+
+
+def token_hash(data: Path, split: str) -> str:
+    """As prepare.json has it; read from the tokens, if another program has written them."""
+    return _recorded(data, split) or sha256_of(_file(data, split))
+
+
+def _file(data: Path, split: str) -> Path:
+    return data / f"{split}.bin"
+
+
+def _recorded(data: Path, split: str) -> Optional[str]:
+    path = data / RECORD_NAME
+    record = read_json(path) if path.exists() else {}
+    counts = record.get("splits", {}).get(split)
+    if record.get("format_version") != FORMAT_VERSION or counts is None:
+        return None
+    size, tokens = _file(data, split).stat().st_size, counts["tokens"]
+    is_what_was_written = size in (2 * tokens, 4 * tokens)  # tokens of 16 or 32 bits
+    return str(counts["tokens_sha256"]) if is_what_was_written else None
+
+
+def other_text(before: Mapping[str, Any], now: Mapping[str, Any]) -> Optional[str]:
+    """Of two results of ``token_hashes``: the first split in which they differ, in words."""
+    for split in sorted({*before, *now}):
+        was, becomes = before.get(split), now.get(split)
+        if was != becomes:
+            return f"{split} (SHA-256 of its tokens {_shown(was)}, now {_shown(becomes)})"
+    return None
+
+
+def _shown(digest: Optional[str]) -> str:
+    return "none" if digest is None else f"{digest[:SHOWN]}…"

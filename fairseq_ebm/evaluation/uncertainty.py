@@ -1,0 +1,89 @@
+"""The luck of sampling in what is computed from log Z, and its share of the whole error.
+
+Pools of different windows and prefixes are independent, so squared errors add up. Errors of
+perplexities are relative: those of their logarithms.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+
+Z95 = 1.959964  # standard errors: 95% of a normal distribution lie within
+MOSTLY = 0.8  # of the squared error: then the rest is not worth its cost
+
+
+def of_mean(errors: np.ndarray, tokens: int) -> float:
+    """Relative standard error of exp(-mean / tokens) from those (W, ...) of W log-probabilities;
+    several to a window are of independent pools."""
+    return float(np.sqrt(np.square(errors).sum())) / (len(errors) * tokens)
+
+
+def interval(perplexity: float, error: float) -> Optional[Tuple[float, float]]:
+    """95%, for the windows at hand, where samples are drawn anew; None without an error's size."""
+    if not math.isfinite(error):
+        return None
+    factor = math.exp(Z95 * error)
+    return perplexity / factor, perplexity * factor
+
+
+def gain_interval(gain: float, error: float) -> Optional[Tuple[float, float]]:
+    """Of 1 − perplexity / another's; ``error``: that of the ratio."""
+    between = interval(1.0 - gain, error)
+    return between and (1.0 - between[1], 1.0 - between[0])
+
+
+def division(log_probs: np.ndarray, errors: np.ndarray, tokens: int) -> Dict[str, Any]:
+    """The error of a perplexity, one relative standard error, by where it comes from.
+
+    ``log_probs`` (W,) vary from window to window by what windows are and by their samples' luck,
+    ``errors`` (W,); so the variance of their mean is the total, of which the samples' is known.
+    """
+    samples = of_mean(errors, tokens)
+    if len(log_probs) < 2:
+        return {"total": None, "windows": None, "samples": _finite(samples), "raise": None}
+    total = float(log_probs.std(ddof=1)) / (math.sqrt(len(log_probs)) * tokens)
+    total = max(total, samples)  # which is the better known of the two
+    windows = math.sqrt(total**2 - samples**2) if math.isfinite(samples) else 0.0
+    return {
+        "total": _finite(total),
+        "windows": windows,
+        "samples": _finite(samples),
+        "raise": _advice(windows**2, samples**2),
+    }
+
+
+def _advice(windows: float, samples: float) -> Optional[str]:
+    """Squared errors → what to raise."""
+    if windows + samples == 0:
+        return None
+    if not samples < MOSTLY * (windows + samples):
+        return "--num-samples"
+    return "--max-windows" if windows >= MOSTLY * (windows + samples) else "both"
+
+
+REMEDIES = {
+    "--max-windows": "; more windows would lower it (--max-windows, or more text), samples hardly",
+    "--num-samples": "; more samples would lower it (--num-samples, --sampling-error)",
+    "both": "; more windows and more samples would lower it",
+    None: "",
+}
+
+
+def in_words(error: Dict[str, Any]) -> str:
+    """What ``division`` found, as a sentence."""
+    parts = ((name, error[name]) for name in ("total", "windows", "samples"))
+    told = (f"{name} {'unknown' if part is None else f'{part:.2%}'}" for name, part in parts)
+    return (
+        f"one standard error of the joint perplexity: {', '.join(told)}{REMEDIES[error['raise']]}"
+    )
+
+
+def _finite(value: float) -> Optional[float]:
+    return value if math.isfinite(value) else None
+
+
+def errors_of(log_z: Sequence[Any]) -> np.ndarray:
+    """(W,) of the bounds of W windows."""
+    return np.array([z.error for z in log_z])

@@ -1,0 +1,95 @@
+"""Samples where they are needed: the error asked for, unbent estimates, the same in every shard."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_ebm.evaluation import allocation
+from fairseq_ebm.evaluation.allocation import Prefixes, pools_within, spread
+from fairseq_ebm.models.joint import Streams
+from fairseq_ebm.numerics.partition import log_partition
+from tests.evaluation.test_uncertainty import world
+
+
+class TableOfTexts:
+    """A joint model whose texts after each prefix are drawn from a table: window w is row w."""
+
+    def __init__(self, deviations, texts=64):
+        parts = [world(d, 1, seed=i, texts=texts) for i, d in enumerate(deviations)]
+        probabilities, self.energies, self.log_z = (torch.cat(part) for part in zip(*parts))
+        self.cdf = probabilities.cumsum(dim=1)
+        self.drawn = 0
+
+    def pool(self, prefixes, samples, length, streams):
+        uniforms = torch.stack([s.uniforms(samples) for s in streams.of(prefixes.size(1))])
+        rows = prefixes[:, 0]
+        found = torch.searchsorted(self.cdf[rows], uniforms).clamp(max=self.cdf.size(1) - 1)
+        self.drawn += found.numel()
+        return self.energies[rows].gather(1, found)
+
+
+def prefixes_of(joint, seed=1):
+    windows = torch.arange(len(joint.log_z)).unsqueeze(1)
+    streams = Streams(seed, "test", list(range(len(windows))))
+    return Prefixes(joint, windows, 8, streams)
+
+
+DEVIATIONS = np.linspace(0.1, 1.5, 32)
+
+
+def test_the_error_is_the_one_asked_for():
+    joint, variance = TableOfTexts(DEVIATIONS), 32 * 0.03**2
+    pools = pools_within(prefixes_of(joint), variance, 100_000)
+    errors = [float(log_partition(pool).error) for pool in pools]
+    assert 0.6 * variance < sum(e**2 for e in errors) <= variance
+    assert len(pools[-1]) > 5 * len(pools[0])
+    # As many for all would have to be so many for the same error:
+    spreads = [spread(pool) for pool in pools]
+    uniform = sum(s**2 for s in spreads) * 32 / sum(e**2 for e in errors)
+    assert sum(map(len, pools)) < 0.9 * uniform
+
+
+def test_stopping_by_a_pilot_does_not_bend_the_estimate():
+    """The mean over 400 runs of log Z, summed over windows, is the enumerated one; and the errors
+    that the runs told are those that they had."""
+    joint, variance = TableOfTexts(DEVIATIONS), 32 * 0.05**2
+    truth, off, told = joint.log_z.numpy(), [], []
+    for seed in range(400):
+        bounds = [log_partition(p) for p in pools_within(prefixes_of(joint, seed), variance, 9999)]
+        off.append(sum(float(b.jackknife) for b in bounds) - truth.sum())
+        told.append(sum(float(b.error) ** 2 for b in bounds))
+    off = np.array(off)
+    standard_error = off.std() / math.sqrt(len(off))
+    assert abs(off.mean()) < 3 * standard_error < 0.05
+    assert np.mean(told) == pytest.approx(off.var(), rel=0.15)
+    covered = np.abs(off) < 1.96 * np.sqrt(told)
+    assert 0.92 <= covered.mean() <= 0.98
+
+
+def test_no_more_than_the_most():
+    joint = TableOfTexts(DEVIATIONS)
+    pools = pools_within(prefixes_of(joint), 1e-9, 200)
+    assert max(map(len, pools)) == 200
+    assert joint.drawn <= 32 * (200 + allocation.PILOT)
+
+
+def test_an_energy_that_is_constant_needs_next_to_nothing():
+    pools = pools_within(prefixes_of(TableOfTexts([0.0] * 5)), 1e-4, 1000)
+    assert {len(pool) for pool in pools} == {2 * allocation.STEP}
+
+
+def test_allocation():
+    sizes = allocation.allocation([1.0, 3.0], 0.01, 10_000)
+    assert sizes == [400, 1200] and pytest.approx(0.01) == 1 / 400 + 9 / 1200
+    assert allocation.allocation([1.0, 3.0], 0.01, 1000) == [400, 1000]
+    assert spread(torch.tensor([0.0] + [math.inf] * 63)) == allocation.LARGEST * 8
+
+
+def test_windows_of_one_size_are_drawn_together_and_keep_their_own_numbers():
+    joint = TableOfTexts(DEVIATIONS[:4])
+    together = prefixes_of(joint).pools([48, 0, 48, 16])
+    assert [len(pool) for pool in together] == [48, 0, 48, 16]
+    alone = prefixes_of(joint).pools([0, 0, 64, 0])[2]
+    assert torch.equal(together[2], alone[:48])
