@@ -1,4 +1,8 @@
-"""The error that a user can mend."""
+"""The errors that a user can mend."""
+
+import re
+from collections.abc import Mapping
+from typing import Callable
 
 
 class UserError(Exception):
@@ -6,3 +10,24 @@ class UserError(Exception):
 
     Programs print it to standard error and end with exit code 2; no traceback helps here.
     """
+
+
+class OptionError(UserError):
+    """About options of a function, which the message names in braces: "{num_samples}: too few".
+
+    In Python that is read as the parameter's name; programs say the flag instead.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_spelled(message, lambda name: name))
+        self._message = message
+
+    def in_flags(self, flags: Mapping[str, str]) -> UserError:
+        """``flags``: those with another name than the parameter, {"top_k": "--sampling-topk"}."""
+        return UserError(
+            _spelled(self._message, lambda n: flags.get(n) or f"--{n.replace('_', '-')}")
+        )
+
+
+def _spelled(message: str, spelling: Callable[[str], str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: spelling(match.group(1)), message)

@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+import zipfile
 from pathlib import Path
+
+from .errors import UserError
 
 
 def sha256_of(path: Path) -> str:
@@ -11,6 +14,14 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def require_complete(path: Path, flag: str) -> None:
+    """Or a checkpoint was cut off: it is a zip archive, with its table of contents at the end."""
+    with path.open("rb") as file:
+        is_archive = file.read(4) == b"PK\x03\x04"
+    if is_archive and not zipfile.is_zipfile(path):
+        raise UserError(f"{flag}: {path}: cut off; it was not written, or not copied, to its end")
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -1,10 +1,13 @@
 """``JointModel``: the joint model in Python, text in, text and records out."""
 
+import dataclasses
 import math
+import warnings
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import List, Optional, Sequence, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -12,6 +15,7 @@ from torch import Tensor
 from .data.streams import WindowStream
 from .data.tokenizers import Tokenizer, load_tokenizer
 from .errors import UserError
+from .evaluation import uncertainty
 from .generation.continuation import GenerationOptions, continue_prompt
 from .lm.sampler import require_truncation
 from .models.joint import Joint, Streams
@@ -33,7 +37,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class TextBounds:
-    """Of one continuation: log P_LM, its energy, log Z of the prefix, and what follows."""
+    """Of one continuation: log P_LM, its energy, log Z of the prefix, and what follows.
+
+    ``log_z_error``: the standard error of ``log_z`` by sampling."""
 
     num_tokens: int
     log_p_lm: float
@@ -41,6 +47,7 @@ class TextBounds:
     log_z_lower: float
     log_z_upper: float
     log_z: float
+    log_z_error: float
     ess: float
     pareto_k: float
 
@@ -59,6 +66,11 @@ class TextBounds:
     @property
     def joint_ppl(self) -> float:
         return self._ppl(self.log_z)
+
+    @property
+    def joint_ppl_sampling_ci95(self) -> Optional[Tuple[float, float]]:
+        """Where ``joint_ppl`` would be with other samples."""
+        return uncertainty.interval(self.joint_ppl, self.log_z_error / self.num_tokens)
 
     def _ppl(self, log_z: float) -> float:
         return math.exp(-(self.log_p_lm - self.energy - log_z) / self.num_tokens)
@@ -83,22 +95,28 @@ class JointModel:
         device: Optional[str] = None,
         precision: str = "fp32",
         window: Optional[int] = None,
+        sampling_memory: Optional[float] = None,
     ) -> "JointModel":
         """From two checkpoints and the prepared text whose vocabulary they have. ``device``: "cpu",
         "cuda" or None for a GPU if there is one; ``precision``: fp32, fp16 or bf16; ``window``: how
-        many tokens the models see at once (default: what the energy was trained on)."""
+        many tokens the models see at once (default: what the energy was trained on);
+        ``sampling_memory``: GiB that samples in hand may take (default: 24 on a GPU, else 1)."""
         where = device or ("cuda" if torch.cuda.is_available() else "cpu")
         models = load_joint_checkpoints(
-            f"{lm}:{energy}", Path(data), precision, torch.device(where)
+            f"{lm}:{energy}", Path(data), precision, torch.device(where), sampling_memory
         )
         models.require_window(window or models.window)
         if models.lm.right_to_left:
             raise UserError(f"{lm}: reads right to left, and cannot continue a text")
         return cls(models, load_tokenizer(data), window or models.window)
 
+    @cached_property
+    def _joint(self) -> Joint:
+        return self.models.joint()
+
     def energy(self, texts: Sequence[str]) -> List[float]:
         """E of each text as a whole; low means that it looks real."""
-        joint = self.models.joint()
+        joint = self._joint
         return [float(joint.energies(self._window(text).view(1, 1, -1), 0)) for text in texts]
 
     def sample(
@@ -120,8 +138,9 @@ class JointModel:
         require_truncation(truncation, len(self.models.lm.dictionary))
         tokens = self._encode(prompt)
         number = _number(tokens)
+        sampler = self._joint.sampler.truncated(truncation)
         found = continue_prompt(
-            self.models.joint(truncation),
+            dataclasses.replace(self._joint, sampler=sampler),
             tokens,
             options,
             lambda purpose: WindowStream(seed, "python", number, purpose),
@@ -137,8 +156,10 @@ class JointModel:
     ) -> TextBounds:
         """Bounds on the perplexity of a continuation; refuses an energy that is no density."""
         self.models.require_density()
-        joint: Joint = self.models.joint()
+        joint = self._joint
         before, after = self._encode(prefix), self._encode(continuation)
+        for doubt in self.models.doubts(len(before)):
+            warnings.warn(doubt, stacklevel=2)
         if not len(after):
             raise UserError("continuation: there is nothing in it")
         text = self._require_fit(torch.cat([before, after]))
@@ -149,12 +170,12 @@ class JointModel:
         if not bool(torch.isfinite(pool).all()):
             raise UserError("the energy is not finite on samples of this prefix")
         bounds = log_partition_bounds(pool)
-        log_z = (bounds.lower, bounds.upper, bounds.jackknife, bounds.ess, bounds.pareto_k)
+        log_z = (bounds.lower, bounds.upper, bounds.jackknife, bounds.error, bounds.ess)
         return TextBounds(
             len(after),
             float(joint.token_log_probs(text[None], len(before)).sum()),
             float(joint.energies(text.view(1, 1, -1), 0)),
-            *(float(value) for value in log_z),
+            *(float(value) for value in (*log_z, bounds.pareto_k)),
         )
 
     def _encode(self, text: str) -> Tensor:

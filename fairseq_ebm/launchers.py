@@ -3,6 +3,8 @@
 import os
 from typing import Tuple
 
+from .errors import UserError
+
 # (rank, processes)
 LAUNCHERS = (
     ("RANK", "WORLD_SIZE"),  # torchrun
@@ -22,10 +24,26 @@ def launched() -> Tuple[int, int]:
     else:
         names = tuple(pair for pair in LAUNCHERS[1:] if all(n in os.environ for n in pair))
     for rank, size in names:
-        start = int(os.environ.get("SLURM_ARRAY_TASK_MIN", "0")) if "ARRAY" in rank else 0
-        index = index * int(os.environ[size]) + int(os.environ[rank]) - start
+        place = _place_in_array() if "ARRAY" in rank else int(os.environ[rank])
+        index = index * int(os.environ[size]) + place
         shards *= int(os.environ[size])
     return index, shards
+
+
+def _place_in_array() -> int:
+    """Of this task among those of a Slurm array, ``--array=MIN-MAX:STEP``."""
+    task, count, least, most, step = (
+        int(os.environ.get(f"SLURM_ARRAY_TASK_{name}", default))
+        for name, default in (("ID", ""), ("COUNT", ""), ("MIN", "0"), ("MAX", "-1"), ("STEP", "1"))
+    )
+    place, rest = divmod(task - least, step)
+    even = most < least or least + step * (count - 1) <= most < least + step * count
+    if rest or not even or not 0 <= place < count:
+        raise UserError(
+            f"SLURM_ARRAY_TASK_ID={task}: the tasks of this array are not evenly spaced, so that "
+            "their parts of the work are unknown; give --num-shards and --shard-id"
+        )
+    return place
 
 
 def local_rank() -> int:

@@ -1,5 +1,6 @@
 """Programs in fresh processes, and prepared text that several tests read."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -39,6 +40,27 @@ FRESH.set_forkserver_preload(
         "fairseq_cli.interactive",
     ]
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def strict_json(tmp_path_factory):
+    """Whatever JSON a test has had written, every parser must read it."""
+    yield
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    for path in tmp_path_factory.getbasetemp().rglob("*.json*"):
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for part in text.splitlines() if path.suffix == ".jsonl" else [text]:
+            try:
+                json.loads(part, parse_constant=refuse)
+            except AssertionError as name:
+                pytest.fail(f"{path}: {name} is no JSON")
+            except ValueError:
+                pass  # broken on purpose, or cut off
 
 
 def heed_interrupts():

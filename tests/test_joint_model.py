@@ -5,6 +5,8 @@ import torch
 
 from fairseq_ebm import JointModel
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.lm import sampler
+from fairseq_ebm.lm.sampler import stepper_of
 from fairseq_ebm.models.joint_checkpoints import load_joint_checkpoints
 
 
@@ -46,12 +48,39 @@ def test_bounds(model):
     log_p = found.log_p_lm - found.energy - found.log_z
     assert found.joint_ppl == pytest.approx(math.exp(-log_p / 3))
     assert found.base_ppl == pytest.approx(math.exp(-found.log_p_lm / 3))
+    low, high = found.joint_ppl_sampling_ci95
+    assert low < found.joint_ppl < high
+    assert math.log(high / low) == pytest.approx(2 * 1.96 * found.log_z_error / 3, rel=1e-3)
+
+
+def test_what_the_energy_was_not_trained_on_is_warned_of(model):
+    with pytest.warns(UserWarning, match="a prefix of 2 tokens is shorter than any .*from 6"):
+        model.bounds("1 2", "+ 3", num_samples=20)
+
+
+def test_weights_are_copied_once(model, monkeypatch):
+    """And not at all for energies alone."""
+    calls = []
+    monkeypatch.setattr(sampler, "stepper_of", lambda m: calls.append(m) or stepper_of(m))
+    fresh = JointModel(model.models, model.tokenizer, model.window)
+    fresh.energy(["1 2 + 3 4 = 0 4 6"])
+    assert len(calls) == 0
+    fresh.sample("1 2 + 3 4 =", joint_samples=4)
+    fresh.sample("1 2 + 3 4 =", joint_samples=4, top_k=3)
+    fresh.bounds("1 2 + 3 4 =", "0 4", num_samples=4)
+    assert len(calls) == 1
 
 
 def test_what_does_not_fit(model, sums, sums_lm, sums_energy):
     with pytest.raises(UserError, match="text of 600 tokens: the models read"):
         model.energy(["1 " * 600])
     with pytest.raises(UserError, match="there is nothing in it"):
-        model.bounds("1 2", "")
-    with pytest.raises(UserError, match="--window: 900"):
+        model.bounds("1 2 + 3 4 =", "")
+    with pytest.raises(UserError, match=r"^num_draws: 5 .* raise joint_samples"):
+        model.sample("1 2 + 3 4 =", num_draws=5, joint_samples=3)
+    with pytest.raises(UserError, match=r"^top_k: 999 is above the vocabulary"):
+        model.sample("1 2 + 3 4 =", top_k=999)
+    with pytest.raises(UserError, match=r"^sampling_memory: -1"):
+        JointModel.from_pretrained(sums_lm, sums_energy, sums, sampling_memory=-1).energy(["1"])
+    with pytest.raises(UserError, match=r"^window: 900"):
         JointModel.from_pretrained(sums_lm, sums_energy, sums, window=900)

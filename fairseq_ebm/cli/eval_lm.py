@@ -104,6 +104,7 @@ def build_parser() -> ArgumentParser:
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     machine = parser.add_argument_group("machine")
     processes.add_precision_flags(machine)
+    processes.add_memory_flag(machine)
     processes.add_shard_flags(machine)
     return parser
 
@@ -164,7 +165,7 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
         ),
     )
-    joint, provenance = load(arguments)
+    joint, provenance, doubts = load(arguments)
     about = {
         "format_version": FORMAT_VERSION,
         "energy": joint.energy is not None,
@@ -173,16 +174,18 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
         "prefix_length": arguments.prefix_length,
         "num_windows": len(windows),
         "provenance": provenance,
+        **({"doubts": doubts} if doubts else {}),
         **({"right_to_left": True} if joint.right_to_left else {}),
     }
     baselines = read_baselines(arguments.baseline, about)
     work(joint, windows, options, shard, about, baselines, arguments)
 
 
-def load(arguments: argparse.Namespace) -> Tuple[Joint, Dict[str, Any]]:
-    """The models in --path, and what they and the text are."""
+def load(arguments: argparse.Namespace) -> Tuple[Joint, Dict[str, Any], List[str]]:
+    """The models in --path, what they and the text are, and why not to trust them."""
     data, precision = Path(arguments.data), processes.precision(arguments)
-    models = load_joint_checkpoints(arguments.path, data, precision, processes.device(arguments))
+    device, memory = processes.device(arguments), arguments.sampling_memory
+    models = load_joint_checkpoints(arguments.path, data, precision, device, memory)
     models.require_window(arguments.window)
     models.require_density()
     provenance = {
@@ -190,13 +193,14 @@ def load(arguments: argparse.Namespace) -> Tuple[Joint, Dict[str, Any]]:
         "text": {arguments.gen_subset: token_hash(data, arguments.gen_subset)},
         "sampler": "untruncated",
         "precision": precision,
+        "sampling_memory": memory,
         "windows": {
             name: getattr(arguments, name) for name in ("gen_subset", "stride", "max_windows")
         },
         "seed": arguments.seed,
         "versions": {"fairseq_ebm": __version__, "torch": torch.__version__},
     }
-    return models.joint(), provenance
+    return models.joint(), provenance, models.doubts(arguments.prefix_length)
 
 
 def work(
@@ -271,6 +275,7 @@ def finish(
     options = EvaluationOptions(**about["options"])
     if about["energy"]:
         report = perplexity.joint_report(results, first, tokens, options)
+        report["warnings"] = [*about.get("doubts", []), *report["warnings"]]
         log_z = [result.log_z for result in results]
         log_probs = perplexity.joint_log_probs(results, log_z, "upper")
     else:

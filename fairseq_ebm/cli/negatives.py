@@ -86,6 +86,7 @@ def build_parser() -> ArgumentParser:
     sampling.add_argument("--seed", type=whole_number(0), default=1, help="(default: 1)")
     machine = parser.add_argument_group("machine")
     processes.add_precision_flags(machine)
+    processes.add_memory_flag(machine)
     processes.add_shard_flags(machine)
     machine.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
@@ -180,7 +181,8 @@ def base_lm_author(arguments: argparse.Namespace, data: Path) -> Tuple[Author, M
     check_model(arguments, lm)
     model = {"sha256": lm.sha256, "architecture": lm.architecture}
     source = {"language_model": model, "text": token_hashes(data)}
-    author = BaseLMAuthor(lm, Sampler(lm.model, truncation(arguments)))
+    sampler = Sampler(lm.model, truncation(arguments), arguments.sampling_memory)
+    author = BaseLMAuthor(lm, sampler)
     return author, manifest(data, source, recorded(arguments, precision))
 
 
@@ -212,7 +214,7 @@ def check_model(arguments: argparse.Namespace, lm: BaseLM) -> None:
 
 def recorded(arguments: argparse.Namespace, precision: str) -> Dict[str, Any]:
     names = ("window", "stride", "prefix_length", "num_negatives", "max_windows", "right_to_left")
-    names += ("sampling_topk", "sampling_topp", "temperature", "seed")
+    names += ("sampling_topk", "sampling_topp", "temperature", "seed", "sampling_memory")
     options = {name: getattr(arguments, name) for name in names}
     return {**options, "prefix_length": list(arguments.prefix_length), "precision": precision}
 

@@ -51,7 +51,9 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--seed", type=whole_number(0), default=1, help="(default: 1)")
     parser.add_argument("--results-path", metavar="OUT.json", help="write all candidates there")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    processes.add_precision_flags(parser.add_argument_group("machine"))
+    machine = parser.add_argument_group("machine")
+    processes.add_precision_flags(machine)
+    processes.add_memory_flag(machine)
     return parser
 
 
@@ -62,8 +64,9 @@ def next_token(arguments: argparse.Namespace) -> None:
         out = Path(arguments.results_path)
         out.parent.mkdir(parents=True, exist_ok=True)
     prefix = torch.from_numpy(tokenizer.encode([arguments.prefix])[0])
+    precision, device = processes.precision(arguments), processes.device(arguments)
     models = load_joint_checkpoints(
-        arguments.path, data, processes.precision(arguments), processes.device(arguments)
+        arguments.path, data, precision, device, arguments.sampling_memory
     )
     if models.energy is None:
         raise UserError("--path: no energy; give LM.pt:ENERGY.pt")
@@ -74,6 +77,7 @@ def next_token(arguments: argparse.Namespace) -> None:
         raise UserError("--path: the language model reads right to left: it knows no next token")
     if len(prefix) >= window:
         raise UserError(f"--prefix: {len(prefix)} tokens fill the window of {window} (--window)")
+    doubts = models.doubts(len(prefix))
     count = min(arguments.candidates, len(models.lm.dictionary) - 1)
     found = candidates(models.joint(), prefix, count, window, arguments.num_samples, arguments.seed)
     rows = probabilities(list(progress(found, "candidates", count, arguments.quiet)))
@@ -81,6 +85,7 @@ def next_token(arguments: argparse.Namespace) -> None:
         "prefix": arguments.prefix,
         "num_samples": arguments.num_samples,
         "candidates": [_record(row, tokenizer) for row in rows],
+        "warnings": doubts,
         "provenance": {**models.provenance(), "seed": arguments.seed},
     }
     if arguments.results_path:
@@ -89,6 +94,8 @@ def next_token(arguments: argparse.Namespace) -> None:
 
     if not arguments.quiet:
         print(in_text(top_tokens("next token", record, arguments.top)))
+        for doubt in doubts:
+            print(f"warning: {doubt}")
 
 
 def _record(row: NextToken, tokenizer: Tokenizer) -> "dict[str, object]":

@@ -25,6 +25,16 @@ def add_precision_flags(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--fp16", action="store_true", help="the model in float16; needs a GPU")
 
 
+def add_memory_flag(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--sampling-memory",
+        type=float,
+        metavar="GIB",
+        help="what samples in hand may take (default: 24 on a GPU, 1 on a CPU); how work is cut "
+        "follows from it, and with that the last bit of what is computed, so it is recorded",
+    )
+
+
 def shard(arguments: argparse.Namespace) -> Tuple[int, int]:
     """(shard, shards): from the flags, else from the launcher, else the whole."""
     index, shards = arguments.shard_id, arguments.num_shards

@@ -10,10 +10,12 @@ from typing import Any, Callable, NoReturn, Optional, TypeVar
 
 from tqdm import tqdm
 
-from ..errors import UserError
+from ..errors import OptionError, UserError
 
 T = TypeVar("T")
 LOGGED_EVERY = 10.0  # seconds
+# What is called otherwise in Python.
+FLAGS = {"top_k": "--sampling-topk", "top_p": "--sampling-topp"}
 _logged = False
 
 
@@ -39,7 +41,8 @@ def run(parser: ArgumentParser, main: Callable[[argparse.Namespace], None]) -> N
         main(arguments)
         sys.stdout.flush()
     except UserError as error:
-        parser.exit(2, f"{parser.prog}: error: {error}\n")
+        told = error.in_flags(FLAGS) if isinstance(error, OptionError) else error
+        parser.exit(2, f"{parser.prog}: error: {told}\n")
     except BrokenPipeError:  # the reader of our output has left, as in "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

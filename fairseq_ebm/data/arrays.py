@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Dict, Mapping, Optional, Tuple, Type
@@ -55,6 +56,9 @@ class ArraysWriter:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{self.part}: another process is writing it") from None
+        if self.folder.exists():  # another process finished it while we looked
+            self._leave_it()
+            return self
         checksums = ((len(self.layout),), "uint32")
         for name, (shape, dtype) in {**self.layout, CHECKSUMS: checksums}.items():
             rows = num_blocks(self.rows) if name == CHECKSUMS else self.rows
@@ -63,6 +67,14 @@ class ArraysWriter:
         if progress.exists():
             self.done = json.loads(progress.read_text(encoding="utf-8"))["blocks"]
         return self
+
+    def _leave_it(self) -> None:
+        self.done = num_blocks(self.rows)
+        assert self._lock is not None
+        os.close(self._lock)
+        self._lock = None
+        with suppress(FileNotFoundError):
+            self.part.rmdir()
 
     def _open(self, name: str, shape: Tuple[int, ...], dtype: np.dtype) -> None:
         """Takes the disk space of the whole array now: a full disk shows before the work does."""

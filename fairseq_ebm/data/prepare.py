@@ -11,10 +11,8 @@ user's files are never held as a whole.
 
 import dataclasses
 import hashlib
-import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Dict, List
@@ -39,6 +37,7 @@ from .tokenizers import (
     load_tokenizer,
     train_sentencepiece,
 )
+from .whole_folder import whole_folder
 
 RECORD_NAME = "prepare.json"
 FORMAT_VERSION = 2
@@ -97,27 +96,9 @@ def prepare(
         raise UserError(f"--dest: {dest} exists and holds something else; choose another directory")
     if exists:
         return _already_prepared(dest, options, vocabulary, survey(splits, progress))
-    folder = _temporary_folder(dest)
-    try:
+    with whole_folder(dest) as folder:
         surveys = survey(splits, progress)
-        record = _write(splits, surveys, vocabulary, options, folder, progress)
-        os.replace(folder, dest)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return record
-
-
-def _temporary_folder(dest: Path) -> Path:
-    """Beside ``dest``, with the permissions that it is to have."""
-    try:
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{dest.name}-", dir=dest.parent))
-    except OSError as error:
-        raise UserError(f"--dest: {dest} cannot be made ({error.strerror})") from None
-    umask = os.umask(0)
-    os.umask(umask)
-    folder.chmod(0o777 & ~umask)
-    return folder
+        return _write(splits, surveys, vocabulary, options, folder, progress)
 
 
 def _already_prepared(

@@ -163,7 +163,7 @@ def subset_folder(neg: Path, subset: str, shard: int, shards: int) -> Path:
 def mark_whole(neg: Path, subset: str, windows: int) -> None:
     """For one process alone; what killed ones left of the manifest is removed."""
     manifest = read_manifest(neg)
-    for leftover in neg.glob(f"{MANIFEST_NAME}.*.tmp"):
+    for leftover in neg.glob("*.tmp"):
         leftover.unlink()
     subsets = {**manifest.subsets, subset: windows}
     write_json(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.windows import Windows
-from ..errors import UserError
+from ..errors import OptionError
 from ..models.joint import Joint, Streams
 from ..numerics.losses import conditional_nce
 from ..numerics.partition import (
@@ -80,21 +80,22 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         if self.num_samples < 2:
-            raise UserError("--num-samples: bounds need at least 2 samples")
+            raise OptionError("{num_samples}: bounds need at least 2 samples")
         if any(not 2 <= n <= self.num_samples for n in self.sample_curve):
-            raise UserError(
-                f"--sample-curve: each size must be from 2 to --num-samples ({self.num_samples})"
+            raise OptionError(
+                "{sample_curve}: each size must be from 2 to {num_samples} "
+                f"({self.num_samples})"
             )
         if self.sampling_error is None:
             return
         if not 0 < self.sampling_error < 1:
-            raise UserError(f"--sampling-error: {self.sampling_error} is not between 0 and 1")
+            raise OptionError(f"{{sampling_error}}: {self.sampling_error} is not between 0 and 1")
         if self.sample_curve:
-            raise UserError(
-                "--sample-curve: pools differ in size under --sampling-error; drop one of them"
+            raise OptionError(
+                "{sample_curve}: pools differ in size under {sampling_error}; drop one of them"
             )
         if self.max_samples < 2 * allocation.STEP:
-            raise UserError(f"--max-samples: {self.max_samples} is below {2 * allocation.STEP}")
+            raise OptionError(f"{{max_samples}}: {self.max_samples} is below {2 * allocation.STEP}")
 
 
 def blocks(

@@ -62,7 +62,7 @@ def _difference(
     for name in dict.fromkeys([*before, *now]):
         was, becomes, place = before.get(name), now.get(name), f"{where}{name.replace('_', ' ')}"
         if isinstance(was, dict) and isinstance(becomes, dict):
-            deeper = _difference(was, becomes, f"{place}: ")
+            deeper = _difference(was, becomes, where if name == "provenance" else f"{place}: ")
             if deeper is not None:
                 return deeper
         elif was != becomes:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data.streams import WindowStream
-from ..errors import UserError
+from ..errors import OptionError, UserError
 from ..models.joint import Joint
 from ..numerics.weights import effective_sample_size
 from .proposals import Pool, join, propose
@@ -33,44 +33,37 @@ class GenerationOptions:
     beta: Optional[float] = None  # threshold of rejection, in units of exp(-E)
 
     def __post_init__(self) -> None:
-        for value, flag in (
-            (self.joint_samples, "--joint-samples"),
-            (self.num_draws, "--beam"),
-            (self.window, "--window"),
-            (self.length, "--generation-length"),
-            (self.chunk_length, "--chunk-length"),
-        ):
+        for name in ("joint_samples", "num_draws", "window", "length", "chunk_length"):
+            value = getattr(self, name)
             if value is not None and value < 1:
-                raise UserError(f"{flag}: {value} is below 1")
+                raise OptionError(f"{{{name}}}: {value} is below 1")
         if self.num_draws > self.joint_samples:
-            raise UserError(
-                f"--beam: {self.num_draws} draws from {self.joint_samples} proposals; raise "
-                "--joint-samples"
+            raise OptionError(
+                f"{{num_draws}}: {self.num_draws} draws from {self.joint_samples} proposals; raise "
+                "{joint_samples}"
             )
         if self.rule not in RULES:
-            raise UserError(f"--joint-sampler: '{self.rule}' is none of {', '.join(RULES)}")
+            raise OptionError(f"{{rule}}: '{self.rule}' is none of {', '.join(RULES)}")
         if (self.rule == "rejection") != (self.beta is not None):
-            raise UserError(
-                "--rejection-beta: needed by --joint-sampler rejection, and by no other"
-            )
+            raise OptionError("{beta}: needed by {rule} rejection, and by no other")
         if self.beta is not None and not 0 < self.beta < math.inf:
-            raise UserError("--rejection-beta: must be above 0")
+            raise OptionError("{beta}: must be above 0")
 
     def chunks(self, prompt_length: int) -> List[int]:
         """The lengths in which a continuation is made."""
         length = self.length or self.window - prompt_length
         if length < 1:
-            raise UserError(
-                f"--generation-length: needed, since the prompt of {prompt_length} tokens fills "
+            raise OptionError(
+                f"{{length}}: needed, since the prompt of {prompt_length} tokens fills "
                 f"the window of {self.window}"
             )
         size = min(self.chunk_length or length, length)
         has_context = prompt_length > 0 or size < length
         if size > self.window - int(has_context):
-            flag = "--generation-length" if size == length else "--chunk-length"
-            raise UserError(
-                f"{flag}: {size} tokens leave no room for what stands before them in the window of "
-                f"{self.window}; give a smaller --chunk-length"
+            name = "length" if size == length else "chunk_length"
+            raise OptionError(
+                f"{{{name}}}: {size} tokens leave no room for what stands before them in the "
+                f"window of {self.window}; give a smaller {{chunk_length}}"
             )
         return [size] * (length // size) + ([length % size] if length % size else [])
 
@@ -144,8 +137,8 @@ def _chosen(
             return pool, choice, spent
         more = propose(joint, context, options.joint_samples, length, proposing)
         pool = join([pool, more])
-    raise UserError(
-        f"--rejection-beta: of {len(pool.energies)} proposals only {len(choice.indices)} were "
+    raise OptionError(
+        f"{{beta}}: of {len(pool.energies)} proposals only {len(choice.indices)} were "
         f"accepted with a threshold of {options.beta}; lower it"
     )
 

@@ -4,16 +4,17 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, Dict, Tuple
 
 import torch
 from fairseq import checkpoint_utils
 from fairseq.data import Dictionary
 from fairseq.models import FairseqLanguageModel
+from omegaconf import OmegaConf
 
 from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, require_same_dictionary
 from ..errors import UserError
-from ..files import sha256_of
+from ..files import require_complete, sha256_of
 
 RIGHT_TO_LEFT = "right_to_left_language_modeling"  # the task
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -68,22 +69,20 @@ def load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
         raise UserError(f"{flag}: {path}: no such file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about how this fairseq loads checkpoints
-        return _load_model(path, data, flag)
+        state = _read(path, flag)
+        _require_dictionary(state["cfg"], path, data, flag)
+        return _built(state, path, data, flag)
 
 
 def read_config(path: Path, data: Path, flag: str) -> Any:
     """The configuration of a checkpoint, which must have been trained with the dictionary of
-    ``data`` if its own can still be found."""
+    ``data`` if its own can still be found. Tensors stay on the disk where that is possible."""
     try:
-        config = checkpoint_utils.load_checkpoint_to_cpu(str(path))["cfg"]
-    except Exception as error:  # whatever unpickling raises
-        raise UserError(
-            f"{flag}: {path}: not a fairseq checkpoint ({type(error).__name__})"
-        ) from None
-    dictionary = data / DICTIONARY_NAME
-    trained_with = Path(str(config.task.data).split(":")[0]) / DICTIONARY_NAME
-    if trained_with.exists():  # a checkpoint has no dictionary of its own
-        require_same_dictionary(dictionary, trained_with, f"{flag}: trained with {trained_with}")
+        config = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["cfg"]
+        config = OmegaConf.create(config, flags={"allow_objects": True})
+    except Exception:  # of an older fairseq, or no checkpoint at all
+        config = _read(path, flag)["cfg"]
+    _require_dictionary(config, path, data, flag)
     return config
 
 
@@ -91,12 +90,35 @@ def reads_right_to_left(config: Any) -> bool:
     return bool(config.task._name == RIGHT_TO_LEFT)
 
 
-def _load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
-    config, dictionary = read_config(path, data, flag), data / DICTIONARY_NAME
+def _read(path: Path, flag: str) -> Dict[str, Any]:
+    """The contents of a checkpoint, with what this version of fairseq expects of them."""
+    require_complete(path, flag)
     try:
-        models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
-            [str(path)], arg_overrides={"data": str(data)}
+        state: Dict[str, Any] = checkpoint_utils.load_checkpoint_to_cpu(str(path))
+        state["cfg"].task._name  # noqa: B018 (none of fairseq's is without)
+    except Exception as error:  # whatever unpickling raises
+        raise UserError(
+            f"{flag}: {path}: not a fairseq checkpoint ({type(error).__name__})"
+        ) from None
+    return state
+
+
+def _require_dictionary(config: Any, path: Path, data: Path, flag: str) -> None:
+    trained_with = Path(str(config.task.data).split(":")[0]) / DICTIONARY_NAME
+    if trained_with.exists():  # a checkpoint has no dictionary of its own
+        require_same_dictionary(
+            data / DICTIONARY_NAME, trained_with, f"{flag}: trained with {trained_with}"
         )
+
+
+def _built(state: Dict[str, Any], path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
+    """``state`` is read once: a large language model takes its time."""
+    dictionary = data / DICTIONARY_NAME
+    checkpoint_utils.overwrite_args_by_name(state["cfg"], {"data": str(data)})
+    if state.get("args") is not None:  # as fairseq wrote before it had cfg, and still prefers
+        state["args"].data = str(data)
+    try:
+        models, config, _ = checkpoint_utils.load_model_ensemble_and_task([str(path)], state=state)
     except RuntimeError as error:
         raise UserError(
             f"{flag}: {path} does not fit {dictionary} of {len(load_dictionary(dictionary))} "

@@ -1,6 +1,8 @@
 """Samples of fixed length from a base language model, with their log-probabilities."""
 
+import copy
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, List, NamedTuple, Optional, Union
 
 import torch
@@ -8,7 +10,7 @@ from fairseq.models import FairseqLanguageModel
 from torch import Tensor
 
 from ..data.streams import WindowStream
-from ..errors import UserError
+from ..errors import OptionError, UserError
 from ..numerics.drawing import UNTRUNCATED, Draws, Truncation, draw
 from . import layers, transformer
 from .incremental import IncrementalStepper
@@ -33,11 +35,11 @@ def require_truncation(truncation: Truncation, symbols: int) -> None:
     top_k, top_p = truncation.top_k, truncation.top_p
     if top_k is not None and not 0 < top_k < symbols:
         where = "above the vocabulary of" if top_k > 0 else "below 1, of"
-        raise UserError(f"--sampling-topk: {top_k} is {where} {symbols - 1}")
+        raise OptionError(f"{{top_k}}: {top_k} is {where} {symbols - 1}")
     if top_p is not None and not 0 < top_p <= 1:
-        raise UserError(f"--sampling-topp: {top_p} is not above 0 and up to 1")
+        raise OptionError(f"{{top_p}}: {top_p} is not above 0 and up to 1")
     if not truncation.temperature > 0:
-        raise UserError(f"--temperature: {truncation.temperature} is not above 0")
+        raise OptionError(f"{{temperature}}: {truncation.temperature} is not above 0")
 
 
 def stepper_of(model: Any) -> Stepper:
@@ -51,26 +53,46 @@ def stepper_of(model: Any) -> Stepper:
 
 
 class Sampler:
-    """Draws from ``model``, a fairseq language model in evaluation mode, on its own device."""
+    """Draws from ``model``, a fairseq language model in evaluation mode, on its own device.
+
+    ``memory``: GiB that samples in hand may take, None for what ``BYTES`` has; ``rows``: so many
+    samples instead. Either decides how work is cut, and so the last bit of what is computed.
+    """
 
     def __init__(
-        self, model: Any, truncation: Truncation = UNTRUNCATED, rows: Optional[int] = None
+        self,
+        model: Any,
+        truncation: Truncation = UNTRUNCATED,
+        memory: Optional[float] = None,
+        rows: Optional[int] = None,
     ) -> None:
-        decoder = model.decoder
-        self.stepper = stepper_of(model)
-        self.truncation = truncation
-        self.eos, self.pad = decoder.dictionary.eos(), decoder.dictionary.pad()
+        if memory is not None and not memory > 0:
+            raise OptionError(f"{{sampling_memory}}: {memory} GiB is not above 0")
+        self._model, self.truncation, self._rows = model, truncation, rows
+        dictionary = model.decoder.dictionary
+        self.eos, self.pad = dictionary.eos(), dictionary.pad()
         self.device = next(model.parameters()).device
-        self._rows = rows
+        self._kind = "cuda" if self.device.type == "cuda" else "cpu"
+        self._bytes = BYTES[self._kind] if memory is None else int(memory * 2**30)
+
+    @cached_property
+    def stepper(self) -> Stepper:
+        """Made when it is needed: it holds copies of weights."""
+        return stepper_of(self._model)
+
+    def truncated(self, truncation: Truncation) -> "Sampler":
+        """The same model, drawn from in another way."""
+        other = copy.copy(self)
+        other.stepper, other.truncation = self.stepper, truncation
+        return other
 
     def rows_at_once(self, length: int) -> int:
         """Samples in hand at once: a function of the model's shape, not of what memory is free, so
         that the same work is cut the same way every time."""
         if self._rows is not None:
             return self._rows
-        kind = "cuda" if self.device.type == "cuda" else "cpu"
-        fitting = BYTES[kind] // self.stepper.bytes_per_row(length)
-        return max(1, min(ROWS[kind], fitting))
+        fitting = self._bytes // self.stepper.bytes_per_row(length)
+        return max(1, min(ROWS[self._kind], fitting))
 
     def sample(
         self, prefixes: Tensor, num_samples: int, length: int, streams: Sequence[WindowStream]
@@ -115,4 +137,7 @@ class Sampler:
         )
 
     def _draw(self, features: Tensor, uniforms: Tensor) -> Draws:
-        return draw(self.stepper.scores(features), uniforms, self.pad, self.truncation)
+        try:
+            return draw(self.stepper.scores(features), uniforms, self.pad, self.truncation)
+        except ValueError as error:
+            raise UserError(f"{error}; a higher precision may help") from None

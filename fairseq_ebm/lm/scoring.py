@@ -7,6 +7,7 @@ import torch
 from fairseq.models import FairseqDecoder, FairseqIncrementalDecoder
 from torch import Tensor
 
+from ..errors import UserError
 from ..numerics.detectors import TokenStatistics, token_statistics
 
 LOGITS_AT_ONCE = 1 << 25  # numbers: 128 MB in float32
@@ -25,7 +26,7 @@ def token_log_probs(
         if without_padding:
             log_probs = log_probs - _log_of_others(log_probs, model.decoder.dictionary.pad())
         scores.append(log_probs.gather(1, tokens))
-    return torch.cat(scores).view(len(windows), -1).cpu()
+    return _require_numbers(torch.cat(scores)).view(len(windows), -1).cpu()
 
 
 @torch.inference_mode()
@@ -40,6 +41,7 @@ def text_statistics(model: Any, windows: Tensor, prefix_length: int) -> TokenSta
         log_probs = log_probs - _log_of_others(log_probs, pad)
         log_probs[:, pad] = -torch.inf
         parts.append(token_statistics(log_probs, tokens))
+    _require_numbers(torch.cat([part.log_p for part in parts]))
     joined = (torch.cat(values).view(len(windows), -1).cpu() for values in zip(*parts))
     return TokenStatistics(*joined)
 
@@ -83,7 +85,15 @@ def next_log_probs(model: Any, prefixes: Tensor) -> Tensor:
     log_probs, pad = log_probs[:, 0].float(), decoder.dictionary.pad()
     log_probs = log_probs - _log_of_others(log_probs, pad)
     log_probs[:, pad] = -torch.inf
-    return log_probs.cpu()
+    return _require_numbers(log_probs).cpu()
+
+
+def _require_numbers(log_probs: Tensor) -> Tensor:
+    if bool(torch.isnan(log_probs).any()):
+        raise UserError(
+            "the language model's logits are NaN or infinite; a higher precision may help"
+        )
+    return log_probs
 
 
 def _log_of_others(log_probs: Tensor, symbol: int) -> Tensor:

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from ..data.store import Manifest, manifest_of
 from ..data.tokenizers import DICTIONARY_NAME, digest_of, load_dictionary
 from ..errors import UserError
-from ..files import sha256_of
+from ..files import require_complete, sha256_of
 from ..lm.checkpoint import DTYPES, require_precision
 from .energy import EnergyModel
 
@@ -79,6 +79,7 @@ def read_energy(path: Path, flag: str) -> Dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(f"{flag}: {path}: no such file")
+    require_complete(path, flag)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         known = {NEGATIVES, SYMBOLS} <= set(state["task_state"])
@@ -91,7 +92,8 @@ def read_energy(path: Path, flag: str) -> Dict[str, Any]:
 
 
 def is_energy(path: Path) -> bool:
-    """Or else a language model, or no checkpoint at all."""
+    """Or else a language model, or no checkpoint at all. One that is cut off is refused."""
+    require_complete(path, "--path")
     try:
         read_energy(path, "--path")
     except UserError:

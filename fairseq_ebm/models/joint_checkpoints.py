@@ -1,31 +1,34 @@
 """``--path lm.pt:energy.pt``: a language model, and an energy or none, fit to work together."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
-from ..errors import UserError
+from ..data.store import Manifest
+from ..errors import OptionError, UserError
 from ..lm.checkpoint import BaseLM, load_base_lm
 from ..lm.sampler import Sampler
-from ..numerics.drawing import UNTRUNCATED, Truncation
 from .checkpoint import Energy, is_energy, load_energy
 from .joint import Joint
 
 
 @dataclass(frozen=True)
 class JointCheckpoints:
+    """``sampling_memory``: GiB that samples in hand may take; None for what ``lm.sampler`` has."""
+
     lm: BaseLM
     energy: Optional[Energy]
     lm_path: Path
+    sampling_memory: Optional[float] = None
 
-    def joint(self, truncation: Truncation = UNTRUNCATED) -> Joint:
+    def joint(self) -> Joint:
         energy = None if self.energy is None else self.energy.model
-        return Joint(
-            self.lm.model, Sampler(self.lm.model, truncation), energy, self.lm.right_to_left
-        )
+        sampler = Sampler(self.lm.model, memory=self.sampling_memory)
+        return Joint(self.lm.model, sampler, energy, self.lm.right_to_left)
 
     @property
     def max_positions(self) -> int:
@@ -44,13 +47,13 @@ class JointCheckpoints:
 
     def require_window(self, window: int) -> None:
         if window > self.lm.max_positions:
-            raise UserError(
-                f"--window: {window} tokens are more than the {self.lm.max_positions} positions "
+            raise OptionError(
+                f"{{window}}: {window} tokens are more than the {self.lm.max_positions} positions "
                 f"of {self.lm_path}"
             )
         if window > self.max_positions:
-            raise UserError(
-                f"--window: {window} tokens are more than "
+            raise OptionError(
+                f"{{window}}: {window} tokens are more than "
                 f"{self.energy.path if self.energy else self.lm_path} reads, {self.max_positions}"
             )
 
@@ -58,6 +61,11 @@ class JointCheckpoints:
         """Refuses what makes P_LM(x) exp(-E(x)) no model of the data."""
         if self.energy is not None:
             self.energy.require_density(self.lm.sha256)
+
+    def doubts(self, prefix_length: int) -> List[str]:
+        """What the energy did not meet in training, in sentences."""
+        negatives = () if self.energy is None else self.energy.negatives
+        return doubts(negatives, self.lm.precision, prefix_length)
 
     def provenance(self) -> Dict[str, Any]:
         models: Dict[str, Any] = {"language_model": self.lm, "energy": self.energy}
@@ -68,14 +76,41 @@ class JointCheckpoints:
         }
 
 
+def doubts(negatives: Sequence[Manifest], precision: str, prefix_length: int) -> List[str]:
+    """``precision`` of the language model and tokens of context, against an energy's negatives."""
+    found = []
+    precisions = {m.options["precision"] for m in negatives if "precision" in m.options}
+    if precisions - {precision}:
+        others = " and ".join(sorted(precisions - {precision}))
+        found.append(
+            f"the language model is in {precision}, but the energy was trained on its text in "
+            f"{others}: that is another distribution"
+        )
+    shortest = min((min(lengths) for m in negatives if (lengths := _prefix_lengths(m))), default=0)
+    if prefix_length < shortest:
+        found.append(
+            f"a prefix of {prefix_length} tokens is shorter than any that the energy was trained "
+            f"on (from {shortest}): what it says there was never tested"
+        )
+    return found
+
+
+def _prefix_lengths(manifest: Manifest) -> List[int]:
+    return list(manifest.options.get("prefix_length") or [])
+
+
 def load_joint_checkpoints(
-    path: str, data: Path, precision: str, device: torch.device
+    path: str,
+    data: Path,
+    precision: str,
+    device: torch.device,
+    sampling_memory: Optional[float] = None,
 ) -> JointCheckpoints:
     """``path``: checkpoints in any order, joined by a colon; ``data`` has the dictionary."""
     lm_path, energy_path = split_path(path)
     lm = load_base_lm(lm_path, data, precision, device)
     energy = load_energy(energy_path, data, precision, device) if energy_path else None
-    return JointCheckpoints(lm, energy, lm_path)
+    return JointCheckpoints(lm, energy, lm_path, sampling_memory)
 
 
 def split_path(path: str) -> Tuple[Path, Optional[Path]]:

@@ -68,15 +68,30 @@ def test_the_report_has_all_that_the_contract_says(whole):
     for name in ("base_ppl", "joint_ppl_lower", "joint_ppl_upper", "joint_ppl", "gain"):
         low, high = report[f"{name}_ci95"]
         assert low < report[name] < high
+    for name in ("joint_ppl", "gain"):
+        (low, high), whole_interval = report[f"{name}_sampling_ci95"], report[f"{name}_ci95"]
+        assert low < report[name] < high and high - low < whole_interval[1] - whole_interval[0]
+    assert set(report["error"]) == {"total", "windows", "samples", "raise"}
+    for row in (*report["curve"], *report["per_position"][:-1], report["last_position"]):
+        low, high = row["sampling_ci95"]
+        assert low < row["joint"] < high
     assert [row["num_samples"] for row in report["curve"]] == [8, 64]
     assert [row["position"] for row in report["per_position"]] == [7, 8, 9, 10]
-    assert set(report["last_position"]) == {"base_ppl", "lower", "upper", "exact"}
+    estimated = {"lower", "joint", "upper", "sampling_ci95"}
+    assert set(report["last_position"]) == {"base_ppl", "exact", *estimated}
     assert set(report["ess"]) == {"mean", "min"}
     assert set(report["pareto_k"]) == {"mean", "share_above_0_7"}
     assert isinstance(report["warnings"], list)
     provenance = report["provenance"]
     assert set(provenance) >= {"language_model", "energy", "text", "sampler", "seed", "versions"}
-    for words in ("joint, upper bound", "95% interval", "gain", "64 samples each"):
+    for words in (
+        "joint, upper bound",
+        "95% interval",
+        "of sampling alone",
+        "gain",
+        "64 samples each",
+        "samples",
+    ):
         assert words in done.stdout
 
 
@@ -115,7 +130,7 @@ def test_resume_goes_on_where_it_was(evaluate, both, whole, tmp_path):
     assert results.read_text().splitlines(keepends=True) == lines
     flags = ["--results-path", out, "--resume", "--num-samples", 32]
     done = evaluate("--path", both, *flags, fails=True)
-    assert "was begun with other options, models or text" in done.stderr
+    assert "was begun with other options: num samples (64, now 32)" in done.stderr
 
 
 def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
@@ -157,6 +172,8 @@ def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
         (["--path", "{lm}", "--resume"], "--results-path: needed"),
         (["--path", "{lm}:{energy}", "--num-samples", 1], "--num-samples: '1' is not"),
         (["--path", "{lm}:{energy}", "--sample-curve", "10,5000"], "--sample-curve: each size"),
+        (["--path", "{lm}:{energy}", "--sampling-error", "2"], "--sampling-error: '2' is not"),
+        (["--path", "{lm}", "--sampling-error", "1%", "--sample-curve", "8"], "--sample-curve"),
         ([], "--path: needed"),
     ],
 )
@@ -209,6 +226,66 @@ def test_against_other_models(evaluate, both, sums_lm, tmp_path):
     assert itself["gain"] == 0.0 and itself["gain_ci95"] == [0.0, 0.0]
 
 
+@pytest.fixture(scope="module")
+def other_sums(run_program, sums, tmp_path_factory):
+    """Other sums of two digits: their documents have the same lengths."""
+    data = tmp_path_factory.mktemp("other") / "sums"
+    flags = ["--corpus", "addition", "--digits", 2, "--seed", 2, "--dest", data]
+    done = run_program("fairseq-ebm-prepare", *flags)
+    assert done.returncode == 0, done.stderr
+    shutil.copy(sums / "dict.txt", data)  # the same symbols, counted otherwise
+    return data
+
+
+def test_another_text_of_the_same_lengths_is_refused(evaluate, sums_lm, other_sums, tmp_path):
+    flags = ["--path", sums_lm, "--max-windows", 20, "--results-path"]
+    evaluate(*flags, tmp_path / "one.json")
+    out, words = tmp_path / "two.json", "other text: test (SHA-256 of its tokens"
+    for more in (["--baseline", tmp_path / "one.json"], ["--resume"]):
+        if more == ["--resume"]:
+            shutil.copy(tmp_path / "one.windows.jsonl", tmp_path / "two.windows.jsonl")
+        done = evaluate(*flags, out, *more, data=other_sums, fails=True)
+        assert more[0] in done.stderr and words in done.stderr and not out.exists()
+    for shard, data in ((0, None), (1, other_sums)):
+        more = ["--num-shards", 2, "--shard-id", shard]
+        evaluate(*flags, out, *more, **({} if data is None else {"data": data}))
+    done = evaluate("--merge", out, data="", shape=[], fails=True)
+    assert words in done.stderr
+
+
+def test_results_of_another_version(evaluate, sums_lm, tmp_path):
+    flags = ["--path", sums_lm, "--max-windows", 20, "--results-path"]
+    evaluate(*flags, tmp_path / "one.json")
+    windows = tmp_path / "one.windows.jsonl"
+    windows.write_text(windows.read_text().replace('"format_version": 3', '"format_version": 2', 1))
+    for more in (["--baseline", tmp_path / "one.json"], ["--resume"]):
+        done = evaluate(*flags, tmp_path / "one.json", *more, fails=True)
+        assert "one.windows.jsonl: format version 2, but this program reads" in done.stderr
+
+
+def test_a_sampling_error(evaluate, run_program, both, tmp_path):
+    """Below what was asked; the same in shards and after a kill."""
+    out, parts = tmp_path / "out.json", tmp_path / "parts.json"
+    flags = ["--path", both, "--sampling-error", "0.5%", "--max-windows", 70, "--results-path"]
+    done = evaluate(*flags, out)
+    report = json.loads(out.read_text())
+    assert 0.002 < report["error"]["samples"] <= 0.005
+    samples = report["samples"]
+    assert samples["min"] < report["num_samples"] < samples["max"]
+    assert f"on average ({samples['min']:,} to {samples['max']:,})" in done.stdout
+    for shard in (0, 1):
+        evaluate(*flags, parts, "--num-shards", 2, "--shard-id", shard)
+    evaluate("--merge", parts, data="", shape=[])
+    assert json.loads(parts.read_text()) == report
+    results = tmp_path / "out.windows.jsonl"
+    whole = results.read_text()
+    results.write_text("".join(whole.splitlines(keepends=True)[:41]))
+    evaluate(*flags, out, "--resume")
+    assert json.loads(out.read_text()) == report and results.read_text() == whole
+    less = evaluate(*flags, out, "--max-samples", 40)
+    assert "above the 0.500% asked for" in less.stdout
+
+
 def test_baselines_that_are_none(evaluate, sums_lm, tmp_path):
     flags = ["--path", sums_lm, "--max-windows", 20, "--results-path"]
     lm, out = tmp_path / "lm.json", tmp_path / "out.json"
@@ -216,7 +293,7 @@ def test_baselines_that_are_none(evaluate, sums_lm, tmp_path):
     assert "lm.windows.jsonl: not there" in message
     evaluate(*flags, lm)
     message = evaluate(*flags, out, "--baseline", lm, "--stride", 5, fails=True).stderr
-    assert "of other text or other windows" in message and not out.exists()
+    assert "of other windows: stride (10, now 5)" in message and not out.exists()
     windows = tmp_path / "lm.windows.jsonl"
     windows.write_text("\n".join(windows.read_text().split("\n")[:-3]) + "\n")
     assert "is not whole" in evaluate(*flags, out, "--baseline", lm, fails=True).stderr

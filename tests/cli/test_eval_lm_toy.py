@@ -119,6 +119,17 @@ def test_the_bounds_close_in_on_the_enumerated_perplexity(evaluate, truth):
     assert gaps[0] > 3 * gaps[1] > 9 * gaps[2] > 27 * gaps[3]
     for n, error in zip(SIZES, (0.1, 0.03, 0.01, 0.003)):
         assert curve[n]["joint"] == pytest.approx(ppl, rel=error)
+        low, high = curve[n]["sampling_ci95"]
+        assert low < ppl < high  # with this seed; how often: tests/evaluation/test_uncertainty.py
+    assert [curve[SIZES[-1]]["sampling_ci95"]] == [report["joint_ppl_sampling_ci95"]]
+
+
+def test_samples_go_where_they_are_needed(evaluate, truth):
+    report = evaluate("--sampling-error", "0.2%")
+    ppl = math.exp(float(truth.mean()))
+    assert report["error"]["samples"] <= 0.002
+    assert abs(math.log(report["joint_ppl"] / ppl)) < 3 * report["error"]["samples"]
+    assert report["samples"]["max"] > 2 * report["samples"]["min"]
 
 
 def test_every_position_is_the_enumerated_one(evaluate, truth):
@@ -128,4 +139,6 @@ def test_every_position_is_the_enumerated_one(evaluate, truth):
         assert row["position"] == PREFIX + t + 1
         assert row["lower"] == pytest.approx(ppl, rel=0.02)
         assert row["upper"] == pytest.approx(ppl, rel=0.02)
+        low, high = row["sampling_ci95"]
+        assert low <= ppl * (1 + 1e-6) and ppl * (1 - 1e-6) <= high
     assert report["last_position"]["exact"] == pytest.approx(ppl, rel=1e-5)

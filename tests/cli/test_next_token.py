@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -19,14 +20,21 @@ def next_token(run_program, sums, sums_lm, sums_energy):
 def test_a_table_and_all_candidates(next_token, tmp_path):
     out = tmp_path / "next.json"
     done = next_token("--num-samples", 50, "--top", 4, "--candidates", 9, "--results-path", out)
-    lines = done.stdout.splitlines()
-    assert lines[0].split()[:3] == ["token", "base", "LM"] and len(lines) == 5
-    for column in (1, 2):
-        assert sum(float(line.split()[column]) for line in lines[1:]) == pytest.approx(1, abs=1e-3)
+    head, *lines, note = done.stdout.splitlines()
+    assert head.split()[:3] == ["base", "LM", "joint"] and len(lines) == 4
+    assert "The likeliest 4 of each model" in note
+    cells = [re.split(" {2,}", line) for line in lines]
+    for column in (1, 3):  # percent, each model's own top
+        assert sum(float(row[column][:-1]) for row in cells) == pytest.approx(100, abs=0.25)
     record = json.loads(out.read_text())
     assert len(record["candidates"]) == 9 and record["num_samples"] == 50
     assert sum(row["joint"] for row in record["candidates"]) == pytest.approx(1)
-    assert record["candidates"][0]["text"] == lines[1].split()[0].strip("'")
+    assert record["candidates"][0]["text"] == cells[0][2].strip("'")
+    likeliest = max(record["candidates"], key=lambda row: row["lm"])
+    assert likeliest["text"] == cells[0][0].strip("'")
+    for row in record["candidates"]:
+        low, high = row["sampling_ci95"]
+        assert low < row["joint"] < high and row["log_z_error"] > 0
     assert set(record["provenance"]) >= {"language_model", "energy", "seed"}
     assert next_token("--num-samples", 50, "--quiet").stdout == ""
 

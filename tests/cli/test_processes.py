@@ -9,6 +9,7 @@ from fairseq_ebm.errors import UserError
 
 NAMES = ["RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS"]
 NAMES += ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"]
+NAMES += ["SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_STEP"]
 
 
 def found(monkeypatch, shard_id=None, num_shards=None, **environment):
@@ -35,6 +36,24 @@ def test_an_array_of_tasks(monkeypatch):
         for p in (0, 1)
     ]
     assert parts == [(i, 6) for i in range(6)]
+
+
+def test_an_array_with_a_step(monkeypatch):
+    """sbatch --array=0-8:2, and 1-8:3, whose last task is 7."""
+    for least, most, step, count in ((0, 8, 2, 5), (1, 8, 3, 3), (4, 4, 1, 1)):
+        array = {"COUNT": count, "MIN": least, "MAX": most, "STEP": step}
+        array = {f"SLURM_ARRAY_TASK_{name}": value for name, value in array.items()}
+        tasks = range(least, most + 1, step)
+        parts = [found(monkeypatch, SLURM_ARRAY_TASK_ID=task, **array) for task in tasks]
+        assert parts == [(i, count) for i in range(count)]
+
+
+def test_an_array_that_is_a_list(monkeypatch):
+    """sbatch --array=1,5,9"""
+    array = {"COUNT": 3, "MIN": 1, "MAX": 9, "STEP": 1, "ID": 5}
+    array = {f"SLURM_ARRAY_TASK_{name}": value for name, value in array.items()}
+    with pytest.raises(UserError, match="not evenly spaced"):
+        found(monkeypatch, **array)
 
 
 def test_torchrun_inside_slurm_counts_once(monkeypatch):

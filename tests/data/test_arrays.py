@@ -115,3 +115,23 @@ def test_a_missing_file(tmp_path):
     (tmp_path / "x" / "a.npy").unlink()
     with pytest.raises(UserError, match="missing"):
         Arrays(tmp_path / "x")
+
+
+def test_a_writer_that_comes_when_another_is_done(tmp_path, monkeypatch):
+    """The other one finishes between the first look and the lock."""
+    folder = tmp_path / "arrays"
+    exists = type(folder).exists
+    looks = []
+
+    def too_early(path):
+        if path == folder and not looks:
+            looks.append(path)
+            write(tmp_path / "other")
+            (tmp_path / "other").rename(folder)
+            return False
+        return exists(path)
+
+    monkeypatch.setattr(type(folder), "exists", too_early)
+    write(folder)
+    assert looks and Arrays(folder).rows == ROWS
+    assert not (tmp_path / "arrays.part").exists()

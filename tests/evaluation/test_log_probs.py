@@ -170,7 +170,16 @@ def test_energies_that_are_not_finite(bad):
         results_of(world, FixedWindows(random_windows(2)), num_samples=4)
 
 
-@pytest.mark.parametrize("options", [{"num_samples": 1}, {"sample_curve": (1, 10)}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_samples": 1},
+        {"sample_curve": (1, 10)},
+        {"sampling_error": 0.0},
+        {"sampling_error": 0.1, "sample_curve": (8,)},
+        {"sampling_error": 0.1, "max_samples": 8},
+    ],
+)
 def test_options(options):
-    with pytest.raises(UserError, match=r"--num-samples|--sample-curve"):
+    with pytest.raises(UserError, match=r"num_samples|sample_curve|sampling_error|max_samples"):
         EvaluationOptions(**options)

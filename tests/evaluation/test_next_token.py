@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from fairseq_ebm.evaluation.next_token import candidates, probabilities
+from fairseq_ebm.evaluation.next_token import Candidate, candidates, probabilities
 from tests.evaluation.worlds import PAD, SYMBOLS, joint, log_z, random_energy
 
 PREFIX = torch.tensor([5, 7])
@@ -30,11 +30,16 @@ def test_probabilities_are_the_enumerated_ones(length):
     assert [row.joint for row in rows] == sorted((row.joint for row in rows), reverse=True)
     log_lm, symbols = world.next_symbols(PREFIX)
     lm = dict(zip(symbols.tolist(), log_lm.exp().tolist()))
+    covered = 0
     for row in rows:
         symbol = row.candidate.symbol
         assert row.lm == pytest.approx(lm[symbol], rel=1e-5)
         assert row.joint == pytest.approx(exact[symbol], rel=0.1 if length else 1e-5)
         assert row.joint_lower <= row.joint + 1e-9 and row.joint <= row.joint_upper + 1e-9
+        low, high = row.sampling_ci95
+        assert low - 1e-9 <= row.joint <= high + 1e-9
+        covered += low - 1e-6 <= exact[symbol] <= high + 1e-6
+    assert covered >= len(rows) - 1  # of 14 that may miss it, each with a chance of 5%
     assert sum(row.joint for row in rows) == pytest.approx(1)
     assert max(abs(row.joint / row.lm - 1) for row in rows) > 0.2  # the energy matters
 
@@ -57,3 +62,25 @@ def test_no_energy_leaves_the_language_model():
     for row in probabilities(list(candidates(world, PREFIX, 5, 6, samples=10, seed=1))):
         assert row.joint == pytest.approx(row.lm) == pytest.approx(row.joint_upper)
         assert row.candidate.ess == pytest.approx(10) and math.isfinite(row.candidate.log_lm)
+
+
+def test_intervals_cover_the_truth():
+    """Of 1,000 repetitions, with independent log Z of known errors."""
+    generator = torch.Generator().manual_seed(1)
+    log_lm = torch.log_softmax(torch.randn(6, generator=generator, dtype=torch.float64), 0)
+    log_z = torch.randn(6, generator=generator, dtype=torch.float64)
+    errors = torch.linspace(0.0, 0.2, 6, dtype=torch.float64)
+    truth = torch.softmax(log_lm + log_z, 0)
+    covered = torch.zeros(6)
+    for _ in range(1000):
+        drawn = log_z + errors * torch.randn(6, generator=generator, dtype=torch.float64)
+        rows = probabilities(
+            [
+                Candidate(i, float(log_lm[i]), float(z), float(z), float(z), float(errors[i]), None)
+                for i, z in enumerate(drawn)
+            ]
+        )
+        for row in rows:
+            low, high = row.sampling_ci95
+            covered[row.candidate.symbol] += low < float(truth[row.candidate.symbol]) < high
+    assert (covered >= 930).all() and (covered <= 970).all(), covered

@@ -170,7 +170,7 @@ def test_the_last_chunk_may_be_shorter_and_prompts_empty_or_long():
     options = GenerationOptions(8, window=10, length=4)
     same = [continue_prompt(world, p, options, streams(1)).draws[0] for p in (long, long[:6])]
     assert torch.equal(same[0].tokens, same[1].tokens)  # the models see 6 tokens of both
-    with pytest.raises(UserError, match="--generation-length: needed, since the prompt of 40"):
+    with pytest.raises(UserError, match="length: needed, since the prompt of 40"):
         continue_prompt(world, long, GenerationOptions(8, window=10), streams(1))
 
 
@@ -198,12 +198,12 @@ def test_infinite_energies():
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"num_draws": 9, "joint_samples": 8}, "--beam: 9 draws from 8 proposals"),
-        ({"joint_samples": 0}, "--joint-samples: 0 is below 1"),
-        ({"rule": "best"}, "--joint-sampler: 'best' is none of snis, metropolis, rejection"),
-        ({"rule": "rejection"}, "--rejection-beta: needed"),
-        ({"beta": 2.0}, "--rejection-beta: needed by --joint-sampler rejection, and by no other"),
-        ({"rule": "rejection", "beta": 0.0}, "--rejection-beta: must be above 0"),
+        ({"num_draws": 9, "joint_samples": 8}, "num_draws: 9 draws from 8 proposals"),
+        ({"joint_samples": 0}, "joint_samples: 0 is below 1"),
+        ({"rule": "best"}, "rule: 'best' is none of snis, metropolis, rejection"),
+        ({"rule": "rejection"}, "beta: needed"),
+        ({"beta": 2.0}, "beta: needed by rule rejection, and by no other"),
+        ({"rule": "rejection", "beta": 0.0}, "beta: must be above 0"),
     ],
 )
 def test_options(options, words):
@@ -212,11 +212,11 @@ def test_options(options, words):
 
 
 def test_a_continuation_longer_than_the_window_needs_chunks():
-    with pytest.raises(UserError, match="--generation-length: 20 tokens leave no room"):
+    with pytest.raises(UserError, match="length: 20 tokens leave no room"):
         GenerationOptions(window=10, length=20).chunks(3)
-    with pytest.raises(UserError, match="--generation-length: 10 tokens leave no room"):
+    with pytest.raises(UserError, match="length: 10 tokens leave no room"):
         GenerationOptions(window=10, length=10).chunks(3)
-    with pytest.raises(UserError, match="--chunk-length: 10 tokens leave no room"):
+    with pytest.raises(UserError, match="chunk_length: 10 tokens leave no room"):
         GenerationOptions(window=10, length=20, chunk_length=10).chunks(0)
     assert GenerationOptions(window=10, length=10).chunks(0) == [10]
     assert GenerationOptions(window=10, length=20, chunk_length=8).chunks(3) == [8, 8, 4]

@@ -128,7 +128,7 @@ def test_stopped_or_in_shards_a_store_ends_with_the_same_bytes(
     options = WindowOptions(window=8, stride=8, prefix_lengths=(5, 6), max_windows=96)
     windows = Windows(symbols_data, "test", options)
     writer = author(random_words, symbols_data)
-    manifest = store.Manifest(1, {}, {}, {}, {}, {})
+    manifest = store.Manifest(store.FORMAT_VERSION, {}, {}, {}, {}, {})
 
     def negatives(name, *shards, stop_after=None):
         store.begin(tmp_path / name, manifest, symbols_data)
@@ -287,7 +287,7 @@ def test_what_is_no_causal_language_model_is_refused(symbols_data, random_words,
     (larger / "model.safetensors").write_bytes(b"x")
     with pytest.raises(UserError, match="not a causal language model with its tokenizer"):
         load_hugging_face(larger, "fp32", CPU)
-    with pytest.raises(UserError, match="--sampling-topk: 62 is above the vocabulary of 61"):
+    with pytest.raises(UserError, match="top_k: 62 is above the vocabulary of 61"):
         author(random_words, symbols_data, Truncation(top_k=62))
 
 

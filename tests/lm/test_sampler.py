@@ -126,8 +126,10 @@ def test_every_continuation_of_the_toy_vocabulary_is_reached():
 def test_how_the_work_is_cut_does_not_show(kind):
     model = build(kind)
     plain = Sampler(model).sample(PREFIXES, 30, 5, streams())
-    for rows in (1, 7, 64):
-        cut = Sampler(model, rows=rows).sample(PREFIXES, 30, 5, streams())
+    small = Sampler(model, memory=1e-4)
+    assert small.rows_at_once(5) < Sampler(model).rows_at_once(5)
+    for sampler in (*(Sampler(model, rows=rows) for rows in (1, 7, 64)), small):
+        cut = sampler.sample(PREFIXES, 30, 5, streams())
         assert torch.equal(plain.tokens, cut.tokens)
         assert torch.allclose(plain.log_p, cut.log_p, atol=1e-5)
     alone = Sampler(model).sample(PREFIXES[1:2], 30, 5, streams()[1:2])

@@ -3,7 +3,11 @@
 import pytest
 import torch
 
+from fairseq_ebm.data.streams import WindowStream
+from fairseq_ebm.errors import UserError
 from fairseq_ebm.lm import scoring
+from fairseq_ebm.lm.sampler import Sampler
+from fairseq_ebm.lm.scoring import next_log_probs, text_statistics, token_log_probs
 from tests.lm.models import KINDS, build
 
 WINDOWS = torch.tensor([[5, 2, 7, 11, 4, 4], [9, 3, 6, 10, 2, 2]])
@@ -47,3 +51,19 @@ def test_without_padding_the_others_sum_to_one(kind):
     assert torch.allclose(scored[others], every[others], atol=1e-5)
     shift = -torch.log1p(-plain[1].exp())
     assert shift > 1e-3 and torch.allclose(scored[others], plain[others] + shift, atol=1e-5)
+
+
+def test_logits_that_are_nan_are_said_to_be():
+    model = build("tied")
+    with torch.no_grad():
+        model.decoder.embed_tokens.weight[7] = float("nan")
+    windows = torch.tensor([[4, 5, 6]])
+    streams = [WindowStream(1, "test", 0)]
+    for attempt in (
+        lambda: token_log_probs(model, windows, 1),
+        lambda: text_statistics(model, windows, 1),
+        lambda: next_log_probs(model, windows),
+        lambda: Sampler(model).sample(windows, 3, 2, streams),
+    ):
+        with pytest.raises(UserError, match="the language model's logits are NaN or infinite"):
+            attempt()

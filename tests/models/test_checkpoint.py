@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.models.checkpoint import load_energy
+from fairseq_ebm.models.checkpoint import is_energy, load_energy
 from tests.conftest import CHECKOUT
 from tests.models.energies import FLAGS
 from tests.stores import random_store, write_dictionary
@@ -120,6 +120,9 @@ def test_what_is_no_energy(trained, tmp_path, sums_lm):
     foreign = tmp_path / "foreign.pt"
     torch.save({"model": {}}, foreign)
     lm = shutil.copy(sums_lm, tmp_path / "lm.pt")
-    for other in (torn, foreign, lm):
+    for other in (foreign, lm):
         with pytest.raises(UserError, match="not an energy"):
             load_energy(other, neg, "fp32", CPU)
+    for load in (lambda: load_energy(torn, neg, "fp32", CPU), lambda: is_energy(torn)):
+        with pytest.raises(UserError, match=r"torn\.pt: cut off"):
+            load()

@@ -195,7 +195,7 @@ def test_a_base_that_does_not_fit(sums, sums_lm, backward_lm, ralm, tmp_path):
     for base, data, options, message in [
         (None, sums, {}, "--base-lm: needed"),
         (tmp_path / "none.pt", sums, {}, r"--base-lm: .*none\.pt: no such file"),
-        (torn, sums, {}, r"--base-lm: .*torn\.pt: not a fairseq checkpoint"),
+        (torn, sums, {}, r"--base-lm: .*torn\.pt: cut off"),
         (sums_lm, tmp_path / "other", {}, "--base-lm: trained with .* symbol 4 is"),
         (backward_lm, sums, {}, "trained right to left, but --task language_modeling reads left"),
         (ralm, sums, {}, "residual_lm has a base of its own"),

@@ -1,0 +1,43 @@
+import os
+import time
+
+import pytest
+
+from fairseq_ebm.data import whole_folder as module
+from fairseq_ebm.data.whole_folder import whole_folder
+
+
+def test_whole(tmp_path):
+    with whole_folder(tmp_path / "a b" / "data") as folder:
+        (folder / "x").write_text("1")
+        assert not (tmp_path / "a b" / "data").exists()
+    assert (tmp_path / "a b" / "data" / "x").read_text() == "1"
+    assert [path.name for path in (tmp_path / "a b").iterdir()] == ["data"]
+
+
+def test_or_not_at_all(tmp_path):
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "data") as folder:
+        (folder / "x").write_text("1")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def old(folder):
+    hour_ago = time.time() - 3600
+    os.utime(folder, (hour_ago, hour_ago))
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    """But not what one is working on, nor what belongs to another name."""
+    for name in (".data-killed", ".data2-killed", ".data-young"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.bin").write_bytes(b"much")
+    old(tmp_path / ".data-killed")
+    old(tmp_path / ".data2-killed")
+    with whole_folder(tmp_path / "data") as at_work:
+        old(at_work)
+        with whole_folder(tmp_path / "data[1]"), pytest.raises(BlockingIOError):
+            module._locked(at_work)
+        assert at_work.exists()
+        left = {path.name for path in tmp_path.iterdir()} - {at_work.name}
+        assert left == {".data2-killed", ".data-young", "data[1]"}
