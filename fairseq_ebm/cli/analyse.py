@@ -77,3 +77,7 @@ def table(report: Dict[str, Any]) -> str:
 
 def main() -> None:
     run(build_parser(), analyse)
+
+
+if __name__ == "__main__":
+    main()

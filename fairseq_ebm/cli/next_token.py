@@ -108,3 +108,7 @@ def table(rows: List[NextToken], tokenizer: Tokenizer) -> str:
 
 def main() -> None:
     run(build_parser(), next_token)
+
+
+if __name__ == "__main__":
+    main()

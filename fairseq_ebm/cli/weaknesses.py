@@ -301,3 +301,7 @@ def provenance(subject: Subject, arguments: argparse.Namespace) -> Dict[str, Any
 
 def main() -> None:
     run(build_parser(), weaknesses)
+
+
+if __name__ == "__main__":
+    main()
