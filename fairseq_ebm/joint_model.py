@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .data.streams import WindowStream
-from .data.tokenizers import Tokenizer, load_tokenizer
+from .data.tokenizers import Tokenizer, load_tokenizer, require_known
 from .errors import UserError
 from .generation.continuation import GenerationOptions, continue_prompt
 from .lm.sampler import require_truncation
@@ -118,7 +118,7 @@ class JointModel:
         )
         truncation = Truncation(top_k=top_k)
         require_truncation(truncation, len(self.models.lm.dictionary))
-        tokens = self._encode(prompt)
+        tokens = self._encode(prompt, "prompt")
         number = _number(tokens)
         found = continue_prompt(
             self.models.joint(truncation),
@@ -138,7 +138,8 @@ class JointModel:
         """Bounds on the perplexity of a continuation; refuses an energy that is no density."""
         self.models.require_density()
         joint: Joint = self.models.joint()
-        before, after = self._encode(prefix), self._encode(continuation)
+        before = self._encode(prefix, "prefix")
+        after = self._encode(continuation, "continuation")
         if not len(after):
             raise UserError("continuation: there is nothing in it")
         text = self._require_fit(torch.cat([before, after]))
@@ -157,11 +158,14 @@ class JointModel:
             *(float(value) for value in log_z),
         )
 
-    def _encode(self, text: str) -> Tensor:
-        return torch.from_numpy(self.tokenizer.encode([text])[0])
+    def _encode(self, text: str, name: str) -> Tensor:
+        """``name``: of the argument."""
+        encoded = self.tokenizer.encode([text])
+        require_known(encoded, self.tokenizer.dictionary, name)
+        return torch.from_numpy(encoded[0])
 
     def _window(self, text: str) -> Tensor:
-        return self._require_fit(self._encode(text))
+        return self._require_fit(self._encode(text, "texts"))
 
     def _require_fit(self, tokens: Tensor) -> Tensor:
         if len(tokens) > self.models.max_positions:

@@ -7,7 +7,7 @@ from typing import List
 
 import torch
 
-from ..data.tokenizers import Tokenizer, load_tokenizer
+from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
 from ..evaluation.next_token import NextToken, candidates, probabilities
 from ..models.joint_checkpoints import load_joint_checkpoints
@@ -62,7 +62,9 @@ def next_token(arguments: argparse.Namespace) -> None:
     if arguments.results_path:
         out = Path(arguments.results_path)
         out.parent.mkdir(parents=True, exist_ok=True)
-    prefix = torch.from_numpy(tokenizer.encode([arguments.prefix])[0])
+    encoded = tokenizer.encode([arguments.prefix])
+    require_known(encoded, tokenizer.dictionary, "--prefix")
+    prefix = torch.from_numpy(encoded[0])
     models = load_joint_checkpoints(
         arguments.path, data, processes.precision(arguments), processes.device(arguments)
     )
