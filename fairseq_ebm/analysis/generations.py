@@ -23,7 +23,7 @@ class Text:
 @dataclass(frozen=True)
 class Generation:
     """Of one prompt: what really follows, what the language model wrote, and the joint model.
-    ``truncated``: proposals of top-k and the like, which tell neither Z nor the models' own text."""
+    ``truncated``: proposals of top-k and the like, which do not tell Z."""
 
     real: Text
     base: Text

@@ -10,13 +10,13 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .figures import BLUE, GREY, NAVY, ORANGE, new_figure, save
 
-COLOURS = {"entity": ORANGE, "most frequent": BLUE, "swap": NAVY}
+COLOURS = {"entity": ORANGE, "common": BLUE, "swap": NAVY}
 JUDGES = {"energy": "energy", "nll": "-log P of the LM, nats a token"}
 KINDS = {"real": BLUE, "generated": ORANGE}
 
 
 PICTURES = {
-    "perturbations": "the mean of energy and LM when one token is changed, by its position",
+    "perturbations": "the mean of energy and LM when one word or token is changed",
     "edits": "energies and verdicts when tokens are changed one by one, chosen by gradients",
     "attacks": "accuracy when generated text is disguised",
     "visible": "accuracy when only the first tokens of the continuation are seen",
@@ -60,23 +60,33 @@ def _legend_above(figure: Figure) -> None:
 
 
 def _perturbations(axes: Axes, section: Mapping[str, Any], judge: str) -> None:
-    """The judge's mean by position; bands are standard errors of the change, paired by window."""
+    """The judge's mean by position, or of one chosen word; bands and bars are standard errors of
+    the change, paired by window."""
     baseline = section["baseline"][judge]["mean"]
     axes.axhline(baseline, color=GREY, linestyle="--", label="as it is")
-    for kind in [*section["tokens"], "swap"]:
+    for kind in [*section["put_in"], "swap"]:
         rows = [row for row in section["rows"] if row["perturbation"] == kind]
         at = [row["position"] for row in rows]
         values = [row[judge]["mean"] for row in rows]
         errors = [row[f"{judge}_change"]["standard_error"] or 0.0 for row in rows]
         low, high = ([v + sign * e for v, e in zip(values, errors)] for sign in (-1, 1))
-        token = section["tokens"].get(kind)
-        label = "neighbours swapped" if token is None else f"{kind} {token.strip() or token!r}"
+        unit = section["put_in"].get(kind)
+        label = "neighbours swapped" if unit is None else f"{kind} {unit.strip() or unit!r}"
         label = label.replace("$", r"\$")  # two would open and close a formula
+        if section["replaced"]:
+            axes.errorbar([kind], values, errors, color=COLOURS[kind], marker="o", label=label)
+            continue
         axes.fill_between(at, low, high, color=COLOURS[kind], alpha=0.2, linewidth=0)
         axes.plot(at, values, color=COLOURS[kind], marker=".", label=label)
-    axes.set_xlabel("position of the changed token")
+    axes.set_xlabel(_changed(section).replace("$", r"\$"))
     axes.set_ylabel(JUDGES[judge])
     axes.grid(alpha=0.3)
+
+
+def _changed(section: Mapping[str, Any]) -> str:
+    if section["replaced"]:
+        return f"in the place of {section['replaced']}, {section['num_windows']:,} windows"
+    return f"position of the changed {section['unit']}, in tokens"
 
 
 def _edited_energies(axes: Axes, report: Mapping[str, Any]) -> None:
@@ -163,16 +173,20 @@ def table(report: Mapping[str, Any]) -> str:
 def _perturbations_table(section: Mapping[str, Any]) -> List[str]:
     """Mean changes over all positions, and at the one where the energy changes most."""
     names = [name for name in ("energy", "nll") if name in section["baseline"]]
-    lines = [f"{'one token changed':<22}" + "".join(f"{name:>9}" for name in names) + "   most at"]
-    for kind in [*section["tokens"], "swap"]:
+    replaced = section["replaced"]
+    heads = "".join(f"{name:>9}" for name in names) + ("" if replaced else "   most at")
+    title = f"one {section['unit']} changed"
+    lines = [f"{title:<22}{heads}"]
+    for kind in [*section["put_in"], "swap"]:
         rows = [row for row in section["rows"] if row["perturbation"] == kind]
-        most = max(rows, key=lambda row: abs(row["energy_change"]["mean"]))
         changes = (sum(row[f"{name}_change"]["mean"] for row in rows) / len(rows) for name in names)
-        lines.append(
-            f"  {kind:<20}"
-            + "".join(f"{change:>+9.3f}" for change in changes)
-            + f"   position {most['position']} ({most['energy_change']['mean']:+.3f})"
-        )
+        line = f"  {kind:<20}" + "".join(f"{change:>+9.3f}" for change in changes)
+        if not replaced:
+            most = max(rows, key=lambda row: abs(row["energy_change"]["mean"]))
+            line += f"   position {most['position']} ({most['energy_change']['mean']:+.3f})"
+        lines.append(line)
+    if replaced:
+        lines.append(f"  of {replaced!r}, in {section['num_windows']:,} windows that have it")
     return lines
 
 

@@ -36,11 +36,14 @@ REPORT = {
     "num_windows": 1200,
     "threshold": {"value": -0.25, "from": "valid"},
     "perturbations": {
-        "tokens": {"entity": " John", "most frequent": " $_$"},
+        "unit": "token",
+        "replaced": None,
+        "num_windows": 1200,
+        "put_in": {"entity": " John", "common": " $_$"},
         "baseline": {"energy": mean(-2.0), "nll": mean(3.25)},
         "rows": [
             row(name, position, change)
-            for name in ("entity", "most frequent", "swap")
+            for name in ("entity", "common", "swap")
             for position, change in ((1, 0.5), (160, -1.5))
         ],
     },
@@ -59,7 +62,7 @@ def without_some():
     report["visible_tokens"] = []
     report["threshold"] = {"value": 0.0, "from": "zero"}
     section = report["perturbations"]
-    del section["baseline"]["nll"], section["tokens"]["entity"]
+    del section["baseline"]["nll"], section["put_in"]["entity"]
     section["rows"] = [r for r in section["rows"] if r["perturbation"] != "entity"]
     for each in section["rows"]:
         del each["nll"], each["nll_change"]
