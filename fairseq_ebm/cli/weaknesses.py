@@ -32,7 +32,7 @@ The threshold of its verdict is that of the best balanced accuracy on the subset
 """
 
 VISIBLE = (5, 10, 20, 40)
-PICTURES = "perturbations, edits, attacks, visible"
+PICTURES = "perturbations, edits, singles (with --lm), attacks, visible"
 
 
 def build_parser() -> ArgumentParser:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any, Iterator, List, Optional, Tuple
 
 from matplotlib.axes import Axes
@@ -13,19 +14,21 @@ from .figures import BLUE, GREY, NAVY, ORANGE, new_figure, save
 COLOURS = {"entity": ORANGE, "common": BLUE, "swap": NAVY}
 JUDGES = {"energy": "energy", "nll": "-log P of the LM, nats a token"}
 KINDS = {"real": BLUE, "generated": ORANGE}
+POINTS = {"as it is": GREY, "one edit": BLUE, "all edits": ORANGE}
 
 
 PICTURES = {
     "perturbations": "the mean of energy and LM when one word or token is changed",
     "edits": "energies and verdicts when tokens are changed one by one, chosen by gradients",
+    "singles": "energy and LM perplexity of texts with one of their edits alone, and with all",
     "attacks": "accuracy when generated text is disguised",
     "visible": "accuracy when only the first tokens of the continuation are seen",
 }
 
 
 def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
-    """Beside OUT.json: OUT.perturbations.svg, OUT.edits.svg, OUT.attacks.svg and, for text
-    generated left to right, OUT.visible.svg."""
+    """Beside OUT.json: OUT.perturbations.svg, OUT.edits.svg, OUT.attacks.svg; if a language model
+    judged, OUT.singles.svg; for text generated left to right, OUT.visible.svg."""
     return [save(figure, out, name) for name, figure in pictures(report)]
 
 
@@ -44,6 +47,13 @@ def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
     _flipped(below, report)
     _legend_above(figure)
     yield "edits", figure
+
+    if "nll" in section["baseline"]:
+        figure = new_figure(2)
+        for axes, kind in zip(figure.subplots(2, sharex=True), KINDS):
+            _single_edits(axes, report, kind)
+        _legend_above(figure)
+        yield "singles", figure
 
     figure = new_figure()
     _attacks(figure.add_subplot(), report)
@@ -112,6 +122,18 @@ def _flipped(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("tokens edited")
     axes.set_ylabel("right verdicts turned")
+    axes.grid(alpha=0.3)
+
+
+def _single_edits(axes: Axes, report: Mapping[str, Any], kind: str) -> None:
+    for name, points in report["token_edits"][kind]["single_edits"]["points"].items():
+        at, colour = (points["energy"], points.get("lm_ppl", [])), POINTS[name]
+        axes.scatter(*at, s=8, color=colour, alpha=0.5, linewidths=0, label=name)
+    axes.axvline(report["threshold"]["value"], color=GREY, linestyle="--", label="threshold")
+    axes.set_yscale("log")
+    axes.set_xlabel("energy")
+    axes.set_ylabel("LM perplexity")
+    axes.set_title(f"{kind} text", fontsize="medium")
     axes.grid(alpha=0.3)
 
 
@@ -205,7 +227,27 @@ def _edits_table(section: Mapping[str, Any]) -> List[str]:
             first = part["by_edits"][0]
             ppl = f"   LM perplexity {first['lm_ppl']:.2f} to {last['lm_ppl']:.2f}"
         lines.append(f"  {kind:<20}{words}{ppl}")
+    return [*lines, *_single_edits_table(section)]
+
+
+def _single_edits_table(section: Mapping[str, Any]) -> List[str]:
+    """Medians: a few perplexities would rule a mean."""
+    columns = {
+        kind: [part["single_edits"]["points"][name] for name in ("as it is", "one edit")]
+        for kind, part in section.items()
+    }
+    judges = {"energy": "energy", "lm_ppl": "perplexity"}
+    used = [name for name in judges if any(name in c for pair in columns.values() for c in pair)]
+    heads = "".join(f"{judges[name]:>12}{'with it':>9}" for name in used)
+    lines = [f"{'each edit alone':<18}{heads}{'edits':>8}   medians"]
+    for kind, (before, after) in columns.items():
+        cells = "".join(f"{_median(before, n):>12}{_median(after, n):>9}" for n in used)
+        lines.append(f"  {kind:<16}{cells}{section[kind]['single_edits']['num_edits']:>8,}")
     return lines
+
+
+def _median(column: Mapping[str, Any], name: str) -> str:
+    return f"{median(column[name]):.2f}" if column.get(name) else "-"
 
 
 def _percent(value: Optional[float]) -> str:

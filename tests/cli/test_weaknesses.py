@@ -54,6 +54,10 @@ def test_a_report_and_its_pictures(weaknesses, neg, sums_energy, sums_lm):
         assert [row["edits"] for row in part["by_edits"]] == [0, 1, 2, 3]
         first, last = part["by_edits"][0], part["by_edits"][-1]
         assert direction * (last["energy"]["mean"] - first["energy"]["mean"]) > 0
+        single = part["single_edits"]
+        assert single["num_edits"] == 90 and direction * single["energy_change"]["mean"] > 0
+        sizes = {name: len(points["lm_ppl"]) for name, points in single["points"].items()}
+        assert sizes == {"as it is": 30, "one edit": 90, "all edits": 30}
         assert part["sign_agreement"] > 0.5 and first["lm_ppl"] > 1
         assert len(part["examples"]) == 5 and len(part["examples"][0]["text"].split()) >= 9
         for example in part["examples"]:
@@ -75,7 +79,8 @@ def test_a_report_and_its_pictures(weaknesses, neg, sums_energy, sums_lm):
     assert made_by["options"]["edits"] == 3 and made_by["seed"] == 1
     assert "same sign" in printed and "30 real windows" in printed
     assert {path.name for path in out.parent.iterdir()} == {
-        "out.json", "out.perturbations.svg", "out.edits.svg", "out.attacks.svg", "out.visible.svg"
+        "out.json", "out.perturbations.svg", "out.edits.svg", "out.singles.svg", "out.attacks.svg",
+        "out.visible.svg",
     }  # fmt: skip
 
 
