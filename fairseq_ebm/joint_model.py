@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .data.streams import WindowStream
-from .data.tokenizers import Tokenizer, load_tokenizer
+from .data.tokenizers import Tokenizer, load_tokenizer, require_known
 from .errors import UserError
 from .evaluation import uncertainty
 from .generation.continuation import GenerationOptions, continue_prompt
@@ -136,7 +136,7 @@ class JointModel:
         )
         truncation = Truncation(top_k=top_k)
         require_truncation(truncation, len(self.models.lm.dictionary))
-        tokens = self._encode(prompt)
+        tokens = self._encode(prompt, "prompt")
         number = _number(tokens)
         sampler = self._joint.sampler.truncated(truncation)
         found = continue_prompt(
@@ -157,7 +157,8 @@ class JointModel:
         """Bounds on the perplexity of a continuation; refuses an energy that is no density."""
         self.models.require_density()
         joint = self._joint
-        before, after = self._encode(prefix), self._encode(continuation)
+        before = self._encode(prefix, "prefix")
+        after = self._encode(continuation, "continuation")
         for doubt in self.models.doubts(len(before)):
             warnings.warn(doubt, stacklevel=2)
         if not len(after):
@@ -178,11 +179,14 @@ class JointModel:
             *(float(value) for value in (*log_z, bounds.pareto_k)),
         )
 
-    def _encode(self, text: str) -> Tensor:
-        return torch.from_numpy(self.tokenizer.encode([text])[0])
+    def _encode(self, text: str, name: str) -> Tensor:
+        """``name``: of the argument."""
+        encoded = self.tokenizer.encode([text])
+        require_known(encoded, self.tokenizer.dictionary, name)
+        return torch.from_numpy(encoded[0])
 
     def _window(self, text: str) -> Tensor:
-        return self._require_fit(self._encode(text))
+        return self._require_fit(self._encode(text, "texts"))
 
     def _require_fit(self, tokens: Tensor) -> Tensor:
         if len(tokens) > self.models.max_positions:

@@ -5,7 +5,8 @@ import torch
 from fairseq.data import Dictionary
 
 from fairseq_ebm.data.arrays import BLOCK, ArraysWriter
-from fairseq_ebm.data.store import FORMAT_VERSION, Manifest, begin, layout, mark_whole, sha256_of
+from fairseq_ebm.data.store import FORMAT_VERSION, Manifest, begin, layout, mark_whole
+from fairseq_ebm.files import sha256_of
 
 
 def write_dictionary(folder, symbols):

@@ -71,6 +71,17 @@ def test_weights_are_copied_once(model, monkeypatch):
     assert len(calls) == 1
 
 
+def test_text_in_another_form_is_refused(model):
+    for words, call in (
+        ("texts: ", lambda: model.energy(["1 2 + 3 4 =", "words or 1"])),
+        ("prompt: ", lambda: model.sample("words")),
+        ("prefix: ", lambda: model.bounds("words", "1 2")),
+        ("continuation: ", lambda: model.bounds("1 2 + 3 4", "words")),
+    ):
+        with pytest.raises(UserError, match=f"^{words}the vocabulary of the data does not know"):
+            call()
+
+
 def test_what_does_not_fit(model, sums, sums_lm, sums_energy):
     with pytest.raises(UserError, match="text of 600 tokens: the models read"):
         model.energy(["1 " * 600])

@@ -1,17 +1,19 @@
 """Does a model find its own text likelier than real text? (Figure 3 of the first paper.)"""
 
 from collections.abc import Sequence
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 
 from .generations import Generation
 
 
-def densities(generations: Sequence[Generation]) -> Dict[str, Any]:
+def densities(generations: Sequence[Generation]) -> Optional[Dict[str, Any]]:
     """log P of a model's own samples and of real text, under the language model and under the joint
     model; ``difference`` is that of their means, paired by prompt, with its standard error. A model
-    of the data would have 0."""
+    of the data would have 0. None if proposals were truncated."""
+    if any(each.truncated for each in generations):
+        return None
     own = {
         "base": [each.base.log_lm for each in generations],
         "joint": [each.joint.log_joint for each in generations],

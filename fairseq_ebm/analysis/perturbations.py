@@ -1,19 +1,18 @@
-"""What one changed token does to energies and to a language model, by its place. (Figure 2 of the
-second paper; its words are tokens here.)"""
+"""What one changed word or token does to energies and to a language model, by its place. (Figure 2
+of the second paper.)"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.tokenizers import NUM_SPECIAL, Tokenizer
-from ..errors import UserError
 from ..lm.checkpoint import BaseLM
 from ..lm.scoring import token_log_probs
 from ..models.energy import EnergyModel
 from ..models.joint import ROWS
+from .units import Unit
 
 Judge = Callable[[Tensor], Tensor]  # windows (N, T), padded at the end -> (N,), float64
 
@@ -32,33 +31,49 @@ def energy_judge(model: EnergyModel) -> Judge:
 
 
 def nll_judge(lm: BaseLM) -> Judge:
-    """-log P_LM of a token, in nats: the mean over whole windows, which hold no padding."""
+    """-log P_LM of a token, in nats: the mean over all of a window that is no padding."""
+    pad = lm.dictionary.pad()
 
     def judge(windows: Tensor) -> Tensor:
-        read = windows.flip(1) if lm.right_to_left else windows
+        read = turned(windows, pad) if lm.right_to_left else windows
         parts = [token_log_probs(lm.model, part, 0, True).double() for part in read.split(LM_ROWS)]
-        return -torch.cat(parts).mean(dim=1)
+        counts = read.cpu() != pad
+        return -torch.cat(parts).masked_fill(~counts, 0.0).sum(dim=1) / counts.sum(dim=1)
 
     return judge
 
 
+def turned(windows: Tensor, pad: int) -> Tensor:
+    """Windows (W, T) backwards; padding stays at the end."""
+    return torch.stack([torch.cat([w[w != pad].flip(0), w[w == pad]]) for w in windows])
+
+
+class Places(NamedTuple):
+    """``position``, from 1, that rows tell; None: wherever the chosen unit stands. ``where`` (W,):
+    the place in each window, from 0."""
+
+    position: Optional[int]
+    where: List[int]
+
+
 def perturbed(
     windows: Tensor,
-    positions: Sequence[int],
-    replacements: Mapping[str, int],
+    places: Sequence[Places],
+    unit: Unit,
+    replacements: Mapping[str, Any],
     judges: Mapping[str, Judge],
     before: Mapping[str, Tensor],
 ) -> Iterator[Dict[str, Any]]:
-    """A row for each perturbation of windows (W, T) at each position: every one of ``replacements``
-    in the place of what stands there, and ``swap``.
+    """A row for each perturbation of windows (W, T) at each of the places: every one of
+    ``replacements`` in the place of what stands there, and ``swap``, of neighbours.
 
     ``before``: what the judges say of the windows as they are, (W,) each. Changes are paired by
-    window. Positions count from 0; in rows from 1.
+    window.
     """
-    for position in positions:
-        changed = {name: replaced(windows, position, t) for name, t in replacements.items()}
-        for name, others in {**changed, "swap": swapped(windows, position)}.items():
-            row: Dict[str, Any] = {"perturbation": name, "position": position + 1}
+    for position, where in places:
+        changed = {name: unit.replaced(windows, where, u) for name, u in replacements.items()}
+        for name, others in {**changed, "swap": unit.swapped(windows, where)}.items():
+            row: Dict[str, Any] = {"perturbation": name, "position": position}
             for judge, judged in judges.items():
                 after = judged(others)
                 row[judge] = mean(after)
@@ -66,51 +81,31 @@ def perturbed(
             yield row
 
 
-def replaced(windows: Tensor, position: int, token: int) -> Tensor:
-    """(W, T) -> (W, T)"""
-    others = windows.clone()
-    others[:, position] = token
-    return others
-
-
-def swapped(windows: Tensor, position: int) -> Tensor:
-    """With the token after it; the last one with the token before it: (W, T) -> (W, T)"""
-    last = windows.size(1) - 1
-    neighbour = position + 1 if position < last else max(position - 1, 0)
-    others = windows.clone()
-    others[:, [position, neighbour]] = windows[:, [neighbour, position]]
-    return others
-
-
 def spread(positions: int, window: int) -> List[int]:
     """So many of a window's positions, evenly spaced, the first and the last among them."""
     return np.unique(np.linspace(0, window - 1, positions).round().astype(int)).tolist()
 
 
-def by_frequency(windows: Tensor) -> List[int]:
-    """The tokens of windows, the most frequent first; special symbols are left out."""
-    counts = torch.bincount(windows.flatten())
-    counts[:NUM_SPECIAL] = 0
-    order = counts.argsort(descending=True, stable=True)
-    return order[: int((counts > 0).sum())].tolist()
+def everywhere(positions: Sequence[int], windows: Tensor) -> List[Places]:
+    """The same positions, from 0, in all windows (W, T)."""
+    return [Places(position + 1, [position] * len(windows)) for position in positions]
 
 
-def first_name(tokens: Sequence[int], tokenizer: Tokenizer) -> Optional[int]:
-    """The first of ``tokens`` that looks like an entity: three letters or more, the first a capital
-    one."""
-    for token in tokens:
-        text = tokenizer.decode([token]).strip()
-        if len(text) >= 3 and text.isalpha() and text[0].isupper():
-            return token
-    return None
+def usual(unit: Unit, windows: Tensor) -> Dict[str, Any]:
+    """What is put in where nobody chooses: the most frequent unit that looks like an entity, and
+    the most frequent one; of letters and digits, if any is."""
+    units = unit.by_frequency(windows)
+    texts = [unit.text(each).strip() for each in units]
+    entity = next((i for i, text in enumerate(texts) if _is_name(text, set(texts))), None)
+    common = next((i for i, text in enumerate(texts) if text.isalnum()), 0 if texts else None)
+    chosen = {"entity": entity, "common": common}
+    return {name: units[i] for name, i in chosen.items() if i is not None}
 
 
-def the_token(word: str, tokenizer: Tokenizer) -> int:
-    """The one token that a word is, after a space or without one."""
-    for encoded in tokenizer.encode([f" {word}", word]):
-        if len(encoded) == 1 and encoded[0] != tokenizer.dictionary.unk():
-            return int(encoded[0])
-    raise UserError(f"--entity: '{word}' is not one token of the vocabulary; choose another word")
+def _is_name(text: str, others: Set[str]) -> bool:
+    """Three letters or more, the first a capital one, and not the beginning of a sentence alone."""
+    is_capitalised = len(text) >= 3 and text.isalpha() and text[0].isupper()
+    return is_capitalised and text.lower() not in others
 
 
 def mean(values: Tensor) -> Dict[str, Optional[float]]:

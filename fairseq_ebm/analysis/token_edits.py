@@ -27,7 +27,8 @@ EXAMPLES = 5  # texts of each kind that the report shows
 
 @dataclass(frozen=True)
 class Edit:
-    """``position`` counts from 1; ``energy`` and ``nll`` are those of the text after this edit."""
+    """``position`` counts from 1; ``energy`` and ``nll`` are those of the text after this edit and
+    those before it, ``alone_energy`` and ``alone_nll`` of the text with this edit only."""
 
     position: int
     before: int
@@ -35,6 +36,8 @@ class Edit:
     predicted_change: float
     energy: float
     nll: Optional[float]
+    alone_energy: float
+    alone_nll: Optional[float]
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,16 @@ class Editor:
             if len(made) == self.edits:
                 break
             ranked = self._rank(path[-1], free, direction)
-        texts = torch.stack(path)
+        alone = [_with(window, position, symbol) for position, symbol, _ in made]
+        texts = torch.stack([*path, *alone])
         energies = self.energy(texts).tolist()
-        nll = [None] * len(path) if self.nll is None else self.nll(texts).tolist()
+        nll = [None] * len(texts) if self.nll is None else self.nll(texts).tolist()
+        judged = list(zip(energies, nll))
         edits = [
-            Edit(position + 1, int(window[position]), symbol, change, energies[i], nll[i])
-            for i, (position, symbol, change) in enumerate(made, start=1)
+            Edit(position + 1, int(window[position]), symbol, change, *after, *single)
+            for (position, symbol, change), after, single in zip(
+                made, judged[1:], judged[len(path) :]
+            )
         ]
         agreeing = self._agreeing(window, best)
         return EditedText(window.tolist(), energies[0], nll[0], edits, agreeing, len(best))
@@ -169,10 +176,34 @@ def report(texts: Sequence[EditedText], direction: int, threshold: float) -> Dic
         "mean_edits_to_flip": sum(first) / len(first) if first else None,
         "sign_agreement": agreeing / checked if checked else None,
         "edits_checked": checked,
+        "single_edits": single_edits(texts),
         "by_edits": [
             _after(texts, wrong, edits) for edits in range(max(len(each) for each in judged))
         ],
     }
+
+
+def single_edits(texts: Sequence[EditedText]) -> Dict[str, Any]:
+    """Each of the edits made, in its text alone, beside the texts as they are and with all of their
+    edits: values of energy and, if a language model judged, perplexity. (Figure 5 of the paper.)"""
+    some = [text for text in texts if text.edits]
+    points = {
+        "as it is": [(text.energy, text.nll) for text in some],
+        "one edit": [(e.alone_energy, e.alone_nll) for text in some for e in text.edits],
+        "all edits": [(text.edits[-1].energy, text.edits[-1].nll) for text in some],
+    }
+    changes = [edit.alone_energy - text.energy for text in some for edit in text.edits]
+    return {
+        "num_edits": len(changes),
+        "energy_change": mean(torch.tensor(changes).double()) if changes else None,
+        "points": {name: _columns(pairs) for name, pairs in points.items()},
+    }
+
+
+def _columns(pairs: Sequence[Tuple[float, Optional[float]]]) -> Dict[str, List[float]]:
+    columns = {"energy": [energy for energy, _ in pairs]}
+    perplexities = [math.exp(nll) for _, nll in pairs if nll is not None]
+    return {**columns, "lm_ppl": perplexities} if perplexities else columns
 
 
 def example(text: EditedText, tokenizer: Tokenizer) -> Dict[str, Any]:

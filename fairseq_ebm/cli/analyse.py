@@ -13,7 +13,8 @@ from .program import ArgumentParser, progress, run
 
 DESCRIPTION = """\
 Real text, the language model's and the joint model's beside each other: how many of
-their n-grams are distinct, and how much likelier each model finds its own text.
+their n-grams are distinct, and how much likelier each model finds its own text (not of
+truncated proposals, such as those of top-k, which do not tell Z).
 
   fairseq-generate DATA --user-dir fairseq_ebm --task residual_ebm_lm … \\
       --joint-results-path POOLS.jsonl
@@ -28,7 +29,9 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--results-path", metavar="OUT.json", help="write the report there")
     parser.add_argument(
-        "--draw", action="store_true", help="draw OUT.ngrams.svg and OUT.densities.svg"
+        "--draw",
+        action="store_true",
+        help="draw OUT.ngrams.svg and, with densities, OUT.densities.svg",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
@@ -66,6 +69,9 @@ def table(report: Dict[str, Any]) -> str:
         f"{row['n']}-grams{'':<15}{row['real']:>8.2%}{row['base']:>9.2%}{row['joint']:>8.2%}"
         for row in report["unique_ngrams"]
     ]
+    if report["densities"] is None:
+        lines.append("no densities: proposals were truncated, and Z is not known")
+        return "\n".join([*lines, f"{report['num_prompts']:,} prompts"])
     lines.append("mean log P of a model's own text - of real text, in nats")
     for name, words in (("base", "base LM"), ("joint", "joint model")):
         values = report["densities"][name]
@@ -77,3 +83,7 @@ def table(report: Dict[str, Any]) -> str:
 
 def main() -> None:
     run(build_parser(), analyse)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 import torch
 
-from ..data.foreign import read_texts
+from ..data.foreign import read_texts, require_known_texts
 from ..data.store import NegativesSubset, read_manifest
 from ..data.tokenizers import (
     DICTIONARY_NAME,
@@ -219,10 +219,14 @@ def of_files(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
     )
     stride = arguments.stride or max(1, window // 2)
     options = BlockOptions(window, stride, arguments.skip_short)
+    given_names = ("real", "fake", "valid_real", "valid_fake")
+    files = {name: Path(path) for name in given_names if (path := getattr(arguments, name))}
+    for name, path in files.items():
+        flag = f"--{name.replace('_', '-')}"
+        require_known_texts(path, tokenizer, flag, arguments.skip_bad_lines)
     of_kind = {
-        name: texts_scored(Path(getattr(arguments, name)), tokenizer, scorers, options, arguments)
-        for name in ("real", "fake", "valid_real", "valid_fake")
-        if getattr(arguments, name)
+        name: texts_scored(path, tokenizer, scorers, options, arguments)
+        for name, path in files.items()
     }
     rows = []
     for name in of_kind["real"].scores:

@@ -303,3 +303,7 @@ def tell(quiet: bool, text: str) -> None:
 
 def main() -> None:
     run(build_parser(), evaluate_perplexity)
+
+
+if __name__ == "__main__":
+    main()

@@ -264,3 +264,7 @@ def table(found: Dict[str, Any]) -> str:
 
 def main() -> None:
     run(build_parser(), lambda arguments: arguments.main(arguments))
+
+
+if __name__ == "__main__":
+    main()

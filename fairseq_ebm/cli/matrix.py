@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Dict, List
 
-import torch
-
 from ..errors import UserError
 from ..records import read_json, write_json
 from ..reports.matrix import findings, in_markdown
-from ..version import __version__
 from .matrix_stages import SECTIONS, Cell, Plan, Planner, claims
 from .program import ArgumentParser, run
 from .stages import Run, add_run_flags, in_words, read_yaml
@@ -22,8 +19,9 @@ every cell, and writes DIR/matrix.json and DIR/matrix.md.
 
   fairseq-ebm-matrix examples/matrix/small.yaml --dest DIR --jobs 2
 
-May be interrupted and started again: what is done stays, and what a changed FILE.yaml
-changes is made anew. docs/formats.md describes the file.
+May be interrupted and started again: what is done stays, and what a changed FILE.yaml, a
+changed corpus or other versions of the software change is made anew. docs/formats.md
+describes the file.
 """
 
 KEPT = ("p_at_1", "auroc", "tpr_at_fpr_5", "tpr_at_fpr_1", "n_real", "n_fake")
@@ -60,10 +58,7 @@ def matrix(arguments: argparse.Namespace) -> None:
     report = {
         "tables": tables,
         "findings": findings(tables, told),
-        "provenance": {
-            "matrix": content,
-            "versions": {"fairseq_ebm": __version__, "torch": torch.__version__},
-        },
+        "provenance": {"matrix": content},
     }
     write_json(report, folder / "matrix.json")
     text = in_markdown(report)
@@ -81,8 +76,9 @@ def require_cells(plan: Plan, told: List[Any]) -> None:
 
 def result(folder: Path, cell: Cell) -> Dict[str, Any]:
     """The accuracy where a score itself draws the line, as in the paper; others need a threshold
-    from valid."""
-    rows: List[Mapping[str, Any]] = read_json(folder / cell.report)["rows"]
+    from valid. The versions are those that judged."""
+    report = read_json(folder / cell.report)
+    rows: List[Mapping[str, Any]] = report["rows"]
     (found,) = (row for row in rows if row["scorer"] == cell.scorer)
     if cell.prefix_length is not None:
         parts = {part["prefix_length"]: part for part in found["by_prefix_length"]}
@@ -96,6 +92,7 @@ def result(folder: Path, cell: Cell) -> Dict[str, Any]:
         "accuracy": found[name],
         "accuracy_ci95": found[f"{name}_ci95"],
         **{key: found[key] for key in KEPT},
+        "versions": report["provenance"]["versions"],
     }
 
 

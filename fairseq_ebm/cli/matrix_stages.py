@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from ..errors import UserError
-from .stages import PACKAGE, Stage
+from .inputs import PACKAGE
+from .stages import Stage
 
 SECTIONS = ("corpora", "generators", "stores", "energies", "tables")
 # By the language model that training saw, as in the second paper ...
@@ -154,18 +155,10 @@ class Planner:
             flags["vocab-from"] = str(self.folder / needs[0])
         out = f"data/{name}"
         command = ["fairseq-ebm-prepare", *as_flags(flags), "--dest", str(self.folder / out)]
-        files = [file for split in ("train", "valid", "test") for file in listed(flags.get(split))]
-        return self._add(out, f"text {name}", command, needs, files)
+        return self._add(out, f"text {name}", command, needs)
 
-    def _add(
-        self,
-        name: str,
-        title: str,
-        command: Sequence[str],
-        needs: Sequence[str],
-        files: Sequence[str] = (),
-    ) -> str:
-        stage = Stage(name, title, tuple(command), tuple(needs), tuple(files))
+    def _add(self, name: str, title: str, command: Sequence[str], needs: Sequence[str]) -> str:
+        stage = Stage(name, title, tuple(command), tuple(needs))
         if self.plan.stages.setdefault(name, stage) != stage:
             raise UserError(f"two different things would be called {name}; name them otherwise")
         return name

@@ -239,7 +239,9 @@ def take_from_jsonl(arguments: argparse.Namespace) -> None:
     cut: List[Dict[str, Any]] = []
     for path in files:
         subsets = arguments.subsets.split(",")
-        bad: Optional[List[str]] = [] if arguments.skip_bad_lines else None
+        skip_bad = arguments.skip_bad_lines
+        foreign.require_known_texts(path, tokenizer, "--from-jsonl", skip_bad)
+        bad: Optional[List[str]] = [] if skip_bad else None
         windows, too_short = foreign.windows_of(path, tokenizer, options, subsets, bad)
         cut.append(windows)
         if bad:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ..data.tokenizers import Tokenizer, load_tokenizer
+from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
 from ..evaluation.next_token import NextToken, candidates, probabilities
 from ..models.joint_checkpoints import load_joint_checkpoints
@@ -63,7 +63,9 @@ def next_token(arguments: argparse.Namespace) -> None:
     if arguments.results_path:
         out = Path(arguments.results_path)
         out.parent.mkdir(parents=True, exist_ok=True)
-    prefix = torch.from_numpy(tokenizer.encode([arguments.prefix])[0])
+    encoded = tokenizer.encode([arguments.prefix])
+    require_known(encoded, tokenizer.dictionary, "--prefix")
+    prefix = torch.from_numpy(encoded[0])
     precision, device = processes.precision(arguments), processes.device(arguments)
     models = load_joint_checkpoints(
         arguments.path, data, precision, device, arguments.sampling_memory
@@ -105,3 +107,7 @@ def _record(row: NextToken, tokenizer: Tokenizer) -> "dict[str, object]":
 
 def main() -> None:
     run(build_parser(), next_token)
+
+
+if __name__ == "__main__":
+    main()

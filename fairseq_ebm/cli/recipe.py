@@ -9,12 +9,14 @@ from typing import Any, Dict, List
 
 from ..errors import UserError
 from .children import installed_programs
+from .inputs import PACKAGE
 from .program import ArgumentParser, run
-from .stages import PACKAGE, Run, Stage, add_run_flags, in_words, read_yaml
+from .stages import Run, Stage, add_run_flags, in_words, read_yaml
 
 DESCRIPTION = """\
 Runs the stages of RECIPE.yaml: skips what is done, goes on with what was interrupted,
-and makes anew what changed, with all that stands on it.
+and makes anew what changed, with all that stands on it. A changed command is a change, and
+so are changed files that it names, and other versions of fairseq_ebm, fairseq or torch.
 
   fairseq-ebm-run examples/demo/demo.yaml --dest runs/demo --jobs 2
   fairseq-ebm-run examples/demo/demo.yaml --dest runs/demo --size full --dry-run
@@ -110,7 +112,7 @@ def stage_of(
     if is_file and not Path(command[0]).is_file():
         raise UserError(f"{where}: {command[0]}: no such file")
     title = spelled_out(str(given.get("title", name)), words, where)
-    return Stage(name, title, tuple(command), tuple(needs), tuple(command[:1]) if is_file else ())
+    return Stage(name, title, tuple(command), tuple(needs))
 
 
 def spelled_out(text: str, words: Mapping[str, str], where: str) -> str:

@@ -18,14 +18,13 @@ from urllib.parse import quote
 
 import yaml
 
-from ..data.store import sha256_of
 from ..errors import UserError
 from ..records import read_json, write_json
 from . import children
+from .inputs import PACKAGE, Inputs, versions
 from .program import whole_number
 from .running import Running, clear_line, clock, stop
 
-PACKAGE = Path(__file__).resolve().parents[1]
 STATES = ".stages"  # the folder of what a run knows about its stages
 FILES = (".json", ".jsonl", ".html")  # stages called so make a file, others a folder
 WAIT = 0.2  # seconds between two looks at what runs
@@ -38,14 +37,12 @@ class Stage:
     a file with others beside it.
 
     ``command``: the name of an installed program, then its arguments. ``needs``: names of stages.
-    ``files``: what it reads that no stage has made.
     """
 
     name: str
     title: str
     command: Tuple[str, ...]
     needs: Tuple[str, ...] = ()
-    files: Tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.name).parts
@@ -116,7 +113,9 @@ def depths(stages: Sequence[Stage]) -> Dict[str, int]:
 class Run:
     """A folder with stages; ``jobs`` of them run at a time.
 
-    FOLDER/.stages/NAME.json holds what a stage was begun with, and whether it is done.
+    FOLDER/.stages/NAME.json holds what a stage was begun with, and whether it is done. A stage is
+    known by its command, by what that reads from outside FOLDER, by the versions that run it, and
+    by what the stages under it are known by.
     """
 
     def __init__(self, folder: Path, stages: Sequence[Stage], jobs: int, quiet: bool) -> None:
@@ -124,6 +123,7 @@ class Run:
         self.prints: Dict[str, str] = {}
         self.threads = threads_of(self.stages, jobs)
         self.depths = depths(self.stages)
+        self.inputs = Inputs(folder, folder / STATES / "inputs")
         for stage in self.stages:  # in order: each stands after what it needs
             parts = [  # the same wherever the run and the checkout lie, and on whichever machine
                 part.replace(str(folder), "FOLDER").replace(str(PACKAGE), "PACKAGE")
@@ -131,11 +131,12 @@ class Run:
                 if part != "--cpu"
             ]
             parts += [self.prints[name] for name in stage.needs]
-            parts += [sha256_of(Path(file)) for file in stage.files]
+            parts += [*self.inputs.of(stage.command), *versions()]
             self.prints[stage.name] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def run(self) -> None:
         with self._alone():
+            self.inputs.save()
             self._run()
 
     @contextmanager

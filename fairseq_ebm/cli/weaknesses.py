@@ -3,39 +3,37 @@
 import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
 from ..analysis import attacks, perturbations, token_edits
-from ..analysis.attacks import Texts
-from ..analysis.perturbations import Judge
-from ..data.store import MANIFEST_NAME, NegativesSubset, sha256_of
-from ..data.tokenizers import Tokenizer, load_tokenizer
-from ..detection.stores import chosen
+from ..analysis.perturbations import Places
+from ..analysis.units import UNITS, Unit
+from ..data.store import MANIFEST_NAME
 from ..errors import UserError
-from ..lm.checkpoint import BaseLM, load_base_lm
-from ..models.checkpoint import Energy, load_energy
+from ..files import sha256_of
 from ..records import write_json
 from ..version import __version__
 from . import processes
 from .program import ArgumentParser, progress, run, whole_number
+from .weaknesses_subject import Subject, load
 
 DESCRIPTION = """\
 Four questions to an energy that tells real text from generated: what does one changed
-token do to it, by its place? How few tokens, chosen by its own gradients, turn its
-verdict? What do attacks on the text do that need no model? How many generated tokens
-must it see? Tokens are those of the vocabulary, not words.
+word or token do to it, by its place? How few tokens, chosen by its own gradients, turn
+its verdict, and what does each of them do alone? What do attacks on the text do that
+need no model? How many generated tokens must it see?
 
   fairseq-ebm-weaknesses NEG --path energy.pt --results-path OUT.json --draw
-  fairseq-ebm-weaknesses NEG --path energy.pt --lm lm.pt
+  fairseq-ebm-weaknesses NEG --path energy.pt --lm lm.pt --unit word --entity John --common the
 
 The threshold of its verdict is that of the best balanced accuracy on the subset valid
 (0 if NEG has none, or where that is the subset looked at).
 """
 
 VISIBLE = (5, 10, 20, 40)
-PICTURES = "perturbations, edits, attacks, visible"
+PICTURES = "perturbations, edits, singles (with --lm), attacks, visible"
 
 
 def build_parser() -> ArgumentParser:
@@ -58,12 +56,29 @@ def build_parser() -> ArgumentParser:
         type=whole_number(1),
         default=16,
         metavar="N",
-        help="of a window where one token is changed, evenly spaced (default: 16)",
+        help="of a window where something is changed, evenly spaced tokens (default: 16)",
+    )
+    questions.add_argument(
+        "--unit",
+        choices=UNITS,
+        default="token",
+        help="what is changed there: the token, or the whole word it belongs to (default: token)",
     )
     questions.add_argument(
         "--entity",
         metavar="WORD",
-        help="to put in there (default: the most frequent token with a capital letter)",
+        help="a name to put in there (default: the most frequent that looks like one)",
+    )
+    questions.add_argument(
+        "--common",
+        metavar="WORD",
+        help="a common word to put in there (default: the most frequent)",
+    )
+    questions.add_argument(
+        "--replaced",
+        metavar="WORD",
+        help="change this word, the first in each window that has it, instead of what stands "
+        "at --positions",
     )
     questions.add_argument(
         "--edits", type=whole_number(1), default=5, help="tokens edited of a text (default: 5)"
@@ -114,19 +129,6 @@ def lengths(text: str) -> Tuple[int, ...]:
     return values
 
 
-class Subject(NamedTuple):
-    """All that the questions are asked with."""
-
-    subset: NegativesSubset
-    texts: Texts
-    tokenizer: Tokenizer
-    energy: Energy
-    lm: Optional[BaseLM]
-    judges: Dict[str, Judge]
-    threshold: float
-    calibrated: bool
-
-
 def weaknesses(arguments: argparse.Namespace) -> None:
     out = Path(arguments.results_path) if arguments.results_path else None
     if arguments.draw and out is None:
@@ -159,48 +161,6 @@ def weaknesses(arguments: argparse.Namespace) -> None:
                 print(f"drawn: {picture}")
 
 
-def load(arguments: argparse.Namespace) -> Subject:
-    neg, precision = Path(arguments.neg), processes.precision(arguments)
-    device = processes.device(arguments)
-    subset = NegativesSubset(neg, arguments.gen_subset)
-    energy = load_energy(Path(arguments.path), neg, precision, device)
-    processes.require_positions(
-        "--path", arguments.path, int(energy.model.max_positions()), subset.window
-    )
-    judges = {"energy": perturbations.energy_judge(energy.model)}
-    lm = None
-    if arguments.lm:
-        lm = load_base_lm(Path(arguments.lm), neg, precision, device, "--lm")
-        processes.require_positions("--lm", arguments.lm, lm.max_positions, subset.window)
-        judges["nll"] = perturbations.nll_judge(lm)
-    members = chosen(subset, arguments.max_windows, arguments.seed)
-    texts = attacks.texts_of(subset, members)
-    attacks.scores(texts, judges["energy"], members)
-    threshold = calibrated(subset, judges["energy"], arguments)
-    return Subject(
-        subset,
-        texts,
-        load_tokenizer(neg),
-        energy,
-        lm,
-        judges,
-        0.0 if threshold is None else threshold,
-        threshold is not None,
-    )
-
-
-def calibrated(
-    subset: NegativesSubset, energy: Judge, arguments: argparse.Namespace
-) -> Optional[float]:
-    """None: the subset valid is not there, is the one looked at, or is not told apart at all."""
-    if arguments.gen_subset == "valid" or "valid" not in subset.manifest.subsets:
-        return None
-    valid = NegativesSubset(arguments.neg, "valid")
-    members = chosen(valid, arguments.max_windows, arguments.seed)
-    texts = attacks.texts_of(valid, members)
-    return attacks.best_threshold(attacks.scores(texts, energy, members))
-
-
 def visible_lengths(subject: Subject, asked: Optional[Sequence[int]]) -> Tuple[int, ...]:
     """Those of --visible, or as many of the usual ones as there are tokens; right to left none."""
     if subject.subset.manifest.right_to_left:
@@ -214,23 +174,38 @@ def visible_lengths(subject: Subject, asked: Optional[Sequence[int]]) -> Tuple[i
 
 
 def ask_perturbations(subject: Subject, arguments: argparse.Namespace) -> Dict[str, Any]:
-    windows = attacks.stacked([text.window for text in subject.texts.real])
-    tokens = perturbations.by_frequency(windows)
-    if arguments.entity:
-        entity = perturbations.the_token(arguments.entity, subject.tokenizer)
+    unit = UNITS[arguments.unit](subject.tokenizer)
+    windows = unit.prepared(attacks.stacked([text.window for text in subject.texts.real]))
+    put_in = perturbations.usual(unit, windows)
+    for name in ("entity", "common"):
+        if getattr(arguments, name):
+            put_in[name] = unit.read(getattr(arguments, name), f"--{name}")
+    if arguments.replaced:
+        windows, places = holding(unit, windows, arguments.replaced)
     else:
-        entity = perturbations.first_name(tokens, subject.tokenizer)
-    chosen_tokens = {"entity": entity, "most frequent": tokens[0] if tokens else None}
-    replacements = {name: token for name, token in chosen_tokens.items() if token is not None}
+        positions = perturbations.spread(arguments.positions, subject.subset.window)
+        places = perturbations.everywhere(positions, windows)
     before = {name: judge(windows) for name, judge in subject.judges.items()}
-    positions = perturbations.spread(arguments.positions, subject.subset.window)
-    found = perturbations.perturbed(windows, positions, replacements, subject.judges, before)
-    total = len(positions) * (len(replacements) + 1)
+    found = perturbations.perturbed(windows, places, unit, put_in, subject.judges, before)
+    total = len(places) * (len(put_in) + 1)
     return {
-        "tokens": {name: subject.tokenizer.decode([t]) for name, t in replacements.items()},
+        "unit": arguments.unit,
+        "replaced": arguments.replaced,
+        "num_windows": len(windows),
+        "put_in": {name: unit.text(each) for name, each in put_in.items()},
         "baseline": {name: perturbations.mean(values) for name, values in before.items()},
         "rows": list(progress(found, "perturbations", total, arguments.quiet)),
     }
+
+
+def holding(unit: Unit, windows: torch.Tensor, word: str) -> Tuple[torch.Tensor, List[Places]]:
+    """The windows that have a word, and where it first stands in each."""
+    wanted = unit.read(word, "--replaced")
+    where = [unit.first_place(window, wanted) for window in windows]
+    some = [place is not None for place in where]
+    if not any(some):
+        raise UserError(f"--replaced: '{word}' stands in none of the {len(windows):,} windows")
+    return windows[torch.tensor(some)], [Places(None, [p for p in where if p is not None])]
 
 
 def ask_token_edits(subject: Subject, arguments: argparse.Namespace) -> Dict[str, Any]:
@@ -280,7 +255,7 @@ def ask_visible(
 def provenance(subject: Subject, arguments: argparse.Namespace) -> Dict[str, Any]:
     models: Dict[str, Any] = {"energy": subject.energy, "language_model": subject.lm}
     manifest = subject.subset.manifest
-    options = ("gen_subset", "max_windows", "edits", "top_edits", "share")
+    options = ("gen_subset", "max_windows", "positions", "edits", "top_edits", "share")
     return {
         **{
             name: {"sha256": model.sha256, "architecture": model.architecture}
@@ -301,3 +276,7 @@ def provenance(subject: Subject, arguments: argparse.Namespace) -> Dict[str, Any
 
 def main() -> None:
     run(build_parser(), weaknesses)
+
+
+if __name__ == "__main__":
+    main()

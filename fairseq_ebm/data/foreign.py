@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -12,8 +13,10 @@ from .arrays import BLOCK, ArraysWriter, num_blocks
 from .sources import split_of
 from .store import layout, mark_whole
 from .streams import philox
-from .tokenizers import Tokenizer
+from .tokenizers import Tokenizer, require_known
 from .windows import WindowOptions
+
+LOOKED_AT = 100  # texts at the beginning of a file, which tell what form it is in
 
 
 def read_texts(path: Path, bad: Optional[List[str]] = None) -> Iterator[str]:
@@ -48,6 +51,12 @@ def _text(line: bytes, where: str) -> str:
     except UnicodeEncodeError:  # JSON can spell one half of a pair, "\\ud83d"
         raise UserError(f"{where} holds half a character (a lone surrogate)") from None
     return str(value["text"])
+
+
+def require_known_texts(path: Path, tokenizer: Tokenizer, flag: str, skip_bad: bool) -> None:
+    """Or an error: most tokens of the first texts of a file are unknown."""
+    texts = list(islice(read_texts(path, [] if skip_bad else None), LOOKED_AT))
+    require_known(tokenizer.encode(texts), tokenizer.dictionary, f"{flag}: {path}")
 
 
 def windows_of(

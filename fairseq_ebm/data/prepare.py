@@ -2,7 +2,8 @@
 
     dict.txt              the vocabulary, most frequent symbol first
     {split}.bin, .idx     the documents' tokens, each document ended by </s>
-    sentencepiece.model   how text becomes tokens (not for corpora made of symbols)
+    sentencepiece.model   how text becomes tokens; or GPT-2's encoder.json and vocab.bpe, or
+                          none, for symbols
     prepare.json          what was done: a PreparedText
 
 Text is read once to learn what is in it, once to make a vocabulary, and once to encode it; the
@@ -31,6 +32,7 @@ from .survey import Progress, Survey, survey
 from .tokenizers import (
     DICTIONARY_NAME,
     MODEL_NAME,
+    VOCABULARY_FILES,
     SentencePieceTokenizer,
     SymbolTokenizer,
     Tokenizer,
@@ -204,7 +206,7 @@ def _vocabulary(
             dictionary.add_symbol(symbol)
         return SymbolTokenizer(dictionary), False
     tokenizer = load_tokenizer(vocabulary.source)
-    for name in (DICTIONARY_NAME, MODEL_NAME):
+    for name in VOCABULARY_FILES:
         if (vocabulary.source / name).exists():
             shutil.copyfile(vocabulary.source / name, folder / name)
     return tokenizer, True
@@ -260,5 +262,5 @@ def _chunks(tokens: np.ndarray, size: int = 1 << 24) -> Iterator[np.ndarray]:
 
 
 def _vocabulary_hashes(folder: Path) -> Dict[str, str]:
-    names = [name for name in (DICTIONARY_NAME, MODEL_NAME) if (folder / name).exists()]
+    names = [name for name in VOCABULARY_FILES if (folder / name).exists()]
     return {name: sha256_of(folder / name) for name in names}

@@ -1,7 +1,7 @@
 """The negatives' store: real windows and what was generated in their place. See docs/formats.md.
 
 NEG/manifest.json        how it was made: a Manifest
-NEG/dict.txt             the dictionary, and sentencepiece.model where there is one
+NEG/dict.txt             the dictionary, and the files of a tokenizer where it has one
 NEG/{subset}/*.npy       the arrays of a subset that is whole
 NEG/{subset}.part/       a subset under way
 NEG/{subset}.shard-I-of-N/   shards of a subset, before they are merged
@@ -20,7 +20,7 @@ from ..numerics.drawing import Truncation
 from ..records import read_json, write_json
 from .arrays import Arrays, ArraysWriter, Layout, num_blocks
 from .identity import other_text
-from .tokenizers import DICTIONARY_NAME, MODEL_NAME
+from .tokenizers import VOCABULARY_FILES
 
 FORMAT_VERSION = 2
 MANIFEST_NAME = "manifest.json"
@@ -132,7 +132,7 @@ def begin(neg: Path, manifest: Manifest, data: Path) -> Manifest:
             f"--dest: {neg} was begun with other {_difference(existing, same)}; "
             "choose another directory or delete it"
         )
-    for name in (DICTIONARY_NAME, MODEL_NAME):
+    for name in VOCABULARY_FILES:
         if (data / name).exists():
             content = (data / name).read_bytes()
             if not (neg / name).exists() or (neg / name).read_bytes() != content:

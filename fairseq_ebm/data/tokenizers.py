@@ -13,9 +13,11 @@ import sentencepiece
 from fairseq.data import Dictionary
 
 from ..errors import UserError
+from .gpt2_bpe import ENCODER_NAME, MERGES_NAME, load_gpt2
 
 MODEL_NAME = "sentencepiece.model"
 DICTIONARY_NAME = "dict.txt"
+VOCABULARY_FILES = (DICTIONARY_NAME, MODEL_NAME, ENCODER_NAME, MERGES_NAME)
 SPACE = "\u2581"  # sentencepiece's sign for a space
 SPACE_SIGN_BYTES = [f"<0x{byte:02X}>" for byte in SPACE.encode("utf-8")]
 NUM_SPECIAL = 4  # <s> <pad> </s> <unk>, the same first four in fairseq and in our models
@@ -35,11 +37,13 @@ class Tokenizer(Protocol):
 
 
 def load_tokenizer(data: Union[str, Path]) -> Tokenizer:
-    """The tokenizer of prepared data; symbols, if stock fairseq has prepared it."""
+    """The tokenizer of prepared data: sentencepiece's or GPT-2's, whose files lie there, else the
+    symbols themselves."""
     dictionary = load_dictionary(Path(data) / DICTIONARY_NAME)
     model = Path(data) / MODEL_NAME
     if not model.exists():
-        return SymbolTokenizer(dictionary)
+        is_gpt2 = any((Path(data) / name).exists() for name in (ENCODER_NAME, MERGES_NAME))
+        return load_gpt2(Path(data), dictionary) if is_gpt2 else SymbolTokenizer(dictionary)
     try:
         return SentencePieceTokenizer(model.read_bytes(), dictionary)
     except (OSError, RuntimeError) as error:
@@ -69,6 +73,19 @@ def require_same_dictionary(ours: Path, theirs: Path, beginning: str) -> None:
                 f"{beginning}, which differs from {ours}: symbol {i} is {other!r} there and "
                 f"{own!r} here"
             )
+
+
+def require_known(encoded: Sequence[np.ndarray], dictionary: Dictionary, where: str) -> None:
+    """Or an error that opens with ``where``: text of which most tokens are <unk> is in another form
+    than the vocabulary's, words for instance where that has the ids of pieces."""
+    tokens = sum(map(len, encoded))
+    unknown = sum(int((text == dictionary.unk()).sum()) for text in encoded)
+    if 2 * unknown > tokens:
+        raise UserError(
+            f"{where}: the vocabulary of the data does not know this text: {unknown:,} of "
+            f"{tokens:,} tokens are <unk>; if it is GPT-2's, put {ENCODER_NAME} and {MERGES_NAME} "
+            f"beside {DICTIONARY_NAME}, else give text in the symbols of {DICTIONARY_NAME}"
+        )
 
 
 def digest_of(dictionary: Dictionary) -> str:

@@ -13,7 +13,7 @@ KINDS = (("real", "real", GREY), ("base", "base LM", ORANGE), ("joint", "joint",
 
 
 def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
-    """Beside OUT.json: OUT.ngrams.svg, OUT.densities.svg."""
+    """Beside OUT.json: OUT.ngrams.svg and, if there are any, OUT.densities.svg."""
     return [save(figure, out, name) for name, figure in pictures(report)]
 
 
@@ -21,6 +21,8 @@ def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
     figure = new_figure()
     _ngrams(figure.add_subplot(), report)
     yield "ngrams", figure
+    if report["densities"] is None:
+        return
     figure = new_figure(2)
     above, below = figure.subplots(2, sharex=True)
     for axes, name, title in ((above, "base", "base LM"), (below, "joint", "joint model")):

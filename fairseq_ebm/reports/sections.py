@@ -133,20 +133,22 @@ def _generations(records: Sequence[Named], paper: Paper) -> Optional[Section]:
         ]
         note = f"{name}: distinct n-grams, of all, in {r['num_prompts']:,} continuations each."
         items.append(Table(["", "real", "base LM", "joint"], rows, note))
-        rows = [
-            [words, number(d["difference"]) + spread(d["standard_error"])]
-            for words, d in (
-                ("base LM", r["densities"]["base"]),
-                ("joint model", r["densities"]["joint"]),
-            )
-        ]
-        note = f"{name}: mean log-probability of a model's own text above that of real text, nats; "
-        note += "standard error in brackets. The papers found 21.64 and 6.20 in their setting."
-        items.append(Table(["", "own text − real text"], rows, note))
+        if r["densities"] is not None:
+            items.append(_densities(name, r["densities"]))
         items += [
             Picture(figure, f"{name}: {PICTURES[kind]}") for kind, figure in generation.pictures(r)
         ]
     return Section("What the models write", items) if items else None
+
+
+def _densities(name: str, densities: Mapping[str, Any]) -> Table:
+    rows = [
+        [words, number(d["difference"]) + spread(d["standard_error"])]
+        for words, d in (("base LM", densities["base"]), ("joint model", densities["joint"]))
+    ]
+    note = f"{name}: mean log-probability of a model's own text above that of real text, nats; "
+    note += "standard error in brackets. The papers found 21.64 and 6.20 in their setting."
+    return Table(["", "own text − real text"], rows, note)
 
 
 def spread(error: Optional[float]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any, Iterator, List, Optional, Tuple
 
 from matplotlib.axes import Axes
@@ -10,22 +11,24 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .figures import BLUE, GREY, NAVY, ORANGE, new_figure, save
 
-COLOURS = {"entity": ORANGE, "most frequent": BLUE, "swap": NAVY}
+COLOURS = {"entity": ORANGE, "common": BLUE, "swap": NAVY}
 JUDGES = {"energy": "energy", "nll": "-log P of the LM, nats a token"}
 KINDS = {"real": BLUE, "generated": ORANGE}
+POINTS = {"as it is": GREY, "one edit": BLUE, "all edits": ORANGE}
 
 
 PICTURES = {
-    "perturbations": "the mean of energy and LM when one token is changed, by its position",
+    "perturbations": "the mean of energy and LM when one word or token is changed",
     "edits": "energies and verdicts when tokens are changed one by one, chosen by gradients",
+    "singles": "energy and LM perplexity of texts with one of their edits alone, and with all",
     "attacks": "accuracy when generated text is disguised",
     "visible": "accuracy when only the first tokens of the continuation are seen",
 }
 
 
 def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
-    """Beside OUT.json: OUT.perturbations.svg, OUT.edits.svg, OUT.attacks.svg and, for text
-    generated left to right, OUT.visible.svg."""
+    """Beside OUT.json: OUT.perturbations.svg, OUT.edits.svg, OUT.attacks.svg; if a language model
+    judged, OUT.singles.svg; for text generated left to right, OUT.visible.svg."""
     return [save(figure, out, name) for name, figure in pictures(report)]
 
 
@@ -45,6 +48,13 @@ def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
     _legend_above(figure)
     yield "edits", figure
 
+    if "nll" in section["baseline"]:
+        figure = new_figure(2)
+        for axes, kind in zip(figure.subplots(2, sharex=True), KINDS):
+            _single_edits(axes, report, kind)
+        _legend_above(figure)
+        yield "singles", figure
+
     figure = new_figure()
     _attacks(figure.add_subplot(), report)
     yield "attacks", figure
@@ -60,23 +70,33 @@ def _legend_above(figure: Figure) -> None:
 
 
 def _perturbations(axes: Axes, section: Mapping[str, Any], judge: str) -> None:
-    """The judge's mean by position; bands are standard errors of the change, paired by window."""
+    """The judge's mean by position, or of one chosen word; bands and bars are standard errors of
+    the change, paired by window."""
     baseline = section["baseline"][judge]["mean"]
     axes.axhline(baseline, color=GREY, linestyle="--", label="as it is")
-    for kind in [*section["tokens"], "swap"]:
+    for kind in [*section["put_in"], "swap"]:
         rows = [row for row in section["rows"] if row["perturbation"] == kind]
         at = [row["position"] for row in rows]
         values = [row[judge]["mean"] for row in rows]
         errors = [row[f"{judge}_change"]["standard_error"] or 0.0 for row in rows]
         low, high = ([v + sign * e for v, e in zip(values, errors)] for sign in (-1, 1))
-        token = section["tokens"].get(kind)
-        label = "neighbours swapped" if token is None else f"{kind} {token.strip() or token!r}"
+        unit = section["put_in"].get(kind)
+        label = "neighbours swapped" if unit is None else f"{kind} {unit.strip() or unit!r}"
         label = label.replace("$", r"\$")  # two would open and close a formula
+        if section["replaced"]:
+            axes.errorbar([kind], values, errors, color=COLOURS[kind], marker="o", label=label)
+            continue
         axes.fill_between(at, low, high, color=COLOURS[kind], alpha=0.2, linewidth=0)
         axes.plot(at, values, color=COLOURS[kind], marker=".", label=label)
-    axes.set_xlabel("position of the changed token")
+    axes.set_xlabel(_changed(section).replace("$", r"\$"))
     axes.set_ylabel(JUDGES[judge])
     axes.grid(alpha=0.3)
+
+
+def _changed(section: Mapping[str, Any]) -> str:
+    if section["replaced"]:
+        return f"in the place of {section['replaced']}, {section['num_windows']:,} windows"
+    return f"position of the changed {section['unit']}, in tokens"
 
 
 def _edited_energies(axes: Axes, report: Mapping[str, Any]) -> None:
@@ -102,6 +122,18 @@ def _flipped(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("tokens edited")
     axes.set_ylabel("right verdicts turned")
+    axes.grid(alpha=0.3)
+
+
+def _single_edits(axes: Axes, report: Mapping[str, Any], kind: str) -> None:
+    for name, points in report["token_edits"][kind]["single_edits"]["points"].items():
+        at, colour = (points["energy"], points.get("lm_ppl", [])), POINTS[name]
+        axes.scatter(*at, s=8, color=colour, alpha=0.5, linewidths=0, label=name)
+    axes.axvline(report["threshold"]["value"], color=GREY, linestyle="--", label="threshold")
+    axes.set_yscale("log")
+    axes.set_xlabel("energy")
+    axes.set_ylabel("LM perplexity")
+    axes.set_title(f"{kind} text", fontsize="medium")
     axes.grid(alpha=0.3)
 
 
@@ -163,16 +195,20 @@ def table(report: Mapping[str, Any]) -> str:
 def _perturbations_table(section: Mapping[str, Any]) -> List[str]:
     """Mean changes over all positions, and at the one where the energy changes most."""
     names = [name for name in ("energy", "nll") if name in section["baseline"]]
-    lines = [f"{'one token changed':<22}" + "".join(f"{name:>9}" for name in names) + "   most at"]
-    for kind in [*section["tokens"], "swap"]:
+    replaced = section["replaced"]
+    heads = "".join(f"{name:>9}" for name in names) + ("" if replaced else "   most at")
+    title = f"one {section['unit']} changed"
+    lines = [f"{title:<22}{heads}"]
+    for kind in [*section["put_in"], "swap"]:
         rows = [row for row in section["rows"] if row["perturbation"] == kind]
-        most = max(rows, key=lambda row: abs(row["energy_change"]["mean"]))
         changes = (sum(row[f"{name}_change"]["mean"] for row in rows) / len(rows) for name in names)
-        lines.append(
-            f"  {kind:<20}"
-            + "".join(f"{change:>+9.3f}" for change in changes)
-            + f"   position {most['position']} ({most['energy_change']['mean']:+.3f})"
-        )
+        line = f"  {kind:<20}" + "".join(f"{change:>+9.3f}" for change in changes)
+        if not replaced:
+            most = max(rows, key=lambda row: abs(row["energy_change"]["mean"]))
+            line += f"   position {most['position']} ({most['energy_change']['mean']:+.3f})"
+        lines.append(line)
+    if replaced:
+        lines.append(f"  of {replaced!r}, in {section['num_windows']:,} windows that have it")
     return lines
 
 
@@ -191,7 +227,27 @@ def _edits_table(section: Mapping[str, Any]) -> List[str]:
             first = part["by_edits"][0]
             ppl = f"   LM perplexity {first['lm_ppl']:.2f} to {last['lm_ppl']:.2f}"
         lines.append(f"  {kind:<20}{words}{ppl}")
+    return [*lines, *_single_edits_table(section)]
+
+
+def _single_edits_table(section: Mapping[str, Any]) -> List[str]:
+    """Medians: a few perplexities would rule a mean."""
+    columns = {
+        kind: [part["single_edits"]["points"][name] for name in ("as it is", "one edit")]
+        for kind, part in section.items()
+    }
+    judges = {"energy": "energy", "lm_ppl": "perplexity"}
+    used = [name for name in judges if any(name in c for pair in columns.values() for c in pair)]
+    heads = "".join(f"{judges[name]:>12}{'with it':>9}" for name in used)
+    lines = [f"{'each edit alone':<18}{heads}{'edits':>8}   medians"]
+    for kind, (before, after) in columns.items():
+        cells = "".join(f"{_median(before, n):>12}{_median(after, n):>9}" for n in used)
+        lines.append(f"  {kind:<16}{cells}{section[kind]['single_edits']['num_edits']:>8,}")
     return lines
+
+
+def _median(column: Mapping[str, Any], name: str) -> str:
+    return f"{median(column[name]):.2f}" if column.get(name) else "-"
 
 
 def _percent(value: Optional[float]) -> str:

@@ -15,7 +15,7 @@ from fairseq.models import FairseqLanguageModel
 from torch import Tensor
 
 from ..data.streams import WindowStream
-from ..data.tokenizers import Tokenizer, load_tokenizer
+from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
 from ..generation.continuation import Continuations, GenerationOptions, continue_prompt
 from ..lm.sampler import Sampler, require_truncation
@@ -47,6 +47,7 @@ class JointGenerator:
     def expect(self, prompts: List[Tensor]) -> None:
         """What fairseq-interactive has read, in order; its batches tell no numbers of lines."""
         for prompt in prompts:
+            require_known([prompt.numpy()], self.tokenizer.dictionary, f"prompt {self._num_typed}")
             self._typed[tuple(prompt.tolist())].append(self._num_typed)
             self._num_typed += 1
 

@@ -10,7 +10,9 @@ def test_a_model_of_the_data_has_no_difference():
     generator = np.random.default_rng(0)
     values = generator.normal(-50, 3, size=(4, 2000))
     generations = [
-        Generation(Text([1], base, joint), Text([1], base_own, 0.0), Text([1], 0.0, joint_own))
+        Generation(
+            Text([1], base, joint), Text([1], base_own, 0.0), Text([1], 0.0, joint_own), False
+        )
         for base, joint, base_own, joint_own in zip(values[0], values[1], values[2] + 5, values[3])
     ]
     found = densities(generations)

@@ -29,10 +29,22 @@ def test_an_infinite_energy(tmp_path):
     assert found.base.log_joint == -math.inf and found.base.log_lm == -10.0
 
 
+def test_energies_keep_their_digits(tmp_path):
+    path = write(tmp_path / "pools.jsonl", record(1, [4], [5], [6], (0.1, 0.1)))
+    (found,) = read_generations(path)
+    assert found.base.log_joint == pytest.approx(-10.0, abs=1e-12)  # log Z is -0.1
+
+
+def test_a_truncated_pool_tells_no_z(tmp_path):
+    path = write(tmp_path / "pools.jsonl", record(1, [4], [5], [6], truncated=True))
+    (found,) = read_generations(path)
+    assert found.truncated and found.joint.tokens == [6] and found.joint.log_lm == -10.0
+    assert found.real.log_joint is found.base.log_joint is found.joint.log_joint is None
+
+
 @pytest.mark.parametrize(
     "broken",
     [
-        {"truncated": True},
         {"pools": []},
         {"real": None},
         {"draws": []},

@@ -128,6 +128,11 @@ def test_edits_of_every_family_keep_to_text(arch):
         now[edit.position - 1] = edit.after
         assert edit.energy == pytest.approx(float(model.energy(now[None]).detach()), abs=1e-4)
         assert edit.nll == pytest.approx(float(now.double().mean()))
+        alone = WINDOW.clone()
+        alone[edit.position - 1] = edit.after
+        energy = float(model.energy(alone[None]).detach())
+        assert edit.alone_energy == pytest.approx(energy, abs=1e-4)
+        assert edit.alone_nll == pytest.approx(float(alone.double().mean()))
     assert len(found.edits) == 3 and found.checked == 20 and 0 <= found.agreeing <= 20
 
 
@@ -138,7 +143,7 @@ def test_what_may_be_put_in():
 
 
 def edited(*energies, nll=None):
-    edits = [Edit(1, 4, 5, -0.1, energy, nll) for energy in energies[1:]]
+    edits = [Edit(1, 4, 5, -0.1, energy, nll, energy + 10, nll) for energy in energies[1:]]
     return EditedText([4, 4], energies[0], nll, edits, agreeing=2, checked=4)
 
 
@@ -159,6 +164,20 @@ def test_a_report_by_hand():
     assert rows[1]["energy"]["mean"] == pytest.approx(0.0) and "lm_ppl" not in rows[0]
     assert token_edits.report(texts, -1, threshold=1.5)["judged_rightly"] == 2
     assert token_edits.report(texts, 1, threshold=0.0)["judged_rightly"] == 1
+
+
+def test_single_edits_by_hand():
+    found = token_edits.single_edits([edited(1.0, 0.5, -0.5), edited(2.0), edited(3.0, 2.0)])
+    assert found["num_edits"] == 3 and found["points"] == {
+        "as it is": {"energy": [1.0, 3.0]},
+        "one edit": {"energy": [10.5, 9.5, 12.0]},
+        "all edits": {"energy": [-0.5, 2.0]},
+    }
+    assert found["energy_change"]["mean"] == pytest.approx((9.5 + 8.5 + 9.0) / 3)
+    points = token_edits.single_edits([edited(1.0, 2.0, nll=0.0)])["points"]
+    assert points["one edit"] == {"energy": [12.0], "lm_ppl": [1.0]}
+    none = token_edits.single_edits([edited(2.0)])
+    assert (none["num_edits"], none["energy_change"]) == (0, None)
 
 
 def test_perplexity_in_a_report():

@@ -39,11 +39,23 @@ def test_a_report_and_its_pictures(run_program, generated, tmp_path):
     }  # fmt: skip
 
 
+def test_truncated_proposals(run_program, tmp_path):
+    """n-grams need no Z; only densities are left out."""
+    pools, out = tmp_path / "top.jsonl", tmp_path / "out.json"
+    records = [record(i, [4, 5, 6], [7, 8, 7], [4, 4, 4], truncated=i > 1) for i in (1, 2)]
+    pools.write_text("".join(json.dumps(each) + "\n" for each in records))
+    done = run_program("fairseq-ebm-analyse", pools, "--results-path", out, "--draw")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    assert report["densities"] is None and report["num_prompts"] == 2
+    assert report["unique_ngrams"][0] == {"n": 2, "real": 0.5, "base": 0.5, "joint": 0.25}
+    assert done.stdout.count("no densities: proposals were truncated") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"top.jsonl", "out.json", "out.ngrams.svg"}
+
+
 def test_bad_input(run_program, tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
-    (tmp_path / "top.jsonl").write_text(
-        json.dumps({**record(1, [4], [5], [6]), "truncated": True}) + "\n"
-    )
+    (tmp_path / "top.jsonl").write_text(json.dumps({**record(1, [4], [5], [6]), "pools": []}))
     for flags, words in (
         ([tmp_path / "empty.jsonl"], "there is nothing in it"),
         ([tmp_path / "top.jsonl"], "line 1: not a prompt with its pool"),

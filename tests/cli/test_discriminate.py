@@ -145,6 +145,20 @@ def test_a_broken_line(discriminate, files, sums, sums_energy, tmp_path):
     assert "1 bad line" in printed and report["rows"][0]["n_real"] > 20
 
 
+def test_text_in_another_form(discriminate, files, sums, sums_energy, tmp_path):
+    """Judged by all that a file begins with, not by a single text."""
+    words = tmp_path / "words.jsonl"
+    words.write_text('{"text": "some words"}\n' * 99 + files[0].read_text())
+    flags = {"--real": files[0], "--fake": files[1]}
+    flags |= {"--valid-real": files[2], "--valid-fake": files[3]}
+    for flag in flags:
+        line = [each for pair in {**flags, flag: words}.items() for each in pair]
+        told = discriminate(*line, "--like", sums, "--path", sums_energy, fails=True)
+        assert f"{flag}: {words}: the vocabulary" in told and "tokens are <unk>" in told
+    words.write_text('{"text": "some words"}\n' + files[0].read_text())
+    discriminate("--real", words, "--fake", files[1], "--like", sums, "--path", sums_energy)
+
+
 def test_wrong_command_lines(discriminate, store, files, sums, sums_energy, sums_lm, tmp_path):
     real, fake = files[:2]
     for flags, words in (

@@ -8,10 +8,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import torch
 import yaml
 
 from fairseq_ebm.cli import matrix
-from fairseq_ebm.cli.matrix_stages import Planner, as_flags
+from fairseq_ebm.cli.matrix_stages import Cell, Planner, as_flags
+from fairseq_ebm.cli.stages import Run
 from fairseq_ebm.errors import UserError
 
 TRAINING = {
@@ -95,6 +97,36 @@ def test_every_cell_is_there(made):
     text = (folder / "run" / "matrix.md").read_text()
     assert text in printed and "## cross" in text and "| rank |" in text
     assert report["findings"][0]["verdict"] in ("found", "found, intervals overlap", "not found")
+
+
+def test_cells_carry_the_versions_that_made_them(made, tmp_path):
+    cell = Cell("report.json", "energy")
+    (report,) = (made[0] / "run" / "reports").glob("linear+plain@plain.json")
+    content = json.loads(report.read_text())
+    content["provenance"]["versions"] = {"fairseq_ebm": "0.0.1"}
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    assert matrix.result(tmp_path, cell)["versions"] == {"fairseq_ebm": "0.0.1"}
+    written = json.loads((made[0] / "run" / "matrix.json").read_text())
+    assert written["tables"]["length"]["own"]["six"]["versions"]["torch"] == torch.__version__
+    assert list(written["provenance"]) == ["matrix"]
+
+
+def test_a_changed_corpus(tmp_path):
+    content = json.loads(json.dumps(MATRIX))
+    texts = {split: str(tmp_path / f"{split}.txt") for split in ("train", "valid", "test")}
+    content["corpora"]["sums"] = texts
+
+    def prints():
+        plan = Planner(content, tmp_path / "run", []).everything()
+        return Run(tmp_path / "run", list(plan.stages.values()), 1, True).prints
+
+    for path in texts.values():
+        Path(path).write_text("a text")
+    before = prints()
+    assert prints() == before
+    Path(texts["valid"]).write_text("another")
+    after = prints()
+    assert all(after[name] != before[name] for name in before)  # all stand on it
 
 
 def test_the_papers_conditions(made):

@@ -174,6 +174,16 @@ def test_text_from_elsewhere(run_program, sums, tmp_path):
     assert bad.returncode == 2 and 'fake.jsonl: line 2 has no "text"' in bad.stderr
 
 
+def test_text_in_another_form(run_program, sums, tmp_path):
+    real = jsonl(tmp_path / "real.jsonl", ["1 0 + 2 0 = 0 3 0"] * 3)
+    fake = jsonl(tmp_path / "fake.jsonl", ["nine words are more than enough for a window"] * 3)
+    line = ["--from-jsonl", real, fake, "--like", sums, "--dest", tmp_path / "neg"]
+    done = run_program(PROGRAM, *line, "--window", 9, "--subsets", "test")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"--from-jsonl: {fake}: " in done.stderr
+    assert "27 of 27 tokens are <unk>" in done.stderr and not (tmp_path / "neg").exists()
+
+
 def test_bad_lines_are_passed_over_and_counted(run_program, sums, tmp_path):
     texts = ["1 0 + 2 0 = 0 3 0"] * 3
     real = jsonl(tmp_path / "real.jsonl", texts)

@@ -45,6 +45,7 @@ def test_a_table_and_all_candidates(next_token, tmp_path):
         (["--window", 6], "--prefix: 6 tokens fill the window of 6"),
         (["--window", 9999], "--window: 9999 tokens are more than"),
         (["--candidates", 1], "'1' is not a whole number from 2"),
+        (["--prefix", "The function 1"], "--prefix: the vocabulary of the data does not know"),
         (["--path", "nowhere.pt"], "nowhere.pt: no such file"),
     ],
 )

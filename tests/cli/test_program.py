@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from fairseq_ebm.cli import program
+from fairseq_ebm.cli.children import installed_programs
 from fairseq_ebm.cli.program import ArgumentParser, progress, run, whole_number
 from fairseq_ebm.errors import UserError
 
@@ -24,6 +25,24 @@ def test_wrong_usage_is_one_line(capsys, monkeypatch):
     code, err = ended(capsys, monkeypatch, ["--number", "-3"], lambda a: None)
     assert code == 2 and err.count("\n") == 1
     assert "--number" in err and "'-3' is not a whole number from 1" in err and "--help" in err
+
+
+OURS = {name: entry for name, entry in installed_programs().items() if "fairseq-ebm" in name}
+AS_MODULE = """import runpy, sys
+name = sys.argv.pop(1)
+sys.modules.pop(name, None)  # imported by the server that forked us
+runpy.run_module(name, run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_programs_run_as_modules(run_program, tmp_path, name):
+    """As ``python -m`` runs them."""
+    file = tmp_path / "as_module.py"
+    file.write_text(AS_MODULE)
+    done = run_program(str(file), OURS[name].value.split(":")[0], "--nonsense")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"{name}: error: ") and done.stderr.count("\n") == 1
 
 
 def raising(error):

@@ -98,6 +98,35 @@ def test_only_what_changed_is_made_anew(follow, recipe, tmp_path):
     assert made(tmp_path)["third.json"] != before["third.json"]
 
 
+@pytest.mark.parametrize(
+    "how", ["{here}/a.txt", "--paper={here}/a.txt", "{first.json}:{here}/a.txt"]
+)
+def test_a_changed_file_makes_its_stage_anew(follow, recipe, tmp_path, how):
+    path, content = recipe
+    (path.parent / "a.txt").write_text("one")
+    content["stages"]["deep/second.json"]["run"] += f" {how}"
+    write(path, content)
+    follow()
+    before = made(tmp_path)
+    follow()
+    assert made(tmp_path) == before
+    (path.parent / "a.txt").write_text("two")
+    follow()
+    after = made(tmp_path)
+    assert {name for name in after if after[name] != before[name]} == {"second.json"}
+
+
+@pytest.mark.parametrize("package", ["fairseq_ebm", "fairseq", "torch"])
+def test_another_version_makes_everything_anew(follow, tmp_path, monkeypatch, package):
+    follow()
+    before = made(tmp_path)
+    name = "__version__" if package == "fairseq_ebm" else f"{package}.__version__"
+    monkeypatch.setattr(f"fairseq_ebm.cli.inputs.{name}", "0.0")
+    follow()
+    after = made(tmp_path)
+    assert all(after[name] != before[name] for name in before)
+
+
 def test_threads_do_not_depend_on_what_happens_to_run():
     def stage(name, *needs):
         return Stage(name, name, ("run",), needs)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fairseq_ebm.analysis.attacks import ATTACKS
-from fairseq_ebm.data.store import sha256_of
+from fairseq_ebm.files import sha256_of
 
 
 def store(run_program, folder, sums, lm, *more):
@@ -39,10 +39,11 @@ def test_a_report_and_its_pictures(weaknesses, neg, sums_energy, sums_lm):
     assert report["num_windows"] == 30 and report["threshold"]["from"] == "valid"
 
     section = report["perturbations"]
-    assert set(section["tokens"]) == {"most frequent"}  # digits are no entities
+    assert set(section["put_in"]) == {"common"}  # digits are no entities
+    assert section["unit"] == "token" and section["num_windows"] == 30
     assert set(section["baseline"]) == {"energy", "nll"}
     places = [(row["perturbation"], row["position"]) for row in section["rows"]]
-    assert places == [(n, p) for p in (1, 4, 7, 10) for n in ("most frequent", "swap")]
+    assert places == [(n, p) for p in (1, 4, 7, 10) for n in ("common", "swap")]
     for row in section["rows"]:
         before = section["baseline"]["nll"]["mean"]
         assert row["nll"]["mean"] - before == pytest.approx(row["nll_change"]["mean"])
@@ -53,6 +54,10 @@ def test_a_report_and_its_pictures(weaknesses, neg, sums_energy, sums_lm):
         assert [row["edits"] for row in part["by_edits"]] == [0, 1, 2, 3]
         first, last = part["by_edits"][0], part["by_edits"][-1]
         assert direction * (last["energy"]["mean"] - first["energy"]["mean"]) > 0
+        single = part["single_edits"]
+        assert single["num_edits"] == 90 and direction * single["energy_change"]["mean"] > 0
+        sizes = {name: len(points["lm_ppl"]) for name, points in single["points"].items()}
+        assert sizes == {"as it is": 30, "one edit": 90, "all edits": 30}
         assert part["sign_agreement"] > 0.5 and first["lm_ppl"] > 1
         assert len(part["examples"]) == 5 and len(part["examples"][0]["text"].split()) >= 9
         for example in part["examples"]:
@@ -74,18 +79,42 @@ def test_a_report_and_its_pictures(weaknesses, neg, sums_energy, sums_lm):
     assert made_by["options"]["edits"] == 3 and made_by["seed"] == 1
     assert "same sign" in printed and "30 real windows" in printed
     assert {path.name for path in out.parent.iterdir()} == {
-        "out.json", "out.perturbations.svg", "out.edits.svg", "out.attacks.svg", "out.visible.svg"
+        "out.json", "out.perturbations.svg", "out.edits.svg", "out.singles.svg", "out.attacks.svg",
+        "out.visible.svg",
     }  # fmt: skip
 
 
 def test_without_a_language_model_and_once_more(weaknesses, neg, sums_energy):
     flags = [neg, "--path", sums_energy, "--entity", "7", "--visible", "1,3", "--seed", 3]
+    flags += ["--common", "+"]
     report, printed, _ = weaknesses(*flags)
     assert set(report["perturbations"]["baseline"]) == {"energy"}
-    assert report["perturbations"]["tokens"]["entity"] == "7"
+    assert report["perturbations"]["put_in"] == {"entity": "7", "common": "+"}
     assert "nll" not in printed and "perplexity" not in printed
     assert [row["num_windows"] for row in report["visible_tokens"]] == [30, 30]
     assert weaknesses(*flags)[:2] == (report, printed)
+
+
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_a_chosen_word_is_replaced(weaknesses, neg, sums_energy, sums_lm, unit):
+    """Sums end in a blank and a digit, whose words are their tokens."""
+    flags = [neg, "--path", sums_energy, "--lm", sums_lm, "--replaced", "7", "--common", "3"]
+    report, printed, out = weaknesses(*flags, "--unit", unit, "--draw")
+    section = report["perturbations"]
+    assert section["replaced"] == "7" and section["unit"] == unit
+    assert 0 < section["num_windows"] <= report["num_windows"]
+    rows = section["rows"]
+    assert [row["perturbation"] for row in rows] == ["common", "swap"]
+    assert all(row["position"] is None for row in rows) and rows[0]["energy_change"]["mean"] != 0
+    assert f"of '7', in {section['num_windows']} windows" in printed and "most at" not in printed
+    assert out.with_name("out.perturbations.svg").exists()
+
+
+def test_words_at_all_positions(weaknesses, neg, sums_energy):
+    flags = [neg, "--path", sums_energy, "--unit", "word", "--common", "3", "--positions", 3]
+    section = weaknesses(*flags)[0]["perturbations"]
+    assert [row["position"] for row in section["rows"]] == [1, 1, 5, 5, 10, 10]
+    assert section["unit"] == "word" and section["put_in"] == {"common": "3"}
 
 
 def test_the_subset_looked_at_sets_no_threshold(weaknesses, neg, sums_energy):
@@ -124,6 +153,10 @@ def test_bad_input(run_program, neg, sums_energy, sums_lm, tmp_path):
         ([*good, "--visible", "0"], "'0' is not numbers from 1 with commas"),
         ([*good, "--share", "1.5"], "'1.5' is not a share from 0 to 1"),
         ([*good, "--entity", "John"], "--entity: 'John' is not one token"),
+        ([*good, "--common", "the"], "--common: 'the' is not one token"),
+        ([*good, "--unit", "word", "--entity", "a b"], "--entity: 'a b' is not one word"),
+        ([*good, "--unit", "word", "--replaced", "John"], "--replaced: 'John' stands in none"),
+        ([*good, "--unit", "letter"], "invalid choice: 'letter'"),
     ):
         done = run_program("fairseq-ebm-weaknesses", *flags)
         assert done.returncode == 2 and words in done.stderr, done.stderr

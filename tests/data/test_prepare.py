@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from fairseq.data import Dictionary, data_utils
+from fairseq.data.encoders.gpt2_bpe import GPT2BPE, GPT2BPEConfig
 
 from fairseq_ebm.data import prepare as module
 from fairseq_ebm.data.prepare import Vocabulary, load_record, prepare
 from fairseq_ebm.data.tokenizers import load_tokenizer
 from fairseq_ebm.errors import UserError
+from tests.data.test_gpt2_bpe import write_gpt2
 
 TEXT = {
     "train": ["the cat sat", "the dog sat\nand sat", "the cat", ""] * 5 + ["a cat and a dog"],
@@ -159,6 +161,27 @@ def test_equals_what_stock_preprocess_writes(tmp_path):
     names = {"dict.txt", "train.bin", "train.idx", "valid.bin", "valid.idx"}
     assert names <= set(ours) and names <= set(theirs)
     assert {name: ours[name] for name in names} == {name: theirs[name] for name in names}
+
+
+def test_gpt2s_bpe_as_fairseqs_own_preprocessing_has_it(tmp_path):
+    """Which writes ids, and knows text again with the files of the encoder beside them."""
+    gpt2, names = write_gpt2(tmp_path / "gpt2"), ("encoder.json", "vocab.bpe")
+    flags = ("gpt2_encoder_json", "gpt2_vocab_bpe")
+    encode = GPT2BPE(GPT2BPEConfig(**{f: str(gpt2 / n) for f, n in zip(flags, names)})).encode
+    text = ["the cat  sat é\u2028\t", "all the dogs"]
+    (tmp_path / "ids").write_text("".join(encode(each) + "\n" for each in text))
+    stock = [sys.executable, "-m", "fairseq_cli.preprocess", "--only-source", "--workers", "1"]
+    stock += ["--testpref", tmp_path / "ids", "--destdir", tmp_path / "stock"]
+    stock += ["--srcdict", gpt2 / "dict.txt"]
+    subprocess.run(list(map(str, stock)), check=True, capture_output=True)
+    assert read_back(tmp_path / "stock", "test") == [encode(each) for each in text]
+    for name in names:
+        shutil.copy(gpt2 / name, tmp_path / "stock")
+    assert read_back(tmp_path / "stock", "test") == text
+    record = prepared(tmp_path / "ours", {"test": text}, Vocabulary("copy", source=gpt2))
+    ours, theirs = all_bytes(tmp_path / "ours"), all_bytes(tmp_path / "stock")
+    assert all(ours[name] == theirs[name] for name in ("dict.txt", "test.bin", "test.idx", *names))
+    assert set(record.vocabulary["sha256"]) == {"dict.txt", *names}
 
 
 @pytest.mark.parametrize("nothing", [[], [""], ["", " ", "\t\n"]])

@@ -14,6 +14,11 @@ REPORT = {
 }
 
 
+def test_without_densities(tmp_path):
+    (ngrams,) = draw({**REPORT, "densities": None}, tmp_path / "out.json")
+    assert ngrams.name == "out.ngrams.svg"
+
+
 def test_both_pictures(tmp_path):
     ngrams, curves = draw(REPORT, tmp_path / "out.json")
     assert (ngrams.name, curves.name) == ("out.ngrams.svg", "out.densities.svg")

@@ -53,6 +53,8 @@ def test_other_kinds():
     grams, densities = tables(one(records.analysis()))
     assert grams.rows[0] == ["2-grams", "90.00%", "80.00%", "85.00%"]
     assert [row[1] for row in densities.rows] == ["2.00 (0.10)", "1.25 (0.10)"]
+    (grams,) = tables(one({**records.analysis(), "densities": None}))
+    assert grams.heads == ["", "real", "base LM", "joint"]
     (table,) = tables(one(records.detection()))
     assert table.rows[0][1] == "75.0% (70.0 to 80.0)" and table.rows[1][2] == "–"
     cells, findings = tables(one(records.matrix()))

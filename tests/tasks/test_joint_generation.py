@@ -139,9 +139,15 @@ def interact(generate, tmp_path_factory):
     return run
 
 
+def test_typed_words_that_are_no_symbols(interact):
+    done = interact("1 2 + 3 4 =\nwhat is this\n", "--generation-length", 3, fails=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "prompt 1: " in last and "3 of 3 tokens are <unk>" in last and done.returncode
+
+
 def test_typed_prompts(interact):
-    """Two equal ones, an empty one, one with unknown symbols, one longer than the window."""
-    prompts = ["1 2 + 3 4 =", "", "1 2 + 3 4 =", "? ? 1", "1 2 + 3 4 = 0 4 6 1 2 + 3 4"]
+    """Two equal ones, an empty one, one with an unknown symbol, one longer than the window."""
+    prompts = ["1 2 + 3 4 =", "", "1 2 + 3 4 =", "? 1 1", "1 2 + 3 4 = 0 4 6 1 2 + 3 4"]
     flags = ["--generation-length", 3]
     one = interact("\n".join(prompts) + "\n", *flags).stdout
     many = ["--buffer-size", 7, "--batch-size", 7]

@@ -1,0 +1,201 @@
+"""What perturbations change: tokens of the vocabulary, or words of the text."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.tokenizers import NUM_SPECIAL, Tokenizer
+from ..errors import UserError
+
+WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+
+
+class Unit(Protocol):
+    """A unit is a symbol's index or a word; places (W,) are those of tokens, from 0, one in each of
+    the windows (W, T)."""
+
+    def prepared(self, windows: Tensor) -> Tensor:
+        """The windows to compare with: what is not changed stands in them as in changed ones."""
+
+    def read(self, word: str, flag: str) -> Any:
+        """The unit that a user calls so."""
+
+    def text(self, unit: Any) -> str: ...
+
+    def by_frequency(self, windows: Tensor) -> List[Any]:
+        """All that stand in the windows, the most frequent first; no special symbols."""
+
+    def first_place(self, window: Tensor, unit: Any) -> Optional[int]:
+        """Of a unit in a window (T,)."""
+
+    def replaced(self, windows: Tensor, places: Sequence[int], unit: Any) -> Tensor: ...
+
+    def swapped(self, windows: Tensor, places: Sequence[int]) -> Tensor:
+        """With the unit after it; the last one with the unit before it."""
+
+
+class Tokens:
+    """Of the vocabulary, whatever they spell."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def prepared(self, windows: Tensor) -> Tensor:
+        return windows
+
+    def read(self, word: str, flag: str) -> int:
+        """The one token that a word is, after a space or without one."""
+        for encoded in self.tokenizer.encode([f" {word}", word]):
+            if len(encoded) == 1 and encoded[0] != self.tokenizer.dictionary.unk():
+                return int(encoded[0])
+        raise UserError(
+            f"{flag}: '{word}' is not one token of the vocabulary; choose another word, or "
+            "--unit word"
+        )
+
+    def text(self, unit: int) -> str:
+        return self.tokenizer.decode([unit])
+
+    def by_frequency(self, windows: Tensor) -> List[int]:
+        counts = torch.bincount(windows.flatten())
+        counts[:NUM_SPECIAL] = 0
+        order = counts.argsort(descending=True, stable=True)
+        return order[: int((counts > 0).sum())].tolist()
+
+    def first_place(self, window: Tensor, unit: int) -> Optional[int]:
+        places = (window == unit).nonzero()
+        return int(places[0]) if len(places) else None
+
+    def replaced(self, windows: Tensor, places: Sequence[int], unit: int) -> Tensor:
+        others = windows.clone()
+        others[torch.arange(len(windows)), torch.tensor(places)] = unit
+        return others
+
+    def swapped(self, windows: Tensor, places: Sequence[int]) -> Tensor:
+        rows, here = torch.arange(len(windows)), torch.tensor(places)
+        last = windows.size(1) - 1
+        there = torch.where(here < last, here + 1, (here - 1).clamp(min=0))
+        others = windows.clone()
+        others[rows, here], others[rows, there] = windows[rows, there], windows[rows, here]
+        return others
+
+
+class Spot(NamedTuple):
+    """A word of a window: tokens ``start`` to ``stop`` are the line that it stands in."""
+
+    start: int
+    stop: int
+    text: str
+    words: List["re.Match[str]"]  # of the line
+    which: int  # of them it is
+
+
+class Words:
+    """Letters and digits between others. The line of a changed word is encoded again: what is then
+    too long loses its end, and what is too short is padded there."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.eos, self.pad = tokenizer.dictionary.eos(), tokenizer.dictionary.pad()
+
+    def prepared(self, windows: Tensor) -> Tensor:
+        """Encoded again, which alone may change tokens where a window cuts a word."""
+        return self._each(windows, [0] * len(windows), lambda window, _: self._again(window))
+
+    def read(self, word: str, flag: str) -> str:
+        if WORD.fullmatch(word) is None:
+            raise UserError(f"{flag}: '{word}' is not one word of letters or digits")
+        return word
+
+    def text(self, unit: str) -> str:
+        return unit
+
+    def by_frequency(self, windows: Tensor) -> List[str]:
+        lines = (self._text(w, *line) for w in windows.numpy() for line in self._lines(w))
+        counts = Counter(word for line in lines for word in WORD.findall(line))
+        return [word for word, _ in counts.most_common()]
+
+    def first_place(self, window: Tensor, unit: str) -> Optional[int]:
+        array = window.numpy()
+        spots = ((place, self.spot(array, place)) for place in range(len(array)))
+        return next((p for p, s in spots if s and s.words[s.which][0] == unit), None)
+
+    def replaced(self, windows: Tensor, places: Sequence[int], unit: str) -> Tensor:
+        def change(spot: Spot) -> str:
+            start, stop = spot.words[spot.which].span()
+            return spot.text[:start] + unit + spot.text[stop:]
+
+        return self._changed(windows, places, change)
+
+    def swapped(self, windows: Tensor, places: Sequence[int]) -> Tensor:
+        def change(spot: Spot) -> str:
+            first = max(0, min(spot.which, len(spot.words) - 2))
+            pair = spot.words[first : first + 2]
+            (a, b), (c, d) = pair[0].span(), pair[-1].span()
+            text = spot.text
+            return (
+                text if len(pair) < 2 else text[:a] + text[c:d] + text[b:c] + text[a:b] + text[d:]
+            )
+
+        return self._changed(windows, places, change)
+
+    def spot(self, window: np.ndarray, place: int) -> Optional[Spot]:
+        """The word that a token belongs to, or the next one in its line, or the nearest before."""
+        found = None
+        for start, stop in self._lines(window):
+            text = self._text(window, start, stop)
+            words = list(WORD.finditer(text))
+            if not words:
+                continue
+            before = len(self._text(window, start, min(max(place, start), stop)))
+            index = next((i for i, word in enumerate(words) if word.end() > before), None)
+            found = Spot(start, stop, text, words, len(words) - 1 if index is None else index)
+            if place < stop:
+                break
+        return found
+
+    def _lines(self, window: np.ndarray) -> "List[tuple[int, int]]":
+        """(start, stop) of what stands between the ends of documents."""
+        size = int((window != self.pad).sum())
+        ends = [i for i in range(size) if window[i] == self.eos]
+        return list(zip([0, *(end + 1 for end in ends)], [*ends, size]))
+
+    def _text(self, window: np.ndarray, start: int, stop: int) -> str:
+        return self.tokenizer.decode(window[start:stop].tolist())
+
+    def _changed(
+        self, windows: Tensor, places: Sequence[int], change: Callable[[Spot], str]
+    ) -> Tensor:
+        def changed(window: np.ndarray, place: int) -> np.ndarray:
+            spot = self.spot(window, place)
+            if spot is None:  # no word in it
+                return window
+            (line,) = self.tokenizer.encode([change(spot)])
+            return np.concatenate([window[: spot.start], line, window[spot.stop :]])
+
+        return self._each(windows, places, changed)
+
+    def _again(self, window: np.ndarray) -> np.ndarray:
+        lines = self.tokenizer.encode([self._text(window, *line) for line in self._lines(window)])
+        return np.concatenate([part for line in lines for part in (line, [self.eos])][:-1])
+
+    def _each(
+        self,
+        windows: Tensor,
+        places: Sequence[int],
+        change: Callable[[np.ndarray, int], np.ndarray],
+    ) -> Tensor:
+        """Windows (W, T) of whatever length a change leaves: (W, T)"""
+        others = torch.full_like(windows, self.pad)
+        for other, window, place in zip(others, windows.numpy(), places):
+            tokens = torch.from_numpy(change(window, place).astype(np.int64))[: len(other)]
+            other[: len(tokens)] = tokens
+        return others
+
+
+UNITS: Dict[str, Callable[[Tokenizer], Unit]] = {"token": Tokens, "word": Words}

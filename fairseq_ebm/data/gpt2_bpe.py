@@ -1,0 +1,61 @@
+"""GPT-2's byte-level BPE, as fairseq reads it: RoBERTa's vocabulary too."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import List
+
+import numpy as np
+from fairseq.data import Dictionary
+from fairseq.data.encoders.gpt2_bpe_utils import Encoder, get_encoder
+
+from ..errors import UserError
+
+ENCODER_NAME = "encoder.json"  # a token's characters -> its id
+MERGES_NAME = "vocab.bpe"
+
+
+class Gpt2Tokenizer:
+    """fairseq's encoder. The symbols of ``dictionary`` are the decimal ids of its tokens; what else
+    stands there, <mask> or fairseq's filling, is text of its own name."""
+
+    def __init__(self, encoder: Encoder, dictionary: Dictionary) -> None:
+        self.dictionary = dictionary
+        self._encoder = encoder
+        self._index = {i: dictionary.index(str(i)) for i in encoder.encoder.values()}
+        spelled = {
+            str(i): bytes(encoder.byte_decoder[character] for character in token)
+            for token, i in encoder.encoder.items()
+        }
+        self._bytes = [spelled.get(s, s.encode()) for s in dictionary.symbols]
+        self._bytes[dictionary.eos()] = b"\n"
+
+    def encode(self, texts: Sequence[str]) -> List[np.ndarray]:
+        return [
+            np.array([self._index[i] for i in self._encoder.encode(text)], dtype=np.int64)
+            for text in texts
+        ]
+
+    def decode(self, indices: Sequence[int]) -> str:
+        return b"".join(self._bytes[i] for i in indices).decode("utf-8", errors="replace")
+
+
+def load_gpt2(data: Path, dictionary: Dictionary) -> Gpt2Tokenizer:
+    paths = [data / name for name in (ENCODER_NAME, MERGES_NAME)]
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such file; GPT-2's BPE needs it beside the other one")
+    try:
+        encoder = get_encoder(*map(str, paths))
+        found = Gpt2Tokenizer(encoder, dictionary)
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{data}: {ENCODER_NAME} and {MERGES_NAME}: not GPT-2's ({error!r})"
+        ) from None
+    pieces = [*encoder.byte_encoder.values(), *("".join(pair) for pair in encoder.bpe_ranks)]
+    missing = [piece for piece in pieces if piece not in encoder.encoder]
+    if missing:
+        raise UserError(
+            f"{paths[0]}: has no token {missing[0]!r}, which {MERGES_NAME} makes; take "
+            "both files of the same model"
+        )
+    return found
