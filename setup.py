@@ -43,6 +43,7 @@ setup(
     extras_require={
         "hf": ["transformers>=4.40,<5"],
         "dev": [
+            "mpmath",  # 60 digits
             "pytest>=8",
             "pytest-xdist",
             "ruff",

@@ -96,7 +96,13 @@ def test_every_cell_is_there(made):
     assert 50 < six["n_real"] < 150  # half of the windows
     text = (folder / "run" / "matrix.md").read_text()
     assert text in printed and "## cross" in text and "| rank |" in text
-    assert report["findings"][0]["verdict"] in ("found", "found, intervals overlap", "not found")
+    (finding,) = report["findings"]
+    higher, lower = (report["tables"]["cross"][row]["left"] for row in ("both", "rank"))
+    assert finding["pairs"] == [[higher["accuracy"], lower["accuracy"]]]
+    apart = higher["accuracy_ci95"][0] > lower["accuracy_ci95"][1]
+    ahead = higher["accuracy"] > lower["accuracy"]
+    verdict = "found" if apart else "found, intervals overlap" if ahead else "not found"
+    assert finding["verdict"] == verdict
 
 
 def test_cells_carry_the_versions_that_made_them(made, tmp_path):
