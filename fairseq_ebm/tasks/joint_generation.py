@@ -164,22 +164,22 @@ def build_generator(
     """``models`` as fairseq has loaded them from --path; ``args``: its own flags of generation."""
     lms = [model for model in models if isinstance(model, FairseqLanguageModel)]
     energies = [model for model in models if isinstance(model, EnergyModel)]
-    if len(lms) != 1 or len(energies) != 1:
+    if len(lms) != 1 or len(energies) > 1:
         raise UserError(
-            f"--path: {len(lms)} language models and {len(energies)} energies; give one of each, "
-            "joined by a colon"
+            f"--path: {len(lms)} language models and {len(energies)} energies; give one language "
+            "model, and one energy or none, joined by a colon"
         )
     if not args.sampling:
-        raise UserError("--sampling: needed; the joint model is drawn from, not searched")
+        raise UserError("--sampling: needed; text is drawn, not searched for")
     if args.nbest != args.beam:
         raise UserError(f"--nbest: {args.nbest}, but --beam is {args.beam}: give both the same")
     refuse_unused(args)
-    positions = min(lms[0].max_positions(), energies[0].max_positions())
+    positions = min(model.max_positions() for model in (*lms, *energies))
     window = cfg.window or trained_window(cfg)
     if window > positions:
         raise UserError(f"--window: {window} tokens, but the models read {positions} at most")
     options = GenerationOptions(
-        joint_samples=cfg.joint_samples,
+        joint_samples=cfg.joint_samples if energies else args.beam,
         num_draws=args.beam,
         window=window,
         length=cfg.generation_length,
@@ -198,7 +198,7 @@ def build_generator(
         model.eval()
         if cfg.bf16:
             model.to(torch.bfloat16)  # which fairseq-generate leaves out
-    joint = Joint(lms[0], Sampler(lms[0], truncation), energies[0])
+    joint = Joint(lms[0], Sampler(lms[0], truncation), energies[0] if energies else None)
     return JointGenerator(joint, options, cfg, data)
 
 
