@@ -26,7 +26,7 @@ and what their answers say.
 
   fairseq-ebm-human-eval export POOLS.jsonl --qualification --dest first.html
   fairseq-ebm-human-eval qualify first.key.json VOTES.json… --results-path RATERS.json
-  fairseq-ebm-human-eval export POOLS.jsonl --pair joint,base --dest page.html
+  fairseq-ebm-human-eval export POOLS.jsonl --pair joint,base --num-items 444 --dest page.html
   fairseq-ebm-human-eval analyse page.key.json VOTES.json… --qualified RATERS.json
 
 Send a page to the raters and keep its key. Each rater opens the page, answers, and sends

@@ -14,6 +14,7 @@ import torch
 from fairseq.models import FairseqLanguageModel
 from torch import Tensor
 
+from ..data.store import sha256_of
 from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer
 from ..errors import UserError
@@ -21,6 +22,7 @@ from ..generation.continuation import Continuations, GenerationOptions, continue
 from ..lm.sampler import Sampler, require_truncation
 from ..models.energy import EnergyModel
 from ..models.joint import Joint
+from ..models.joint_checkpoints import split_path
 from ..numerics.drawing import Truncation
 from .generation_config import JointGenerationConfig, refuse_unused, trained_window
 
@@ -35,6 +37,9 @@ class JointGenerator:
     ) -> None:
         self.joint, self.options, self.cfg = joint, options, cfg
         self.tokenizer: Tokenizer = load_tokenizer(data)
+        # Several language models that continue a prompt must not do so with the same numbers.
+        alone = joint.energy is None
+        self._own = f"{sha256_of(split_path(cfg.path or '')[0])[:16]}-" if alone else ""
         self.eos = self.tokenizer.dictionary.eos()  # fairseq leaves it out of what it prints
         self._typed: Dict[Tuple[int, ...], Deque[int]] = defaultdict(deque)
         self._num_typed = 0
@@ -76,7 +81,7 @@ class JointGenerator:
         try:
             found = continue_prompt(
                 self.joint, prompt, self.options,
-                lambda purpose: WindowStream(seed, where, number, purpose),
+                lambda purpose: WindowStream(seed, where, number, self._own + purpose),
             )  # fmt: skip
         except UserError as error:
             raise UserError(f"prompt {number}: {error}") from None
