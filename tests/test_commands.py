@@ -32,7 +32,7 @@ SMALLER = {
     "--from-jsonl": "--window 40 --stride 40 --prefix-length 24",
     "torchrun": "--max-windows 8 --window 40 --stride 40 --prefix-length 24 --cpu",
     "fairseq-ebm-eval-lm": "--max-windows 3 --num-samples 8",
-    "fairseq-generate": "--joint-samples 8 --prefix-size 24",
+    "fairseq-generate": "--joint-samples 8 --prefix-size 24 --window 40",
     "fairseq-interactive": "--joint-samples 8 --generation-length 8",
     "fairseq-ebm-next-token": "--num-samples 4 --candidates 4",
     "webtext": "--cpu",
@@ -89,8 +89,9 @@ def here(tmp_path):
 
 def what_people_bring(command, here):
     """Votes that raters send back; a run that is to be reported."""
-    if " analyse " in command:
-        key = json.loads((here / "page.key.json").read_text())
+    if " analyse " in command or " qualify " in command:
+        (name,) = re.findall(r"\S+\.key\.json", command)
+        key = json.loads((here / name).read_text())
         for rater in ("ann", "bob"):
             votes = [{"item": i["item"], "choice": i["answer"] or "a"} for i in key["items"]]
             ballot = {"format_version": 1, "page": key["page"], "rater": rater, "votes": votes}

@@ -1,6 +1,7 @@
 """The paper-scale recipes: their tiny sizes run whole, and what they would run at the papers' scale
 is understood by the programs, flag by flag."""
 
+import argparse
 import importlib
 import json
 import re
@@ -138,7 +139,11 @@ def flags_of(program):
     if program in ("fairseq-train", "fairseq-preprocess"):
         of = {"train": options.get_training_parser, "preprocess": options.get_preprocessing_parser}
         return of[program[8:]]()._option_string_actions
-    return build_parser(program)._option_string_actions
+    parsers = [build_parser(program)]
+    for action in parsers[0]._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            parsers += action.choices.values()
+    return {flag for parser in parsers for flag in parser._option_string_actions}
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Container, Dict, List, Optional, Tuple
 
 from scipy.stats import binomtest
 
@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..records import read_json
 
 FORMAT_VERSION = 1  # of key and votes
+FOUR = 4  # items from 1, from 5 and so on: one is a check, and stands for the answers to all
 CHOICES = ("a", "b", "tie")
 # What a tie adds to the successes, and to the trials.
 TIES = {"half": (0.5, 1), "drop": (0.0, 0), "against": (0.0, 1), "for": (1.0, 1)}
@@ -26,7 +27,7 @@ TIES = {"half": (0.5, 1), "drop": (0.0, 0), "against": (0.0, 1), "for": (1.0, 1)
 class Item:
     """What stands behind the texts A and B of a page's item, counted from 1.
 
-    ``answer``: what must be chosen, "a" or "b", in an attention check; None in a comparison.
+    ``answer``: what must be chosen, "a" or "b", where that is known, as in a check; else None.
     """
 
     item: int
@@ -34,6 +35,10 @@ class Item:
     a: str
     b: str
     answer: Optional[str] = None
+
+    @property
+    def four(self) -> int:
+        return (self.item - 1) // FOUR
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,15 @@ class Ballot:
 
 @dataclass(frozen=True)
 class Rater:
-    """``votes`` on comparisons, ``checks`` that were answered, and how many of these wrongly."""
+    """``votes`` on comparisons, and how many of them were ``dropped``; ``checks`` of the fours that
+    were begun, and how many of them were ``failed``. ``qualified``: None where nobody asks."""
 
     rater: str
     votes: int
+    dropped: int
     checks: int
     failed: int
+    qualified: Optional[bool]
     kept: bool
 
 
@@ -121,14 +129,26 @@ def read_ballot(path: Path, key: Key) -> Ballot:
     return Ballot(rater, choices)
 
 
-def report(key: Key, ballots: Sequence[Ballot], ties: str, max_failed: int) -> Dict[str, Any]:
+def report(
+    key: Key,
+    ballots: Sequence[Ballot],
+    ties: str,
+    max_failed: Optional[int] = None,
+    qualified: Optional[Container[str]] = None,
+) -> Dict[str, Any]:
     """``preferences``: for each pair, of all ``votes``, as if they were independent; and of
     ``items``, where each counts once, for the system with more votes."""
-    raters = [rated(ballot, key.items, max_failed) for ballot in ballots]
-    kept = [ballot for ballot, rater in zip(ballots, raters) if rater.kept]
+    comparisons = [item for item in key.items if item.answer is None]
+    if not comparisons:
+        raise UserError(
+            "page.key.json: the key of a qualification page, which holds no comparisons; "
+            "fairseq-ebm-human-eval qualify counts its votes"
+        )
+    raters = [rated(ballot, key.items, max_failed, qualified) for ballot in ballots]
+    kept = [passed(ballot, key.items) for ballot, rater in zip(ballots, raters) if rater.kept]
     rows: List[Dict[str, Any]] = []
     for first, second in key.pairs:
-        votes = [outcomes(item, first, second, kept) for item in key.items]
+        votes = [outcomes(item, first, second, kept) for item in comparisons]
         rows.append(
             {
                 "first": first,
@@ -147,13 +167,35 @@ def report(key: Key, ballots: Sequence[Ballot], ties: str, max_failed: int) -> D
     }
 
 
-def rated(ballot: Ballot, items: Sequence[Item], max_failed: int) -> Rater:
-    """A tie fails a check. Who answered none has not shown that the texts were read."""
-    answers = {item.item: item.answer for item in items if item.answer is not None}
-    checks = [answers[item] == chosen for item, chosen in ballot.choices.items() if item in answers]
-    failed = checks.count(False)
-    kept = bool(checks) and failed <= max_failed
-    return Rater(ballot.rater, len(ballot.choices) - len(checks), len(checks), failed, kept)
+def checked(ballot: Ballot, items: Sequence[Item]) -> Dict[int, bool]:
+    """Whether the check of each four that was begun was passed: not by a tie, nor by no answer."""
+    begun = {item.four for item in items if item.item in ballot.choices}
+    checks = [item for item in items if item.answer is not None and item.four in begun]
+    return {item.four: ballot.choices.get(item.item) == item.answer for item in checks}
+
+
+def passed(ballot: Ballot, items: Sequence[Item]) -> Ballot:
+    """What counts: the answers to fours whose check was not failed."""
+    found = checked(ballot, items)
+    counts = {item.item for item in items if found.get(item.four, True)}
+    return Ballot(ballot.rater, {i: choice for i, choice in ballot.choices.items() if i in counts})
+
+
+def rated(
+    ballot: Ballot,
+    items: Sequence[Item],
+    max_failed: Optional[int] = None,
+    qualified: Optional[Container[str]] = None,
+) -> Rater:
+    """``qualified``: names as ``casefold`` has them."""
+    found = list(checked(ballot, items).values())
+    failed = found.count(False)
+    known = None if qualified is None else ballot.rater.casefold() in qualified
+    kept = known is not False and (max_failed is None or failed <= max_failed)
+    comparisons = {item.item for item in items if item.answer is None}
+    votes = len(comparisons & ballot.choices.keys())
+    counted = len(comparisons & passed(ballot, items).choices.keys()) if kept else 0
+    return Rater(ballot.rater, votes, votes - counted, len(found), failed, known, kept)
 
 
 def outcomes(item: Item, first: str, second: str, ballots: Sequence[Ballot]) -> List[int]:

@@ -1,45 +1,54 @@
 """fairseq-ebm-human-eval: a page on which people compare continuations, and what they said."""
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, Optional
 
 import scipy
 
-from ..analysis.preferences import FORMAT_VERSION, TIES, read_ballots, read_key, report
+from ..analysis.preferences import FORMAT_VERSION, FOUR, TIES, Key, read_ballots, read_key, report
+from ..analysis.qualification import qualify, read_qualified
 from ..data.store import sha256_of
 from ..errors import UserError
 from ..records import read_json, write_json
-from ..reports.human_eval import EVERY, REAL, Pair, Prompt, compose, identical, page, shown
+from ..reports.human_eval import REAL, SHUFFLED, Pair, Prompt, compose, identical, page, shown
+from ..reports.votes import ranking, table
 from ..version import __version__
-from .program import ArgumentParser, progress, run, whole_number
-from .report import lines
+from .program import ArgumentParser, run, whole_number
+from .rated_texts import named, read_prompts
 
 DESCRIPTION = """\
-Which text goes on better? A page that people answer in a browser, without a network,
+Which text goes on better? Pages that people answer in a browser, without a network,
 and what their answers say.
 
-  fairseq-ebm-human-eval export POOLS.jsonl --pair joint,base --dest page.html
-      [--num-items 50] [--bold-words 15] [--seed 1] [--title "…"]
-  fairseq-ebm-human-eval analyse page.key.json VOTES.json…
-      [--ties half|drop|against|for] [--max-failed-checks 0] [--results-path OUT.json]
+  fairseq-ebm-human-eval export POOLS.jsonl --qualification --dest first.html
+  fairseq-ebm-human-eval qualify first.key.json VOTES.json… --results-path RATERS.json
+  fairseq-ebm-human-eval export POOLS.jsonl --pair joint,base --num-items 444 --dest page.html
+  fairseq-ebm-human-eval analyse page.key.json VOTES.json… --qualified RATERS.json
 
-Send page.html to the raters and keep page.key.json. Each rater opens the page, answers,
-and sends back the file that it gives at the end.
+Send a page to the raters and keep its key. Each rater opens the page, answers, and sends
+back the file that it gives at the end.
 """
 EXPORT = """\
-Writes the page and, beside it, its key. Of every four items one is an attention check: what
-really follows, against its own words in another order.
+Writes the page and, beside it, its key. Of every four items one is a check, whose answer is
+known: real text goes on better than a model's. With --qualification every item is one.
 
-  fairseq-ebm-human-eval export POOLS.jsonl --pair joint,base --pair joint,real --dest page.html
+  fairseq-ebm-human-eval export POOLS.jsonl --pair joint,base --num-items 444 --dest page.html
   fairseq-ebm-human-eval export big=BIG.jsonl small=SMALL.jsonl --pair big.base,small.joint …
 """
+QUALIFY = """\
+How often raters tell real text from generated on a page of export --qualification, and who
+goes on: as in the first paper the better half, those who are right in more than two of three.
+
+  fairseq-ebm-human-eval qualify first.key.json ann.json bob.json --results-path RATERS.json
+"""
 ANALYSE = """\
-Drops raters who fail checks. Preferences are of the first of each pair, p is one-sided: of
-all votes, taken as independent, and of items, each decided by the majority of its votes.
+Drops the answers to every four items whose check was failed, and counts the others.
+Preferences are of the first of each pair, p is one-sided: of all votes, taken as
+independent, and of items, each decided by the majority of its votes.
 
   fairseq-ebm-human-eval analyse page.key.json ann.json bob.json --results-path OUT.json
 """
@@ -47,31 +56,62 @@ all votes, taken as independent, and of items, each decided by the majority of i
 
 def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="fairseq-ebm-human-eval", description=DESCRIPTION)
-    commands = parser.add_subparsers(required=True, metavar="{export,analyse}")
-    exporting = commands.add_parser("export", description=EXPORT, help="write a page and its key")
-    exporting.set_defaults(main=export)
-    add_export_flags(exporting)
-    analysing = commands.add_parser("analyse", description=ANALYSE, help="count the votes")
-    analysing.set_defaults(main=analyse)
-    analysing.add_argument("key", metavar="page.key.json", help="what export wrote beside the page")
-    analysing.add_argument("votes", nargs="+", metavar="VOTES.json", help="a file of each rater")
-    analysing.add_argument(
+    commands = parser.add_subparsers(required=True, metavar="{export,qualify,analyse}")
+    for name, words, text, flags, main_ in (
+        ("export", "write a page and its key", EXPORT, add_export_flags, export),
+        ("qualify", "choose raters", QUALIFY, add_qualify_flags, qualified),
+        ("analyse", "count the votes", ANALYSE, add_analyse_flags, analyse),
+    ):
+        command = commands.add_parser(name, description=text, help=words)
+        command.set_defaults(main=main_)
+        flags(command)
+        command.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    return parser
+
+
+def add_votes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", metavar="page.key.json", help="what export wrote beside the page")
+    parser.add_argument("votes", nargs="+", metavar="VOTES.json", help="a file of each rater")
+    parser.add_argument("--results-path", metavar="OUT.json", help="write the report there")
+
+
+def add_qualify_flags(parser: argparse.ArgumentParser) -> None:
+    add_votes(parser)
+    parser.add_argument(
+        "--best",
+        type=share,
+        default=0.5,
+        metavar="SHARE",
+        help="of the raters; equal ones go on together (default: 0.5)",
+    )
+    parser.add_argument(
+        "--above",
+        type=share,
+        default=2 / 3,
+        metavar="SHARE",
+        help="of the items that must be right, and more (default: 2/3)",
+    )
+
+
+def add_analyse_flags(parser: argparse.ArgumentParser) -> None:
+    add_votes(parser)
+    parser.add_argument(
         "--ties",
         choices=tuple(TIES),
         default="half",
         help="a tie is half a win, or dropped, or counts against or for the first (default: half)",
     )
-    analysing.add_argument(
+    parser.add_argument(
+        "--qualified",
+        metavar="RATERS.json",
+        help="of qualify --results-path; other raters are dropped",
+    )
+    parser.add_argument(
         "--max-failed-checks",
         type=whole_number(0),
-        default=0,
         metavar="N",
-        help="raters who fail more are dropped (default: 0)",
+        help="raters who fail more are dropped altogether (default: none is)",
     )
-    analysing.add_argument("--results-path", metavar="OUT.json", help="write the report there")
-    for each in (exporting, analysing):
-        each.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    return parser
 
 
 def add_export_flags(parser: argparse.ArgumentParser) -> None:
@@ -87,15 +127,27 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="FIRST,SECOND",
         help="two of joint, base and real, or of NAME.joint and so on; several pairs share the "
-        "items (default: joint,base)",
+        "items (default: joint,base; with --qualification real,base)",
     )
     parser.add_argument("--dest", required=True, metavar="page.html", help="the page to write")
     parser.add_argument(
         "--num-items",
-        type=whole_number(EVERY),
-        default=50,
+        type=whole_number(FOUR),
+        default=48,
         metavar="N",
-        help="items on the page, checks among them (default: 50)",
+        help="items on the page, checks among them (default: 48)",
+    )
+    checks = parser.add_mutually_exclusive_group()
+    checks.add_argument(
+        "--check-against",
+        metavar="NAME",
+        help="what real text is compared with in checks: one of the systems, or shuffled, its own "
+        "words in another order (default: the second of the first pair)",
+    )
+    checks.add_argument(
+        "--qualification",
+        action="store_true",
+        help="every item is a check: real text against others",
     )
     parser.add_argument(
         "--bold-words",
@@ -115,14 +167,28 @@ def pair(text: str) -> Pair:
     return names[0], names[1]
 
 
+def share(text: str) -> float:
+    """Whole numbers over whole numbers too: 2/3."""
+    try:
+        value = float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share from 0 to 1")
+    return value
+
+
 def export(arguments: argparse.Namespace) -> None:
-    out, pairs = Path(arguments.dest), arguments.pair or [("joint", "base")]
+    out = Path(arguments.dest)
+    default = (REAL, "base") if arguments.qualification else ("joint", "base")
+    pairs = arguments.pair or [default]
     files = [named(text) for text in arguments.pools]
     prompts = read_prompts(files, arguments.quiet)
-    check_pairs(pairs, prompts)
-    comparisons = compose(prompts, pairs, arguments.num_items, arguments.seed)
+    check_pairs(pairs, prompts, arguments.qualification)
+    check = None if arguments.qualification else known_pair(arguments.check_against, pairs, prompts)
+    comparisons = compose(prompts, pairs, arguments.num_items, arguments.seed, check)
     name, items = shown(comparisons, arguments.bold_words)
-    options = ("num_items", "bold_words", "seed", "title")
+    options = ("num_items", "qualification", "bold_words", "seed", "title")
     key = {
         "format_version": FORMAT_VERSION,
         "page": name,
@@ -131,6 +197,7 @@ def export(arguments: argparse.Namespace) -> None:
         "provenance": {
             "pools": [{"name": of, "sha256": sha256_of(path)} for of, path in files],
             "identical": identical(prompts, pairs),
+            "check": list(check) if check else None,
             "options": {option: getattr(arguments, option) for option in options},
             "versions": {"fairseq_ebm": __version__},
         },
@@ -156,110 +223,76 @@ def left_out(counts: Sequence[Dict[str, Any]]) -> Iterator[str]:
         yield f"{names}: the same words after {row['identical']:,} of {row['prompts']:,} prompts"
 
 
-def named(text: str) -> Tuple[str, Path]:
-    """NAME=FILE -> (NAME, FILE); a file without a name has the name ""."""
-    match = re.fullmatch(r"([\w-]+)=(.+)", text, re.DOTALL)
-    if match is None or Path(text).exists():
-        return "", Path(text)
-    return match[1], Path(match[2])
-
-
-def read_prompts(files: Sequence[Tuple[str, Path]], quiet: bool) -> List[Prompt]:
-    """Those that stand under every name, with the texts of all."""
-    groups: Dict[str, Dict[int, Prompt]] = {}
-    for name, path in files:
-        group = groups.setdefault(name, {})
-        records = progress(lines(path), path.name, None, quiet)
-        for number, record in enumerate(records, start=1):
-            where = f"{path}: line {number}"
-            prompt = prompt_of(record, f"{name}." if name else "", where)
-            if prompt.number in group:
-                raise UserError(f"{where}: prompt {prompt.number} for the second time")
-            group[prompt.number] = prompt
-    first, *others = groups.values()
-    found = [first[i] for i in first if all(i in other for other in others)]
-    if not found:
-        raise UserError(f"{files[0][1]}: no prompts in it, or none that the others have")
-    return [merged([prompt, *(other[prompt.number] for other in others)]) for prompt in found]
-
-
-def prompt_of(record: Dict[str, Any], prefix: str, where: str) -> Prompt:
-    try:
-        number, context, real = record["id"], record["prompt"], record["real"]["text"]
-        texts = {"joint": record["draws"][0]["text"], "base": record["base_text"]}
-        if not all(isinstance(text, str) for text in (context, real, *texts.values())):
-            raise TypeError("a text that is none")
-    except (KeyError, TypeError, IndexError) as error:
-        raise UserError(
-            f"{where}: not a prompt with its draws, base_text and what really follows, as "
-            f"fairseq-generate --joint-results-path writes it: {error!r}"
-        ) from None
-    return Prompt(number, context, {**{prefix + k: v for k, v in texts.items()}, REAL: real})
-
-
-def merged(prompts: Sequence[Prompt]) -> Prompt:
-    """The same prompt, continued by several models."""
-    first = prompts[0]
-    for other in prompts[1:]:
-        if (other.context, other.texts[REAL]) != (first.context, first.texts[REAL]):
-            raise UserError(
-                f"prompt {first.number} is another text under another name; generate with the same "
-                "data, --window, --stride and --prefix-size"
-            )
-    return Prompt(
-        first.number, first.context, {k: v for each in prompts for k, v in each.texts.items()}
-    )
-
-
-def check_pairs(pairs: Sequence[Pair], prompts: Sequence[Prompt]) -> None:
-    systems = prompts[0].texts
+def check_pairs(pairs: Sequence[Pair], prompts: Sequence[Prompt], qualification: bool) -> None:
     for names in pairs:
         for name in names:
-            if name not in systems:
-                raise UserError(f"--pair: '{name}' is none of {', '.join(systems)}")
+            require_system(name, "--pair", prompts)
+        if qualification and REAL not in names:
+            raise UserError(f"--pair: {','.join(names)}: --qualification compares with real text")
     if len({frozenset(names) for names in pairs}) < len(pairs):
         raise UserError("--pair: the same pair twice")
 
 
-def analyse(arguments: argparse.Namespace) -> None:
+def known_pair(against: Optional[str], pairs: Sequence[Pair], prompts: Sequence[Prompt]) -> Pair:
+    """What a check shows: real text, and by default what the first of the pairs has second."""
+    name = against or next(name for name in reversed(pairs[0]) if name != REAL)
+    if name != SHUFFLED:
+        require_system(name, "--check-against", prompts)
+    if name == REAL:
+        raise UserError("--check-against: real text against itself has no known answer")
+    return REAL, name
+
+
+def require_system(name: str, flag: str, prompts: Sequence[Prompt]) -> None:
+    systems = prompts[0].texts
+    if name not in systems:
+        raise UserError(f"{flag}: '{name}' is none of {', '.join(systems)}")
+
+
+def qualified(arguments: argparse.Namespace) -> None:
     key = read_key(Path(arguments.key))
     ballots = read_ballots([Path(path) for path in arguments.votes], key)
-    found = report(key, ballots, arguments.ties, arguments.max_failed_checks)
+    raters = qualify(key, ballots, arguments.best, arguments.above)
+    write_report(
+        arguments,
+        key,
+        {
+            "num_items": len(key.items),
+            "best": arguments.best,
+            "above": arguments.above,
+            "qualified": sum(rater.qualified for rater in raters),
+            "raters": [asdict(rater) for rater in raters],
+        },
+        ranking,
+    )
+
+
+def analyse(arguments: argparse.Namespace) -> None:
+    key = read_key(Path(arguments.key))
+    names = read_qualified(Path(arguments.qualified)) if arguments.qualified else None
+    ballots = read_ballots([Path(path) for path in arguments.votes], key)
+    found = report(key, ballots, arguments.ties, arguments.max_failed_checks, names)
+    write_report(arguments, key, found, table)
+
+
+def write_report(
+    arguments: argparse.Namespace,
+    key: Key,
+    found: Dict[str, Any],
+    words: Callable[[Dict[str, Any]], str],
+) -> None:
     made_by = {
         "key": sha256_of(Path(arguments.key)),
         "votes": [sha256_of(Path(path)) for path in arguments.votes],
         "page": key.provenance,
         "versions": {"fairseq_ebm": __version__, "scipy": scipy.__version__},
     }
-    found = {"page": key.page, **found, "provenance": made_by}
     if arguments.results_path:
         out = Path(arguments.results_path)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(found, out)
+        write_json({"page": key.page, **found, "provenance": made_by}, out)
     if not arguments.quiet:
-        print(table(found))
-
-
-def table(found: Dict[str, Any]) -> str:
-    heads = f"{'wins':>7}{'ties':>6}{'losses':>8}{'preferred':>11}{'95% interval':>18}{'p':>9}"
-    out = [f"{'':<8}{heads}"]
-    for row in found["preferences"]:
-        out.append(f"{row['first']} over {row['second']}")
-        for unit in ("votes", "items"):
-            of = row[unit]
-            counts = f"  {unit:<6}{of['wins']:>7,}{of['ties']:>6,}{of['losses']:>8,}"
-            if of["preference"] is None:
-                out.append(f"{counts}{'-':>11}{'-':>18}{'-':>9}")
-                continue
-            low, high = of["preference_ci95"]
-            interval = f"{low:.1%} to {high:.1%}"
-            out.append(f"{counts}{of['preference']:>11.2%}{interval:>18}{of['p_value']:>9.2g}")
-    out.append(f"{found['raters_kept']} raters kept, {found['raters_dropped']} dropped")
-    for rater in found["raters"]:
-        if not rater["kept"]:
-            failed = f"failed {rater['failed']} of {rater['checks']} attention checks"
-            out.append(f"  {rater['rater']}: {failed if rater['checks'] else 'answered no check'}")
-    return "\n".join(out)
+        print(words(found))
 
 
 def main() -> None:

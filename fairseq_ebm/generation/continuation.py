@@ -1,4 +1,5 @@
-"""Continuing a prompt from the joint model: propose, score, choose, and for long text, again."""
+"""Continuing a prompt from the joint model: propose, score, choose, and for long text, again.
+Without an energy, from the language model: the same without a choice."""
 
 import math
 import time
@@ -122,7 +123,10 @@ def _chosen(
     purpose: str,
 ) -> Tuple[Pool, Choice, float]:
     """A pool, its choice and the seconds that this took; more proposals are made until the rule has
-    enough."""
+    enough. Where nothing judges, the proposals are the draws."""
+    if joint.energy is None:
+        pool = propose(joint, context, draws, length, stream_of(f"propose-{purpose}"))
+        return pool, Choice(torch.arange(draws), {}), 0.0
     proposing, choosing = stream_of(f"propose-{purpose}"), f"choose-{purpose}"
     spent = 0.0
     pool = propose(joint, context, options.joint_samples, length, proposing)

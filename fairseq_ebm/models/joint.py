@@ -61,8 +61,9 @@ class Joint:
 
     @torch.inference_mode()
     def energies(self, windows: Tensor, shared: int) -> Tensor:
-        """E (W, n), float64, on the CPU, of (W, n, T) in reading order."""
-        assert self.energy is not None
+        """E (W, n), float64, on the CPU, of (W, n, T) in reading order; without an energy, 0."""
+        if self.energy is None:
+            return torch.zeros(windows.shape[:2], dtype=torch.float64)
         text = self.reading_order(windows)
         known = 0 if self.right_to_left else shared
         rows = max(1, ROWS["cuda" if self.device.type == "cuda" else "cpu"] // len(text))

@@ -13,11 +13,10 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from ..analysis.preferences import Item
+from ..analysis.preferences import FOUR, Item
 from ..errors import UserError
 from .html import STYLE
 
-EVERY = 4  # items, one of which is a check
 LEAST = 8  # different words that a text must have, for their order to be seen to be wrong
 REAL, SHUFFLED = "real", "shuffled"
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -45,55 +44,81 @@ class Comparison:
 
 
 def compose(
-    prompts: Sequence[Prompt], pairs: Sequence[Pair], num_items: int, seed: int
+    prompts: Sequence[Prompt],
+    pairs: Sequence[Pair],
+    num_items: int,
+    seed: int,
+    check: Optional[Pair],
 ) -> List[Comparison]:
     """Items in the order of the page. Pairs take turns, then are shuffled; of every four items one,
-    anywhere among them, is a check. No prompt is asked about twice."""
+    anywhere among them, is a check, in which real text must be chosen. Without ``check`` there are
+    none, and real text must be chosen everywhere.
+
+    No prompt is compared twice. Checks take prompts that are left, then those of other fours; but
+    not where a pair shows real text, which a check would give away."""
+    if check is not None and num_items % FOUR:
+        raise UserError(
+            f"--num-items: {num_items} is no multiple of {FOUR}; of every four items one is a check"
+        )
     generator = np.random.Generator(np.random.Philox(key=seed))
-    free = [prompts[i] for i in generator.permutation(len(prompts))]
-    found: List[Comparison] = []
-    for number, pair in enumerate(_order(pairs, num_items, generator), start=1):
-        prompt = next((each for each in free if suits(each, pair)), None)
-        if prompt is None:
-            what = "a check: real text of 8 different words" if pair is None else ",".join(pair)
-            raise UserError(
-                f"--num-items: {num_items}, but after {len(found)} no prompt is left for {what}; "
-                "lower it, or generate for more prompts"
-            )
-        free.remove(prompt)
-        found.append(_comparison(number, prompt, pair, generator))
-    return found
+    order, checks = _order(pairs, num_items, check, generator)
+    left = [prompts[i] for i in generator.permutation(len(prompts))]
+    chosen = {i: _take(left, pair) for i, pair in enumerate(order) if i not in checks}
+    if not any(REAL in pair for pair in pairs):
+        compared = list(chosen.values())
+        left += [compared[i] for i in generator.permutation(len(compared))]
+    for place in checks:
+        near = [prompt for i, prompt in chosen.items() if i // FOUR == place // FOUR]
+        chosen[place] = _take(left, order[place], near)
+    return [
+        _comparison(i + 1, chosen[i], pair, check is None or i in checks, generator)
+        for i, pair in enumerate(order)
+    ]
 
 
 def _order(
-    pairs: Sequence[Pair], num_items: int, generator: np.random.Generator
-) -> List[Optional[Pair]]:
-    """None: a check."""
-    places = {first + int(generator.integers(EVERY)) for first in range(0, num_items - 3, EVERY)}
-    asked = [pairs[i % len(pairs)] for i in range(num_items - len(places))]
-    shuffled_pairs = iter([asked[i] for i in generator.permutation(len(asked))])
-    return [None if place in places else next(shuffled_pairs) for place in range(num_items)]
+    pairs: Sequence[Pair], num_items: int, check: Optional[Pair], generator: np.random.Generator
+) -> Tuple[List[Pair], List[int]]:
+    """What each item compares, and the places of the checks, from 0."""
+    checks = num_items // FOUR if check else 0
+    asked = [pairs[i % len(pairs)] for i in range(num_items - checks)]
+    order = [asked[i] for i in generator.permutation(len(asked))]
+    places = [FOUR * i + int(generator.integers(FOUR)) for i in range(checks)]
+    if check:
+        for place in places:
+            order.insert(place, check)
+    return order, places
 
 
-def suits(prompt: Prompt, pair: Optional[Pair]) -> bool:
-    """For a pair: what can be seen differs. For a check: shuffling can be seen."""
-    if pair is None:
+def _take(left: List[Prompt], pair: Pair, near: Sequence[Prompt] = ()) -> Prompt:
+    """The first that suits, and is none of those ``near``, which is then left no longer."""
+    for i, prompt in enumerate(left):
+        if suits(prompt, pair) and prompt not in near:
+            return left.pop(i)
+    what = "a check: real text of 8 different words" if SHUFFLED in pair else ",".join(pair)
+    raise UserError(
+        f"--num-items: no prompt is left for {what}; lower it, or generate for more prompts"
+    )
+
+
+def suits(prompt: Prompt, pair: Pair) -> bool:
+    """What can be seen differs."""
+    if SHUFFLED in pair:
         return _unit(prompt.texts[REAL]) is not None
     first, second = (prompt.texts[system].split() for system in pair)
     return first != second
 
 
 def _comparison(
-    number: int, prompt: Prompt, pair: Optional[Pair], generator: np.random.Generator
+    number: int, prompt: Prompt, pair: Pair, known: bool, generator: np.random.Generator
 ) -> Comparison:
+    """``known``: real text must be chosen."""
     texts = dict(prompt.texts)
-    if pair is None:
+    if SHUFFLED in pair:
         texts[SHUFFLED] = shuffled(texts[REAL], generator)
-    one, other = pair or (REAL, SHUFFLED)
-    a, b = (one, other) if generator.random() < 0.5 else (other, one)
-    answer = None if pair else "ab"[(a, b).index(REAL)]
-    item = Item(number, prompt.number, a, b, answer)
-    return Comparison(prompt.context, texts[a], texts[b], item)
+    a, b = pair if generator.random() < 0.5 else pair[::-1]
+    answer = "ab"[(a, b).index(REAL)] if known else None
+    return Comparison(prompt.context, texts[a], texts[b], Item(number, prompt.number, a, b, answer))
 
 
 def _unit(text: str) -> Optional[str]:

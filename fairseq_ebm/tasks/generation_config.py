@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 import torch
 from fairseq.data import Dictionary
@@ -54,7 +54,7 @@ class JointGenerationConfig(FairseqDataclass):
         default=None,
         metadata={
             "help": "generation: tokens that the models see at once, prompt and continuation "
-            "(default: what the energy was trained on)"
+            "(default: what the energy was trained on; without an energy 160)"
         },
     )
     stride: Optional[int] = field(
@@ -102,19 +102,28 @@ def refuse_unused(args: Any) -> None:
 def require_fitting(cfg: JointGenerationConfig, data: Path) -> None:
     """What fairseq does not look at before it loads --path."""
     lm_path, energy_path = split_path(cfg.path or "")
-    if energy_path is None:
-        raise UserError(f"--path: {cfg.path}: 1 language model and no energy; give one of each")
+    if energy_path is None and cfg.joint_sampler != "snis":
+        raise UserError(
+            f"--joint-sampler: {cfg.joint_sampler} chooses by an energy, and --path has none"
+        )
     if cfg.fp16 and cfg.cpu:
         raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
     if reads_right_to_left(read_config(lm_path, data, "--path")):
         raise UserError(f"--path: {lm_path}: reads right to left, and cannot continue a text")
-    negatives = read_energy(energy_path, "--path")["task_state"][NEGATIVES]
-    sources = [m["source"].get("language_model", {}) for m in negatives]
+    sources = [m["source"].get("language_model", {}) for m in _negatives(energy_path)]
     if any(source.get("sha256") != sha256_of(lm_path) for source in sources):
         logger.warning(
             f"--path: {energy_path}: not trained on negatives of {lm_path} alone: together they "
             "are no model of the text"
         )
+
+
+def _negatives(energy_path: Optional[Path]) -> List[Any]:
+    """Manifests of what the energy was trained on; without an energy, none."""
+    if energy_path is None:
+        return []
+    negatives: List[Any] = read_energy(energy_path, "--path")["task_state"][NEGATIVES]
+    return negatives
 
 
 def take_part(cfg: JointGenerationConfig) -> None:
@@ -137,11 +146,9 @@ def take_part(cfg: JointGenerationConfig) -> None:
 
 
 def trained_window(cfg: JointGenerationConfig) -> int:
-    """Tokens that the energy was trained to see."""
+    """Tokens that the energy was trained to see; 160 without one."""
     _, energy_path = split_path(cfg.path or "")
-    assert energy_path is not None
-    negatives = read_energy(energy_path, "--path")["task_state"][NEGATIVES]
-    return max((int(m["options"]["window"]) for m in negatives), default=160)
+    return max((int(m["options"]["window"]) for m in _negatives(energy_path)), default=160)
 
 
 def prompts_of_windows(

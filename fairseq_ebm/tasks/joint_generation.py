@@ -14,6 +14,7 @@ import torch
 from fairseq.models import FairseqLanguageModel
 from torch import Tensor
 
+from ..data.store import sha256_of
 from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
@@ -21,6 +22,7 @@ from ..generation.continuation import Continuations, GenerationOptions, continue
 from ..lm.sampler import Sampler, require_truncation
 from ..models.energy import EnergyModel
 from ..models.joint import Joint
+from ..models.joint_checkpoints import split_path
 from ..numerics.drawing import Truncation
 from .generation_config import JointGenerationConfig, refuse_unused, trained_window
 
@@ -35,6 +37,9 @@ class JointGenerator:
     ) -> None:
         self.joint, self.options, self.cfg = joint, options, cfg
         self.tokenizer: Tokenizer = load_tokenizer(data)
+        # Several language models that continue a prompt must not do so with the same numbers.
+        alone = joint.energy is None
+        self._own = f"{sha256_of(split_path(cfg.path or '')[0])[:16]}-" if alone else ""
         self.eos = self.tokenizer.dictionary.eos()  # fairseq leaves it out of what it prints
         self._typed: Dict[Tuple[int, ...], Deque[int]] = defaultdict(deque)
         self._num_typed = 0
@@ -77,7 +82,7 @@ class JointGenerator:
         try:
             found = continue_prompt(
                 self.joint, prompt, self.options,
-                lambda purpose: WindowStream(seed, where, number, purpose),
+                lambda purpose: WindowStream(seed, where, number, self._own + purpose),
             )  # fmt: skip
         except UserError as error:
             raise UserError(f"prompt {number}: {error}") from None
@@ -165,22 +170,22 @@ def build_generator(
     """``models`` as fairseq has loaded them from --path; ``args``: its own flags of generation."""
     lms = [model for model in models if isinstance(model, FairseqLanguageModel)]
     energies = [model for model in models if isinstance(model, EnergyModel)]
-    if len(lms) != 1 or len(energies) != 1:
+    if len(lms) != 1 or len(energies) > 1:
         raise UserError(
-            f"--path: {len(lms)} language models and {len(energies)} energies; give one of each, "
-            "joined by a colon"
+            f"--path: {len(lms)} language models and {len(energies)} energies; give one language "
+            "model, and one energy or none, joined by a colon"
         )
     if not args.sampling:
-        raise UserError("--sampling: needed; the joint model is drawn from, not searched")
+        raise UserError("--sampling: needed; text is drawn, not searched for")
     if args.nbest != args.beam:
         raise UserError(f"--nbest: {args.nbest}, but --beam is {args.beam}: give both the same")
     refuse_unused(args)
-    positions = min(lms[0].max_positions(), energies[0].max_positions())
+    positions = min(model.max_positions() for model in (*lms, *energies))
     window = cfg.window or trained_window(cfg)
     if window > positions:
         raise UserError(f"--window: {window} tokens, but the models read {positions} at most")
     options = GenerationOptions(
-        joint_samples=cfg.joint_samples,
+        joint_samples=cfg.joint_samples if energies else args.beam,
         num_draws=args.beam,
         window=window,
         length=cfg.generation_length,
@@ -199,7 +204,7 @@ def build_generator(
         model.eval()
         if cfg.bf16:
             model.to(torch.bfloat16)  # which fairseq-generate leaves out
-    joint = Joint(lms[0], Sampler(lms[0], truncation), energies[0])
+    joint = Joint(lms[0], Sampler(lms[0], truncation), energies[0] if energies else None)
     return JointGenerator(joint, options, cfg, data)
 
 

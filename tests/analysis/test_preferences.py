@@ -11,6 +11,7 @@ from fairseq_ebm.analysis.preferences import (
     Item,
     Key,
     majority,
+    passed,
     preference,
     rated,
     read_ballots,
@@ -73,52 +74,84 @@ def test_majorities():
 ITEMS = [
     Item(1, 11, "joint", "base"),
     Item(2, 12, "base", "joint"),
-    Item(3, 13, "shuffled", "real", "b"),
+    Item(3, 13, "base", "real", "b"),
     Item(4, 14, "real", "joint"),
-    Item(5, 15, "real", "shuffled", "a"),
+    Item(5, 15, "base", "joint"),
+    Item(6, 16, "real", "base", "a"),
 ]
 KEY = Key("p1", [("joint", "base"), ("joint", "real")], ITEMS, {"seed": 1})
 
 
 @pytest.mark.parametrize(
-    ("checks", "failed", "kept"),
+    ("checks", "asked", "failed", "dropped"),
     [
-        ({3: "b", 5: "a"}, 0, (True, True)),
-        ({3: "b", 5: "b"}, 1, (False, True)),
-        ({3: "b", 5: "tie"}, 1, (False, True)),
-        ({3: "a", 5: "b"}, 2, (False, False)),
-        ({3: "b"}, 0, (True, True)),
-        ({}, 0, (False, False)),
+        ({3: "b", 6: "a"}, 2, 0, []),
+        ({3: "b", 6: "b"}, 2, 1, [5]),
+        ({3: "b", 6: "tie"}, 2, 1, [5]),
+        ({3: "a", 6: "a"}, 2, 1, [1, 2]),
+        ({3: "a", 6: "b"}, 2, 2, [1, 2, 5]),
+        ({3: "b"}, 2, 1, [5]),
+        ({}, 2, 2, [1, 2, 5]),
     ],
 )
-def test_who_is_kept(checks, failed, kept):
-    ballot = Ballot("Ann", {1: "a", 2: "tie", **checks})
-    for most in (0, 1):
+def test_a_failed_check_drops_its_four(checks, asked, failed, dropped):
+    given = {1: "a", 2: "tie", 5: "b"}
+    ballot = Ballot("Ann", {**given, **checks})
+    counted = set(passed(ballot, ITEMS).choices) - {3, 6}
+    assert counted == set(given) - set(dropped)
+    rater = rated(ballot, ITEMS)
+    assert (rater.votes, rater.dropped, rater.checks, rater.failed) == (
+        3, len(dropped), asked, failed,
+    )  # fmt: skip
+    assert rater.kept and rater.qualified is None
+
+
+def test_who_is_dropped_altogether():
+    ballot = Ballot("Ann", {1: "a", 3: "a", 5: "b", 6: "a"})
+    for most, kept in ((None, True), (0, False), (1, True)):
         rater = rated(ballot, ITEMS, most)
-        assert (rater.votes, rater.checks, rater.failed) == (2, len(checks), failed)
-        assert rater.kept == kept[most]
+        assert (rater.kept, rater.dropped) == (kept, 1 if kept else 2)
+    for names, qualified in (({"ann"}, True), ({"bob"}, False)):
+        rater = rated(ballot, ITEMS, None, names)
+        assert rater.qualified == rater.kept == qualified
+
+
+def test_a_four_that_was_not_begun_is_not_failed():
+    rater = rated(Ballot("Ann", {1: "a", 3: "b"}), ITEMS)
+    assert (rater.checks, rater.failed, rater.dropped) == (1, 0, 0)
+    without = [*ITEMS, Item(9, 19, "base", "joint")]  # no check is in the last four
+    assert passed(Ballot("Ann", {9: "a"}), without).choices == {9: "a"}
 
 
 def test_a_report_by_hand():
-    passed = {3: "b", 5: "a"}
+    passes = {3: "b", 6: "a"}
     ballots = [
-        Ballot("Ann", {1: "a", 2: "b", 4: "a", **passed}),  # joint, joint; real
-        Ballot("Bob", {1: "b", 2: "b", **passed}),  # base, joint
-        Ballot("Cy", {1: "a", 2: "tie", 4: "tie", **passed}),  # joint, tie; tie
-        Ballot("Dan", {1: "b", 2: "a", 4: "b", 3: "a", 5: "a"}),  # fails
+        Ballot("Ann", {1: "a", 2: "b", 4: "a", **passes}),  # joint, joint; real
+        Ballot("Bob", {1: "b", 2: "b", 5: "b", **passes}),  # base, joint, joint
+        Ballot("Cy", {1: "a", 2: "tie", 4: "tie", **passes}),  # joint, tie; tie
+        Ballot("Dan", {1: "b", 2: "a", 4: "b", 5: "b", 3: "a", 6: "a"}),  # counts once: joint
     ]
-    found = report(KEY, ballots, "half", 0)
-    assert (found["raters_kept"], found["raters_dropped"]) == (3, 1)
-    assert [rater["kept"] for rater in found["raters"]] == [True, True, True, False]
+    found = report(KEY, ballots, "half")
+    assert (found["raters_kept"], found["raters_dropped"]) == (4, 0)
+    assert [rater["dropped"] for rater in found["raters"]] == [0, 0, 0, 3]
     over_base, over_real = found["preferences"]
     counts = [[row[unit][name] for name in ("wins", "ties", "losses")]
               for row in (over_base, over_real) for unit in ("votes", "items")]  # fmt: skip
-    assert counts == [[4, 1, 1], [2, 0, 0], [0, 1, 1], [0, 0, 1]]
+    assert counts == [[6, 1, 1], [3, 0, 0], [0, 1, 1], [0, 0, 1]]
     assert (over_base["first"], over_real["second"]) == ("joint", "real")
     turned = Key("p1", [("base", "joint")], ITEMS, {})
-    (row,) = report(turned, ballots, "half", 0)["preferences"]
-    assert (row["votes"]["wins"], row["votes"]["losses"]) == (1, 4)
-    assert report(KEY, ballots, "half", 1)["raters_kept"] == 4
+    (row,) = report(turned, ballots, "half")["preferences"]
+    assert (row["votes"]["wins"], row["votes"]["losses"]) == (1, 6)
+    assert report(KEY, ballots, "half", 0)["raters_kept"] == 3
+    assert report(KEY, ballots, "half", None, {"bob", "cy"})["raters_kept"] == 2
+
+
+def test_known_answers_are_no_votes():
+    key = Key("p1", [("real", "base")], ITEMS, {})
+    (row,) = report(key, [Ballot("Ann", {3: "b", 6: "a"})], "half")["preferences"]
+    assert row["votes"]["preference"] is None
+    with pytest.raises(UserError, match="a qualification page, which holds no comparisons"):
+        report(Key("p1", [("real", "base")], [ITEMS[2], ITEMS[5]], {}), [], "half")
 
 
 def cast(**more):
@@ -149,7 +182,7 @@ def test_ballots(tmp_path):
         (cast(votes=[1]), "not the votes"),
         (cast(page="p2"), "votes on the page p2, but the key is that of p1"),
         (cast(rater="ANN"), "0.json too; give one file of each rater"),
-        (cast(rater="B", votes=[{"item": 6, "choice": "a"}]), "item 6: 'a' is no vote"),
+        (cast(rater="B", votes=[{"item": 7, "choice": "a"}]), "item 7: 'a' is no vote"),
         (cast(rater="B", votes=[{"item": [1], "choice": "a"}]), r"item \[1\]: 'a' is no vote"),
         (cast(rater="B", votes=[{"item": 1, "choice": "c"}]), "item 1: 'c' is no vote"),
         (cast(rater="B", votes=2 * [{"item": 1, "choice": "a"}]), "item 1 has two votes"),

@@ -49,6 +49,11 @@ def joint_first(item):
     return "a" if order.index(item["a"]) < order.index(item["b"]) else "b"
 
 
+def careless(item):
+    """Fails checks."""
+    return "b" if item["answer"] == "a" else "a"
+
+
 def careful_tie(item):
     return item["answer"] or "tie"
 
@@ -56,6 +61,7 @@ def careful_tie(item):
 def test_from_pools_to_preferences(run_program, pools, tmp_path):
     out = tmp_path / "a folder" / "page.html"
     flags = ["--pair", "joint,base", "--pair", "joint,real", "--num-items", 20, "--dest", out]
+    flags += ["--check-against", "shuffled"]
     done = run_program("fairseq-ebm-human-eval", "export", pools, *flags)
     assert done.returncode == 0, done.stderr
     assert "20 items, 5 of them checks" in done.stdout
@@ -64,16 +70,14 @@ def test_from_pools_to_preferences(run_program, pools, tmp_path):
     assert key["page"] in out.read_text() and len(key["items"]) == 20
     assert key["provenance"]["options"]["seed"] == 1
 
-    votes = ballots(
-        key, tmp_path, Ann=joint_first, Bob=joint_first, Cy=careful_tie, Dan=lambda item: "a"
-    )
+    votes = ballots(key, tmp_path, Ann=joint_first, Bob=joint_first, Cy=careful_tie, Dan=careless)
     results = tmp_path / "there" / "out.json"
     flags = [out.parent / "page.key.json", *votes, "--results-path", results]
     done = run_program("fairseq-ebm-human-eval", "analyse", *flags)
     assert done.returncode == 0, done.stderr
     found = json.loads(results.read_text())
-    assert (found["raters_kept"], found["raters_dropped"], found["ties"]) == (3, 1, "half")
-    assert [rater["kept"] for rater in found["raters"]] == [True, True, True, False]
+    assert (found["raters_kept"], found["raters_dropped"], found["ties"]) == (4, 0, "half")
+    assert [rater["dropped"] for rater in found["raters"]] == [0, 0, 0, 15]
     for row, second, asked in zip(found["preferences"], ("base", "real"), (8, 7)):
         assert (row["first"], row["second"]) == ("joint", second)
         votes_, items = row["votes"], row["items"]
@@ -83,15 +87,48 @@ def test_from_pools_to_preferences(run_program, pools, tmp_path):
         assert items["p_value"] == pytest.approx(0.5**asked)
     assert found["provenance"]["page"] == key["provenance"]
     assert len(found["provenance"]["votes"]) == 4
-    failed = found["raters"][3]["failed"]
-    assert f"Dan: failed {failed} of 5 attention checks" in done.stdout
+    assert "Dan: failed 5 of 5 checks; 15 of 15 votes dropped" in done.stdout
     assert "joint over base" in done.stdout and "83.33%" in done.stdout
 
-    flags += ["--ties", "drop", "--max-failed-checks", 5, "--quiet"]
+    flags += ["--ties", "drop", "--max-failed-checks", 4, "--quiet"]
     done = run_program("fairseq-ebm-human-eval", "analyse", *flags)
     assert done.returncode == 0 and done.stdout == ""
     found = json.loads(results.read_text())
-    assert found["raters_kept"] == 4 and found["ties"] == "drop"
+    assert found["raters_kept"] == 3 and found["ties"] == "drop"
+
+
+def test_a_round_of_qualification(run_program, pools, tmp_path):
+    def ours(*flags, code=0):
+        done = run_program("fairseq-ebm-human-eval", *flags)
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    first, page = tmp_path / "first.html", tmp_path / "page.html"
+    said = ours("export", pools, "--qualification", "--num-items", 24, "--dest", first)
+    assert "24 items, 24 of them checks" in said
+    key = json.loads((tmp_path / "first.key.json").read_text())
+    assert {frozenset((item["a"], item["b"])) for item in key["items"]} == {
+        frozenset(("real", "base"))
+    }
+    rules = {"Ann": careful_tie, "Bob": careful_tie, "Cy": careless, "Dan": lambda item: "tie"}
+    raters = tmp_path / "raters.json"
+    votes = ballots(key, tmp_path, **rules)
+    flags = [tmp_path / "first.key.json", *votes, "--results-path", raters]
+    assert "100.00%  Ann\n100.00%  Bob\n  0.00%  Cy (not)" in ours("qualify", *flags)
+    found = json.loads(raters.read_text())
+    assert (found["qualified"], found["num_items"], found["above"]) == (2, 24, 2 / 3)
+    assert "2 of 4 raters qualified" in ours("qualify", *flags, "--best", 1, "--above", "1/2")
+    assert "holds no comparisons" in ours("analyse", *flags[:2], code=2)
+
+    ours("export", pools, "--num-items", 40, "--dest", page)  # 30 comparisons of 30 prompts
+    key = json.loads((tmp_path / "page.key.json").read_text())
+    assert key["provenance"]["check"] == ["real", "base"]
+    votes = ballots(key, tmp_path, Ann=joint_first, Cy=joint_first)
+    flags = [tmp_path / "page.key.json", *votes, "--qualified", raters]
+    said = ours("analyse", *flags)
+    assert "Cy: did not qualify; 30 of 30 votes dropped" in said
+    assert "1 raters kept, 1 dropped" in said and "100.00%" in said
+    assert "without a known answer" in ours("qualify", *flags[:2], code=2)
 
 
 def test_the_page_is_that_of_its_options(run_program, pools, tmp_path):
@@ -150,8 +187,13 @@ def test_bad_input_of_export(run_program, pools, tmp_path):
         ([file("list.jsonl", [])], "line 1: not a prompt"),
         ([file("twice.jsonl", record(1), record(1))], "line 2: prompt 1 for the second time"),
         ([pools, f"x={other}"], "prompt 1 is another text under another name"),
-        ([short, "--num-items", 4], "no prompt is left for a check"),
-        ([pools], "--num-items: 50, but after 30 no prompt is left"),
+        ([short, "--num-items", 4, "--check-against", "shuffled"], "no prompt is left for a check"),
+        ([pools], "--num-items: no prompt is left for joint,base; lower it"),
+        ([pools, "--num-items", 6], "--num-items: 6 is no multiple of 4"),
+        ([pools, "--check-against", "balm"], "--check-against: 'balm' is none of joint"),
+        ([pools, "--check-against", "real"], "--check-against: real text against itself"),
+        ([pools, "--qualification", "--pair", "joint,base"], "--pair: joint,base: --qualification"),
+        ([pools, "--qualification", "--check-against", "base"], "not allowed with argument"),
         ([pools, "--pair", "joint,balm"], "--pair: 'balm' is none of joint, base, real"),
         ([pools, "--pair", "joint"], "--pair: 'joint' is not two different names"),
         ([pools, "--pair", "real,real"], "'real,real' is not two different names"),
@@ -178,6 +220,7 @@ def test_bad_input_of_analyse(run_program, pools, tmp_path):
         ([keys[0], keys[0]], "1.key.json: not the votes"),
         ([keys[1], ann], "Ann.json: votes on the page"),
         ([keys[0], ann, ann], "votes of 'Ann', whose votes are in"),
+        ([keys[0], ann, "--qualified", ann], "--qualified: "),
         ([keys[0]], "the following arguments are required: VOTES.json"),
     ):
         out = tmp_path / "out.json"
@@ -185,14 +228,14 @@ def test_bad_input_of_analyse(run_program, pools, tmp_path):
         assert done.returncode == 2 and words in done.stderr, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1 and not done.stdout and not out.exists()
     done = run_program("fairseq-ebm-human-eval")
-    assert done.returncode == 2 and "{export,analyse}" in done.stderr
+    assert done.returncode == 2 and "{export,qualify,analyse}" in done.stderr
 
 
-def test_no_rater_left(run_program, pools, tmp_path):
+def test_no_vote_left(run_program, pools, tmp_path):
     flags = ["--num-items", 4, "--dest", tmp_path / "page.html"]
     run_program("fairseq-ebm-human-eval", "export", pools, *flags)
     key = tmp_path / "page.key.json"
     votes = ballots(json.loads(key.read_text()), tmp_path, Eve=lambda item: "tie")
     done = run_program("fairseq-ebm-human-eval", "analyse", key, *votes)
     assert done.returncode == 0, done.stderr
-    assert "0 raters kept, 1 dropped\n  Eve: failed 1 of 1 attention checks" in done.stdout
+    assert "Eve: failed 1 of 1 checks; 3 of 3 votes dropped" in done.stdout

@@ -174,6 +174,30 @@ def test_the_last_chunk_may_be_shorter_and_prompts_empty_or_long():
         continue_prompt(world, long, GenerationOptions(8, window=10), streams(1))
 
 
+def test_without_an_energy_the_first_proposals_are_the_draws():
+    options = GenerationOptions(30, num_draws=3, window=6, length=4, chunk_length=2)
+    plain, judged = (
+        continue_prompt(joint(energy), PROMPT, options, streams(1))
+        for energy in (None, random_energy())
+    )
+    first, *later = (pool.tokens for pool in plain.pools)
+    assert torch.equal(first, judged.pools[0].tokens[:3])
+    texts = torch.cat([first, torch.cat(later)], dim=1)
+    assert torch.equal(torch.stack([draw.tokens for draw in plain.draws]), texts)
+    for draw in plain.draws:
+        text = torch.cat([PROMPT, draw.tokens]).view(1, -1)
+        assert draw.log_p == pytest.approx(float(joint(None).token_log_probs(text, 2).sum()))
+        assert (draw.energy, draw.ess) == (0, 1) and draw.share == pytest.approx(1 / 3)
+
+
+def test_plain_draws_are_those_of_the_language_model():
+    world = joint(None)
+    tails, log_lm, energies = exact(world)
+    assert not energies.any()
+    counts, _ = drawn(world, tails, 400, num_draws=3, joint_samples=3)
+    assert chi_square_p(counts, torch.softmax(log_lm, 0)) > 0.001
+
+
 def test_infinite_energies():
     def some(windows, shared):
         return torch.where(windows[..., 2] == 6, 0.0, math.inf)

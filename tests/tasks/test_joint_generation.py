@@ -229,9 +229,36 @@ def test_dictionaries_that_differ(generate, sums_energy, run_program, tmp_path):
     assert f"trained with {data}/dict.txt, which differs from" in last and "symbol 4 is" in last
 
 
+def test_a_language_model_alone(generate, interact, whole, sums_lm, tmp_path):
+    """The prompts that it shares with the joint model it continues with numbers of its own."""
+    out = tmp_path / "plain.jsonl"
+    flags = ["--path", sums_lm, *SHAPE, "--max-windows", 12, "--beam", 2, "--nbest", 2]
+    printed = generate(*flags, "--joint-results-path", out).stdout
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    of_both = {record["id"]: record for record in whole[1]}
+    assert len(lines(printed, "H")) == len(records) == 12
+    for record in records:
+        pool, before = record["pools"][0], of_both[record["id"]]
+        assert [draw["tokens"] for draw in record["draws"]] == pool["tokens"]
+        assert record["base_text"] == record["draws"][0]["text"]
+        assert record["real"] == {**before["real"], "energy": 0}
+        for draw, told in zip(record["draws"], lines(printed, "E")[record["id"]]):
+            assert (draw["energy"], draw["share"], draw["ess"]) == (0, 0.5, 2)
+            assert told == ["0.0000", f"{draw['log_p']:.4f}", "0.5", "2.0"]
+    assert sum(r["base_text"] == of_both[r["id"]]["base_text"] for r in records) < 6
+    assert lines(generate(*flags, "--batch-size", 1).stdout, "H") == lines(printed, "H")
+    flags = ["--path", sums_lm, "--generation-length", 3]
+    typed = interact("1 2 + 3 4 =\n", *flags).stdout
+    assert lines(typed, "H")[0][0][1].startswith("1 2 + 3 4 =")
+    done = generate(*SHAPE, "--path", sums_lm, "--joint-sampler", "metropolis", fails=True)
+    assert "metropolis chooses by an energy" in done.stderr.strip().splitlines()[-1]
+    done = generate("--path", sums_lm, fails=True)
+    assert "--window: 160 tokens, but the models read 64" in done.stderr.strip().splitlines()[-1]
+
+
 def test_models_that_are_missing(generate, sums_lm, sums_energy):
     for path, words in (
-        (sums_lm, "no energy"),
+        (sums_energy, "0 language models and 1 energies"),
         (f"{sums_lm}:{sums_lm}:{sums_energy}", "2 language models and 1 energies"),
     ):
         done = generate(*SHAPE, "--path", path, fails=True)
