@@ -11,8 +11,8 @@ import scipy
 
 from ..analysis.preferences import FORMAT_VERSION, FOUR, TIES, Key, read_ballots, read_key, report
 from ..analysis.qualification import qualify, read_qualified
-from ..data.store import sha256_of
 from ..errors import UserError
+from ..files import sha256_of
 from ..records import read_json, write_json
 from ..reports.human_eval import REAL, SHUFFLED, Pair, Prompt, compose, identical, page, shown
 from ..reports.votes import ranking, table

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 import numpy as np
 
 from ..errors import UserError
-from ..files import sha256_of, write_whole  # noqa: F401
+from ..files import write_whole
 from ..numerics.drawing import Truncation
 from ..records import read_json, write_json
 from .arrays import Arrays, ArraysWriter, Layout, num_blocks

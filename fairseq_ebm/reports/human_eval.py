@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from ..analysis.preferences import FOUR, Item
+from ..data.streams import philox
 from ..errors import UserError
 from .html import STYLE
 
@@ -60,7 +61,7 @@ def compose(
         raise UserError(
             f"--num-items: {num_items} is no multiple of {FOUR}; of every four items one is a check"
         )
-    generator = np.random.Generator(np.random.Philox(key=seed))
+    generator = philox(seed)
     order, checks = _order(pairs, num_items, check, generator)
     left = [prompts[i] for i in generator.permutation(len(prompts))]
     chosen = {i: _take(left, pair) for i, pair in enumerate(order) if i not in checks}

@@ -1,9 +1,12 @@
 """Flags of the joint sampler in fairseq's programs, and what is looked at before it runs."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Callable, List, Optional
 
 import torch
 from fairseq.data import Dictionary
@@ -11,16 +14,23 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II
 
 from ..data.prompts import Prompts
+from ..data.store import Manifest, manifest_of
 from ..data.windows import WindowOptions, Windows
-from ..errors import UserError
+from ..errors import OptionError, UserError
 from ..files import sha256_of
 from ..generation.rules import RULES
 from ..launchers import launched, local_rank
 from ..lm.checkpoint import read_config, reads_right_to_left
 from ..models.checkpoint import NEGATIVES, read_energy
-from ..models.joint_checkpoints import split_path
+from ..models.joint_checkpoints import doubts, split_path
 
 logger = logging.getLogger(__name__)
+
+# What is called otherwise in Python.
+FLAGS = {
+    "num_draws": "--beam", "length": "--generation-length", "rule": "--joint-sampler",
+    "beta": "--rejection-beta", "top_k": "--sampling-topk", "top_p": "--sampling-topp",
+}  # fmt: skip
 
 # fairseq's flags of generation that the joint sampler has no use for, with their defaults.
 UNUSED = {
@@ -77,6 +87,13 @@ class JointGenerationConfig(FairseqDataclass):
     joint_results_path: Optional[str] = field(
         default=None, metadata={"help": "generation: write draws and whole pools as JSON lines"}
     )
+    sampling_memory: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "generation: GiB that proposals in hand may take (default: 24 on a GPU, 1 on a "
+            "CPU)"
+        },
+    )
     generation_seed: int = II("common.seed")
     gen_subset: str = II("dataset.gen_subset")
     num_shards: int = II("dataset.num_shards")
@@ -88,6 +105,15 @@ class JointGenerationConfig(FairseqDataclass):
     cpu: bool = II("common.cpu")
     fp16: bool = II("common.fp16")
     bf16: bool = II("common.bf16")
+
+
+@contextmanager
+def named_by_flags() -> Iterator[None]:
+    """Errors about options name fairseq's flags."""
+    try:
+        yield
+    except OptionError as error:
+        raise error.in_flags(FLAGS) from None
 
 
 def refuse_unused(args: Any) -> None:
@@ -110,7 +136,7 @@ def require_fitting(cfg: JointGenerationConfig, data: Path) -> None:
         raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
     if reads_right_to_left(read_config(lm_path, data, "--path")):
         raise UserError(f"--path: {lm_path}: reads right to left, and cannot continue a text")
-    sources = [m["source"].get("language_model", {}) for m in _negatives(energy_path)]
+    sources = [m.source.get("language_model", {}) for m in _negatives(energy_path)]
     if any(source.get("sha256") != sha256_of(lm_path) for source in sources):
         logger.warning(
             f"--path: {energy_path}: not trained on negatives of {lm_path} alone: together they "
@@ -118,12 +144,19 @@ def require_fitting(cfg: JointGenerationConfig, data: Path) -> None:
         )
 
 
-def _negatives(energy_path: Optional[Path]) -> List[Any]:
-    """Manifests of what the energy was trained on; without an energy, none."""
+def _negatives(energy_path: Optional[Path]) -> List[Manifest]:
+    """What the energy was trained on; without an energy, nothing."""
     if energy_path is None:
         return []
-    negatives: List[Any] = read_energy(energy_path, "--path")["task_state"][NEGATIVES]
-    return negatives
+    negatives = read_energy(energy_path, "--path")["task_state"][NEGATIVES]
+    return [manifest_of(values, str(energy_path)) for values in negatives]
+
+
+def doubts_of(cfg: JointGenerationConfig) -> Callable[[int], List[str]]:
+    """Tokens of a prompt → why not to trust the energy there."""
+    negatives = _negatives(split_path(cfg.path or "")[1])
+    precision = "fp16" if cfg.fp16 else "bf16" if cfg.bf16 else "fp32"
+    return partial(doubts, negatives, precision)
 
 
 def take_part(cfg: JointGenerationConfig) -> None:
@@ -148,7 +181,7 @@ def take_part(cfg: JointGenerationConfig) -> None:
 def trained_window(cfg: JointGenerationConfig) -> int:
     """Tokens that the energy was trained to see; 160 without one."""
     _, energy_path = split_path(cfg.path or "")
-    return max((int(m["options"]["window"]) for m in _negatives(energy_path)), default=160)
+    return max((int(m.options["window"]) for m in _negatives(energy_path)), default=160)
 
 
 def prompts_of_windows(

@@ -2,29 +2,35 @@
 hypotheses out, and what fairseq does not print beside them."""
 
 import inspect
-import json
 import logging
 import math
 import sys
 from collections import defaultdict, deque
 from pathlib import Path
-from typing import Any, Deque, Dict, List, Optional, TextIO, Tuple
+from typing import Any, Deque, Dict, List, Optional, Set, TextIO, Tuple
 
 import torch
 from fairseq.models import FairseqLanguageModel
 from torch import Tensor
 
-from ..data.store import sha256_of
 from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
+from ..files import sha256_of
 from ..generation.continuation import Continuations, GenerationOptions, continue_prompt
 from ..lm.sampler import Sampler, require_truncation
 from ..models.energy import EnergyModel
 from ..models.joint import Joint
 from ..models.joint_checkpoints import split_path
 from ..numerics.drawing import Truncation
-from .generation_config import JointGenerationConfig, refuse_unused, trained_window
+from ..records import strict_json
+from .generation_config import (
+    JointGenerationConfig,
+    doubts_of,
+    named_by_flags,
+    refuse_unused,
+    trained_window,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +47,8 @@ class JointGenerator:
         alone = joint.energy is None
         self._own = f"{sha256_of(split_path(cfg.path or '')[0])[:16]}-" if alone else ""
         self.eos = self.tokenizer.dictionary.eos()  # fairseq leaves it out of what it prints
+        self._doubts = doubts_of(cfg)
+        self._doubted: Set[str] = set()
         self._typed: Dict[Tuple[int, ...], Deque[int]] = defaultdict(deque)
         self._num_typed = 0
         self._file: Optional[TextIO] = None
@@ -79,11 +87,13 @@ class JointGenerator:
     ) -> List[Dict[str, Any]]:
         """``text``: the window that the prompt begins, if it is one of a real text."""
         seed = self.cfg.generation_seed
+        self._warn(len(prompt))
         try:
-            found = continue_prompt(
-                self.joint, prompt, self.options,
-                lambda purpose: WindowStream(seed, where, number, self._own + purpose),
-            )  # fmt: skip
+            with named_by_flags():
+                found = continue_prompt(
+                    self.joint, prompt, self.options,
+                    lambda purpose: WindowStream(seed, where, number, self._own + purpose),
+                )  # fmt: skip
         except UserError as error:
             raise UserError(f"prompt {number}: {error}") from None
         if not self.cfg.quiet:
@@ -92,8 +102,14 @@ class JointGenerator:
             record = self._record(number, prompt, found)
             if text is not None:
                 record["real"] = self._real(prompt, text)
-            self._file.write(json.dumps(record) + "\n")
+            self._file.write(strict_json(record) + "\n")
         return [self._hypothesis(torch.cat([prompt, draw.tokens])) for draw in found.draws]
+
+    def _warn(self, prompt_length: int) -> None:
+        for doubt in self._doubts(prompt_length):
+            if doubt not in self._doubted:
+                logger.warning(doubt)
+                self._doubted.add(doubt)
 
     def _hypothesis(self, text: Tensor) -> Dict[str, Any]:
         scores = self.joint.scores(text, self.options.window)
@@ -164,6 +180,7 @@ def results_stream() -> TextIO:
     return sys.stdout
 
 
+@named_by_flags()
 def build_generator(
     models: List[Any], args: Any, cfg: JointGenerationConfig, data: Path
 ) -> JointGenerator:
@@ -204,7 +221,8 @@ def build_generator(
         model.eval()
         if cfg.bf16:
             model.to(torch.bfloat16)  # which fairseq-generate leaves out
-    joint = Joint(lms[0], Sampler(lms[0], truncation), energies[0] if energies else None)
+    sampler = Sampler(lms[0], truncation, cfg.sampling_memory)
+    joint = Joint(lms[0], sampler, energies[0] if energies else None)
     return JointGenerator(joint, options, cfg, data)
 
 

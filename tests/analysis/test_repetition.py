@@ -8,8 +8,8 @@ def text(tokens):
 
 def test_each_kind_is_counted_over_all_prompts():
     generations = [
-        Generation(text([1, 2, 3]), text([1, 1, 1]), text([1, 2, 1])),
-        Generation(text([4, 5, 6]), text([1, 1, 1]), text([1, 2, 3])),
+        Generation(text([1, 2, 3]), text([1, 1, 1]), text([1, 2, 1]), truncated=False),
+        Generation(text([4, 5, 6]), text([1, 1, 1]), text([1, 2, 3]), truncated=True),
     ]
     two, three = unique_ngrams(generations, (2, 3))
     assert two == {"n": 2, "real": 1.0, "base": 1 / 4, "joint": 3 / 4}

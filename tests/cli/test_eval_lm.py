@@ -226,6 +226,16 @@ def test_against_other_models(evaluate, both, sums_lm, tmp_path):
     assert itself["gain"] == 0.0 and itself["gain_ci95"] == [0.0, 0.0]
 
 
+def test_what_the_energy_was_not_trained_on_is_warned_of(evaluate, both, tmp_path):
+    out = tmp_path / "out.json"
+    shape = ["--window", 10, "--stride", 10, "--prefix-length", 4, "--cpu"]
+    flags = ["--max-windows", 4, "--num-samples", 8, "--results-path", out]
+    done = evaluate("--path", both, "--bf16", *flags, shape=shape)
+    for words in ("the language model is in bf16, but", "a prefix of 4 tokens is shorter than any"):
+        assert f"warning: {words}" in done.stdout
+        assert any(words in warning for warning in json.loads(out.read_text())["warnings"])
+
+
 @pytest.fixture(scope="module")
 def other_sums(run_program, sums, tmp_path_factory):
     """Other sums of two digits: their documents have the same lengths."""

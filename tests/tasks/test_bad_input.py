@@ -39,7 +39,7 @@ def test_another_format(run_program, tmp_path):
     manifest = json.loads((neg / MANIFEST_NAME).read_text())
     (neg / MANIFEST_NAME).write_text(json.dumps({**manifest, "format_version": 99}))
     error = refused(run_program, neg, tmp_path)
-    assert "manifest.json: format version 99, but this program reads version 1" in error
+    assert "manifest.json: format version 99, but this program reads version 2" in error
 
 
 def test_not_a_store(run_program, sums, tmp_path):

@@ -195,8 +195,18 @@ def test_flags_of_fairseq(generate):
     for flag in ("--max-len-b", "--lenpen"):
         assert f"{flag}: the joint sampler does not use it" in done.stdout + done.stderr
     assert lines(generate(*flags, "--quiet").stdout, "E") == {}
-    exact, rough = (lines(generate(*flags, *more).stdout, "E") for more in ([], ["--bf16"]))
-    assert exact != rough
+    exact, rough = (generate(*flags, *more) for more in ([], ["--bf16"]))
+    assert lines(exact.stdout, "E") != lines(rough.stdout, "E")
+    assert "the language model is in bf16, but" in rough.stdout + rough.stderr
+    assert "the language model is in" not in exact.stdout + exact.stderr
+
+
+def test_prompts_shorter_than_any_in_training_are_warned_of(generate):
+    done = generate(*SIZE, "--prefix-size", 2, "--max-windows", 3)
+    said = done.stdout + done.stderr
+    assert (
+        said.count("a prefix of 2 tokens is shorter than any that the energy was trained on") == 1
+    )
 
 
 def test_prepared_text_is_nothing_to_validate(run_program, sums, sums_energy):
