@@ -1,4 +1,5 @@
 # make demo    the main job end to end, from nothing        make test   all tests
+# make quick   tests without examples, documented commands and the browser, in a minute and a half
 # make setup   .venv and installation only                  make lint   ruff, formatting, mypy
 # make bench   speed against peers                          make clean  removes what the others made
 # make interruptions   the demo, killed in each of its stages, against one that nothing disturbed
@@ -18,7 +19,7 @@ INSTALLED := .venv/installed-$(VERSION)
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test setup lint bench interruptions docs-check clean
+.PHONY: demo test quick setup lint bench interruptions docs-check clean
 
 demo: setup
 	@$(BIN)/fairseq-ebm-run examples/$(EXAMPLE)/$(EXAMPLE).yaml --jobs $(JOBS) \
@@ -26,6 +27,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+
+quick: setup
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m "not slow"
 
 lint: setup
 	$(BIN)/python -m ruff check .
@@ -39,6 +43,8 @@ bench: setup
 	$(BIN)/python benchmarks/energies.py
 	$(BIN)/python benchmarks/joint.py
 	$(BIN)/python benchmarks/estimators.py
+	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/allocation.py
 
 interruptions: setup
 	$(BIN)/python benchmarks/interruptions.py
