@@ -5,9 +5,9 @@ joint perplexity.
         --window 64 --prefix-length 32
 
 Writes a table to standard output and JSON to runs/bench/allocation.json. For each target: windows
-are evaluated with --sampling-error, then with the number for all that reaches the same error by what
-the first run found. Without --data: the toy world of the tests. docs/benchmarks.md says what came of
-it.
+are evaluated with --sampling-error, then with the number for all that reaches the same error by
+what the first run found. Without --data: the toy world of the tests. docs/benchmarks.md says what
+came of it.
 """
 
 import argparse

@@ -42,6 +42,12 @@ FRESH.set_forkserver_preload(
 )
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "chromium" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def strict_json(tmp_path_factory):
     """Whatever JSON a test has had written, every parser must read it."""

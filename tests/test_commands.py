@@ -15,6 +15,7 @@ import pytest
 from fairseq_ebm.cli.children import installed_programs
 from tests.conftest import CHECKOUT
 
+pytestmark = pytest.mark.slow
 TEXT = (CHECKOUT / "docs" / "commands.md").read_text(encoding="utf-8")
 PROGRAMS = [name for name in installed_programs() if name.startswith("fairseq-")]
 WORDS = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("ab", "el", "ixo", "umi", "or", "an")]

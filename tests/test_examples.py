@@ -22,6 +22,7 @@ from fairseq_ebm.detection.tfidf import TfIdfScorer
 from fairseq_ebm.errors import UserError
 from tests.conftest import CHECKOUT
 
+pytestmark = pytest.mark.slow
 EXAMPLES = CHECKOUT / "examples"
 RECIPES = ("cc_news", "toronto_books", "wikitext103", "gpt2_output")
 OTHERS = ("demo", "addition", "overfitting")  # at scales of their own
