@@ -36,7 +36,7 @@ def _place_in_array() -> int:
         int(os.environ.get(f"SLURM_ARRAY_TASK_{name}", default))
         for name, default in (("ID", ""), ("COUNT", ""), ("MIN", "0"), ("MAX", "-1"), ("STEP", "1"))
     )
-    place, rest = divmod(task - least, step)
+    place, rest = divmod(task - least, max(1, step))
     even = most < least or least + step * (count - 1) <= most < least + step * count
     if rest or not even or not 0 <= place < count:
         raise UserError(

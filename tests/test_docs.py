@@ -1,12 +1,15 @@
 """What the documents say can be followed: links, programs, make targets, Python."""
 
+import argparse
 import importlib
 import re
 import shlex
 
 import pytest
 
+from fairseq_ebm.cli import program as programs
 from fairseq_ebm.cli.children import installed_programs
+from fairseq_ebm.tasks import generation_config
 from tests.conftest import CHECKOUT
 
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *CHECKOUT.glob("docs/*.md")]
@@ -36,8 +39,12 @@ def test_make_targets_exist():
 
 def flags_of(program):
     """Those that its parser knows; its help may name others."""
-    module = importlib.import_module(installed_programs()[program].module)
-    return module.build_parser()._option_string_actions.keys()
+    parser = importlib.import_module(installed_programs()[program].module).build_parser()
+    found = set(parser._option_string_actions)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found.update(*(each._option_string_actions for each in action.choices.values()))
+    return found
 
 
 def test_flags_of_our_programs_exist():
@@ -72,6 +79,8 @@ def test_messages_in_troubleshooting_are_those_of_the_code():
         path.read_text(encoding="utf-8") for path in (CHECKOUT / "fairseq_ebm").rglob("*.py")
     ]
     code = "\n".join(re.sub(r'"\s*\n\s*f?r?"', "", source) for source in sources)
+    for name, flag in {**programs.FLAGS, **generation_config.FLAGS}.items():
+        code = re.sub(rf"{{+{name}}}+", flag, code)
     text = (CHECKOUT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*?) \|", text, re.M)
     assert len(rows) > 10

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 import torch
+from torch import Tensor
 
 from ..errors import UserError
-from ..numerics.partition import log_partition_bounds
+from ..numerics.partition import log_partition
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,17 @@ def _lines(path: Path) -> Iterable[str]:
         raise UserError(f"{path}: no such file") from None
 
 
+def _log_z(energies: Tensor) -> float:
+    """0 without an energy, whose pools may be of a single proposal."""
+    return float(log_partition(energies).jackknife) if bool(energies.any()) else 0.0
+
+
 def _generation(record: Dict[str, Any]) -> Generation:
     (pool,) = record["pools"]
     truncated = bool(record["truncated"])
     values = [float("inf") if e is None else e for e in pool["energies"]]
     energies = torch.tensor(values, dtype=torch.float64)
-    log_z = None if truncated else float(log_partition_bounds(energies).jackknife)
+    log_z = None if truncated else _log_z(energies)
 
     def text(tokens: List[int], log_p: float, energy: float) -> Text:
         return Text(tokens, log_p, None if log_z is None else log_p - energy - log_z)

@@ -67,8 +67,8 @@ def build_parser() -> ArgumentParser:
     estimate.add_argument(
         "--max-samples",
         type=whole_number(2),
-        default=EvaluationOptions.max_samples,
-        help="with --sampling-error: of one window at most (default: %(default)s)",
+        help="with --sampling-error: of one window at most "
+        f"(default: {EvaluationOptions.max_samples:,})",
     )
     estimate.add_argument(
         "--sample-curve",
@@ -143,12 +143,14 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
     shard = processes.shard(arguments)
     if (shard[1] > 1 or arguments.resume or arguments.draw) and arguments.results_path is None:
         raise UserError("--results-path: needed with shards, --resume and --draw")
+    if arguments.max_samples and not arguments.sampling_error:
+        raise UserError("--max-samples: goes with --sampling-error alone; drop it")
     if arguments.draw and not (arguments.sample_curve or arguments.per_position):
         raise UserError("--draw: nothing to draw without --sample-curve or --per-position")
     options = EvaluationOptions(
         num_samples=arguments.num_samples,
         sampling_error=arguments.sampling_error,
-        max_samples=arguments.max_samples,
+        max_samples=arguments.max_samples or EvaluationOptions.max_samples,
         sample_curve=arguments.sample_curve,
         per_position=arguments.per_position,
         exact_last_position=arguments.exact_last_position,
@@ -274,7 +276,8 @@ def finish(
     first, tokens = about["prefix_length"] + 1, about["window"] - about["prefix_length"]
     options = EvaluationOptions(**about["options"])
     if about["energy"]:
-        report = perplexity.joint_report(results, first, tokens, options)
+        windows = about["num_windows"]
+        report = perplexity.joint_report(results, first, tokens, options, windows)
         report["warnings"] = [*about.get("doubts", []), *report["warnings"]]
         log_z = [result.log_z for result in results]
         log_probs = perplexity.joint_log_probs(results, log_z, "upper")
@@ -285,7 +288,7 @@ def finish(
         report["baselines"] = against(results, log_probs, baselines, tokens, options.seed)
     if len(results) < about["num_windows"]:
         report["partial"] = True
-    report["provenance"] = about["provenance"]
+    report = perplexity.known({**report, "provenance": about["provenance"]})
     if out is not None:
         write_json(report, out)
     from ..reports.perplexity import draw, table  # noqa: PLC0415 (takes a second)

@@ -125,7 +125,7 @@ class Run:
         self.depths = depths(self.stages)
         self.inputs = Inputs(folder, folder / STATES / "inputs")
         for stage in self.stages:  # in order: each stands after what it needs
-            parts = [  # the same wherever the run and the checkout lie, and on whichever machine
+            parts = [  # the same wherever the run and this package lie, and on whichever machine
                 part.replace(str(folder), "FOLDER").replace(str(PACKAGE), "PACKAGE")
                 for part in stage.command
                 if part != "--cpu"

@@ -13,6 +13,7 @@ from ..records import read_json
 from .prepare import FORMAT_VERSION, RECORD_NAME
 from .sources import SPLITS
 
+LARGE = 2**30  # bytes: a second or two
 SHOWN = 12  # digits of a hash in a message
 
 
@@ -22,8 +23,9 @@ def token_hashes(data: Path) -> Dict[str, str]:
 
 
 def token_hash(data: Path, split: str) -> str:
-    """As prepare.json has it; read from the tokens, if another program has written them."""
-    return _recorded(data, split) or sha256_of(_file(data, split))
+    """Read from the tokens; of texts so large that this takes time, as prepare.json has it."""
+    is_large = _file(data, split).stat().st_size > LARGE
+    return (_recorded(data, split) if is_large else None) or sha256_of(_file(data, split))
 
 
 def _file(data: Path, split: str) -> Path:

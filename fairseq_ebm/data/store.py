@@ -203,7 +203,7 @@ def _complete(neg: Path, subset: str, found: Mapping[Tuple[int, int], Path]) -> 
     if missing:
         raise UserError(
             f"--merge: shards {', '.join(map(str, missing))} of {total} of {subset} are not whole "
-            f"in {neg}; run them (again) first"
+            f"in {neg}; run them (again) first (--num-shards {total} --shard-id …)"
         )
     return [found[(i, total)] for i in range(total)]
 

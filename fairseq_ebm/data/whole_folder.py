@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import UserError
 
+OURS = ".{}.fairseq-ebm-"  # and what mkdtemp adds
 JUST_MADE = 10  # seconds in which a folder may not be locked yet
 
 
@@ -24,7 +25,7 @@ def whole_folder(dest: Path) -> Iterator[Path]:
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(dest)
-        folder = Path(tempfile.mkdtemp(prefix=f".{dest.name}-", dir=dest.parent))
+        folder = Path(tempfile.mkdtemp(prefix=OURS.format(dest.name), dir=dest.parent))
     except OSError as error:
         raise UserError(f"--dest: {dest} cannot be made ({error.strerror})") from None
     lock = _locked(folder)
@@ -51,7 +52,7 @@ def _locked(folder: Path) -> int:
 
 
 def _remove_leftovers(dest: Path) -> None:
-    for folder in dest.parent.glob(f".{glob.escape(dest.name)}-*"):
+    for folder in dest.parent.glob(OURS.format(glob.escape(dest.name)) + "?" * 8):
         with suppress(OSError):  # at work: its process holds the lock
             if time.time() - folder.stat().st_mtime > JUST_MADE:
                 lock = _locked(folder)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import List
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,9 +27,12 @@ from ..models.joint import Joint, Streams
 from ..numerics.partition import log_partition
 
 GROUP = 32  # windows that share a part of the error
-PILOT = 64  # samples of each window that only tell how many it needs
+PILOT = 32  # samples of each window that only tell how many it needs
 STEP = 16  # sizes are multiples, so that windows of one size can be drawn together
 MARGIN = 1.1  # more than the pilot asks for: it knows σ roughly
+HOPELESS = (
+    0.8  # of the variance, in windows that can have no more samples: the target is out of reach
+)
 SMALLEST, LARGEST = 1e-6, 5.0  # standard errors that are believed of a pilot
 SAMPLES_AT_ONCE = 1024  # windows whose pools are small are drawn together
 
@@ -68,26 +72,34 @@ def require_finite(values: Tensor, number: int, what: str = "the energy") -> Non
         raise UserError(f"--path: {what} is not finite on window {number}")
 
 
+def groups(windows: int) -> List[range]:
+    """Of ``GROUP`` windows or more: a smaller rest joins the last one."""
+    starts = range(0, max(1, windows - GROUP + 1), GROUP)
+    ends = [*starts[1:], windows]
+    return [range(start, end) for start, end in zip(starts, ends)]
+
+
 def pools_within(prefixes: Prefixes, variance: float, most: int) -> List[Tensor]:
     """Pools whose squared errors of log Z add up to ``variance`` or less, unless that takes more
     than ``most`` samples of a window.
 
-    What the pilot promised and the pools do not hold is made up for by all of them in proportion.
+    What the pilot promised and the pools do not hold is made up for by all of them in proportion:
+    of many windows none decides when to stop. Fewer keep to what the pilot said.
     """
-    windows = len(prefixes.tokens)
-    spreads = [spread(pool) for pool in prefixes.pools([PILOT] * windows, "pilot")]
-    pools, scale = prefixes.pools([0] * windows), MARGIN
-    for part in count():
-        sizes = allocation(spreads, variance / scale, most)
-        more = [max(0, size - len(pool)) for size, pool in zip(sizes, pools)]
-        if any(more):
-            drawn = prefixes.pools(more, f"pool-part-{part}" if part else "pool")
-            pools = [torch.cat(parts) for parts in zip(pools, drawn)]
+    pilots = prefixes.pools([PILOT] * len(prefixes.tokens), "pilot")
+    sizes = allocation(shrunk([spread(pool) for pool in pilots]), variance / MARGIN, most)
+    pools = prefixes.pools(sizes)
+    for part in count(1):
         errors = [float(log_partition(pool).error) ** 2 for pool in pools]
-        out_of_reach = sum(e for e, pool in zip(errors, pools) if len(pool) >= most)
-        if sum(errors) <= variance or out_of_reach >= variance:
+        at_most = sum(e for e, size in zip(errors, sizes) if size >= most)
+        allowed = variance - at_most
+        if sum(errors) <= variance or allowed < (1 - HOPELESS) * variance or len(pools) < GROUP:
             break
-        scale *= MARGIN * min(sum(errors) / variance, 4.0)
+        growth = MARGIN * min((sum(errors) - at_most) / allowed, 4.0)
+        wanted = [min(most, STEP * math.ceil(size * growth / STEP)) for size in sizes]
+        more = [new - size for new, size in zip(wanted, sizes)]
+        drawn = prefixes.pools(more, f"pool-part-{part}")
+        pools, sizes = [torch.cat(parts) for parts in zip(pools, drawn)], wanted
     return pools
 
 
@@ -97,8 +109,29 @@ def spread(pool: Tensor) -> float:
     return max(error, SMALLEST) * math.sqrt(len(pool))
 
 
+def shrunk(spreads: Sequence[float]) -> List[float]:
+    """Drawn towards their mean, as far as they differ by the luck of the pilots: windows that are
+    alike get alike sizes. A pilot of n samples knows σ to a relative variance of about 1 / n."""
+    values = np.array(spreads)
+    noise, seen = values.mean() ** 2 / PILOT, values.var()
+    kept = max(0.0, 1 - noise / seen) if seen > 0 else 0.0
+    shrunken: List[float] = (values.mean() + kept * (values - values.mean())).tolist()
+    return shrunken
+
+
 def allocation(spreads: Sequence[float], variance: float, most: int) -> List[int]:
-    """The fewest n_w with Σ σ_w² / n_w ≤ ``variance``, in steps, and no more than ``most``."""
-    total = sum(spreads)
-    steps = (math.ceil(min(s * total / variance, most) / STEP) for s in spreads)
-    return [min(most, STEP * max(2, step)) for step in steps]
+    """The fewest n_w with Σ σ_w² / n_w ≤ ``variance``, in steps, and no more than ``most``.
+
+    Windows that would need more have ``most``; the others share what is left of the variance, or
+    all of it, where nothing is left.
+    """
+    sizes = [0.0] * len(spreads)
+    while True:
+        free = [w for w, size in enumerate(sizes) if size < most]
+        total = sum(spreads[w] for w in free)
+        rest = variance - sum(s**2 / most for w, s in enumerate(spreads) if w not in free)
+        rest = rest if rest > (1 - HOPELESS) * variance else variance
+        for w in free:
+            sizes[w] = min(most, spreads[w] * total / rest)
+        if all(sizes[w] < most for w in free):
+            return [min(most, STEP * max(2, math.ceil(size / STEP))) for size in sizes]

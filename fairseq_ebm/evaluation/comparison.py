@@ -1,5 +1,6 @@
 """What a model is worth beside others that were evaluated on the same windows, paired by window."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
@@ -17,11 +18,12 @@ PREDICTED = ("window", "prefix_length", "right_to_left")  # and what of them is 
 
 class Baseline(NamedTuple):
     """``log_probs`` of windows by their numbers; of a joint model the highest its bounds allow,
-    with the ``errors`` of its log Z."""
+    with the ``errors`` of its log Z. ``same_samples``: they come from the same pools as ours."""
 
     name: str
     log_probs: Dict[int, float]
     errors: Dict[int, float]
+    same_samples: bool
 
 
 def read_baselines(reports: Sequence[str], about: Mapping[str, Any]) -> List[Baseline]:
@@ -42,7 +44,9 @@ def _read(report: Path, about: Mapping[str, Any]) -> Baseline:
     numbers = [result.number for result in results]
     errors = [result.log_z.error for result in results]
     log_probs = _log_probs(own, results)
-    return Baseline(report.stem, dict(zip(numbers, log_probs)), dict(zip(numbers, errors)))
+    lms = {each["provenance"]["language_model"]["sha256"] for each in (about, own)}
+    same = len(lms) == 1 and bool(about["energy"] and own["energy"])
+    return Baseline(report.stem, dict(zip(numbers, log_probs)), dict(zip(numbers, errors)), same)
 
 
 def _which(about: Mapping[str, Any]) -> Dict[str, Any]:
@@ -77,7 +81,8 @@ def against(
             for values in (baseline.log_probs, baseline.errors)
         )
         gain, between = perplexity.gain(log_probs, theirs, tokens, seed)
-        luck = uncertainty.of_mean(np.stack([errors, their_errors], axis=1), tokens)
+        independent = np.stack([errors, their_errors], axis=1)
+        luck = math.inf if baseline.same_samples else uncertainty.of_mean(independent, tokens)
         row = {"name": baseline.name, "ppl": perplexity.perplexity(theirs, tokens)}
         row.update({"gain": gain, "gain_ci95": between})
         found.append({**row, "gain_sampling_ci95": uncertainty.gain_interval(gain, luck)})

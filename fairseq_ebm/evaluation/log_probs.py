@@ -23,6 +23,7 @@ from . import allocation
 from .allocation import Prefixes, pools_within, require_finite
 
 LM_ALONE = 8  # windows that a language model alone reads together
+LEAST_ERROR = 1e-6  # that anyone could pay for
 VOCABULARY_AT_ONCE = 4096  # symbols whose energies are computed together
 
 
@@ -88,8 +89,10 @@ class EvaluationOptions:
             )
         if self.sampling_error is None:
             return
-        if not 0 < self.sampling_error < 1:
-            raise OptionError(f"{{sampling_error}}: {self.sampling_error} is not between 0 and 1")
+        if not LEAST_ERROR <= self.sampling_error < 1:
+            raise OptionError(
+                f"{{sampling_error}}: {self.sampling_error} is not from {LEAST_ERROR} to 1"
+            )
         if self.sample_curve:
             raise OptionError(
                 "{sample_curve}: pools differ in size under {sampling_error}; drop one of them"
@@ -103,13 +106,12 @@ def blocks(
 ) -> List[range]:
     """The windows that are worked on together; shards take whole blocks, so that a window is
     computed in the same way however the work is divided."""
-    if joint.energy is None:
-        size = LM_ALONE
-    elif options.sampling_error is not None:
-        size = allocation.GROUP
+    if joint.energy is not None and options.sampling_error is not None:
+        every = allocation.groups(windows)
     else:
-        size = max(1, allocation.SAMPLES_AT_ONCE // options.num_samples)
-    every = [range(start, min(start + size, windows)) for start in range(0, windows, size)]
+        alone = joint.energy is None
+        size = LM_ALONE if alone else max(1, allocation.SAMPLES_AT_ONCE // options.num_samples)
+        every = [range(start, min(start + size, windows)) for start in range(0, windows, size)]
     return every[len(every) * shard // shards : len(every) * (shard + 1) // shards]
 
 

@@ -98,6 +98,7 @@ def _sampling_interval(log_joint: Tensor, errors: Tensor) -> Tuple[Tensor, Tenso
     (1 - p_i).
     """
     odds, shares = log_joint - _others(log_joint), torch.softmax(_without_itself(log_joint), dim=1)
+    shares = shares.nan_to_num()  # of a single candidate there are no others
     spread = (errors.square() + shares.square() @ errors.square()).sqrt()
     return torch.sigmoid(odds - Z95 * spread), torch.sigmoid(odds + Z95 * spread)
 

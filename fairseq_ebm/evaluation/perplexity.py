@@ -69,9 +69,14 @@ def base_report(results: Sequence[WindowResult], tokens: int, seed: int) -> Dict
 
 
 def joint_report(
-    results: Sequence[WindowResult], first: int, tokens: int, options: EvaluationOptions
+    results: Sequence[WindowResult],
+    first: int,
+    tokens: int,
+    options: EvaluationOptions,
+    windows: Optional[int] = None,
 ) -> Dict[str, Any]:
-    """``first``: the position of the first predicted token, counted from 1."""
+    """``first``: the position of the first predicted token, counted from 1; ``windows``: how many
+    are to be done, if not all are."""
     report = base_report(results, tokens, options.seed)
     log_z = [result.log_z for result in results]
     for name, bound in BOUNDS.items():
@@ -88,6 +93,10 @@ def joint_report(
     log_p = joint_log_probs(results, log_z, "jackknife")
     report["error"] = uncertainty.division(log_p, errors, tokens)
     report.update(_samples(results, options))
+    if options.sampling_error is not None:
+        share = (windows or len(results)) / len(results)  # a part of the windows has more of it
+        allowed = options.sampling_error * math.sqrt(share)
+        report["samples"]["allowed_error"] = allowed
     report["mean_log_z"] = float(np.mean([z.jackknife for z in log_z]))
     report["conditional_nce"] = {
         "loss": float(np.mean([result.nce for result in results])),
@@ -101,15 +110,15 @@ def joint_report(
     if options.exact_last_position:
         report["last_position"] = _last_position(results)
     report["warnings"] = warnings(report)
-    return {name: _known(value) for name, value in report.items()}
+    return report
 
 
-def _known(value: Any) -> Any:
+def known(value: Any) -> Any:
     """None where a number is not finite: a single sample may have all the weight."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_known(item) for item in value)
+        return type(value)(known(item) for item in value)
     if isinstance(value, dict):
-        return {name: _known(item) for name, item in value.items()}
+        return {name: known(item) for name, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -214,6 +223,18 @@ def _last_position(results: Sequence[WindowResult]) -> Dict[str, Any]:
     }
 
 
+def _missed(report: Mapping[str, Any]) -> List[str]:
+    """The target of --sampling-error."""
+    if "samples" not in report:
+        return []
+    luck, allowed = report["error"]["samples"], report["samples"]["allowed_error"]
+    if luck is not None and luck <= allowed:
+        return []
+    told = "unknown" if luck is None else f"{luck:.3%}"
+    why = "some windows need more than --max-samples, or there are too few to make up for others"
+    return [f"the sampling error is {told}, above the {allowed:.3%} asked for: {why}"]
+
+
 def warnings(report: Mapping[str, Any]) -> List[str]:
     """Why a report's joint perplexity may be wrong, in sentences."""
     n, found = report["num_samples"], []
@@ -233,12 +254,7 @@ def warnings(report: Mapping[str, Any]) -> List[str]:
     sizes = [row["joint"] for row in report.get("curve", [])]
     if len(sizes) > 1 and not 1 / STILL_MOVING < sizes[-1] / sizes[-2] < STILL_MOVING:
         found.append("the curve over the number of samples has not become level: take more")
-    target, luck = report.get("samples", {}).get("target_error"), report["error"]["samples"]
-    if target is not None and (luck is None or luck > target):
-        found.append(
-            f"the sampling error is {'unknown' if luck is None else f'{luck:.3%}'}, above the "
-            f"{target:.3%} asked for: some windows need more than --max-samples"
-        )
+    found += _missed(report)
     if abs(report["mean_log_z"]) > NOT_NORMALISED:
         found.append(
             f"mean log Z is {report['mean_log_z']:.2f}, but 0 where conditional NCE has converged: "

@@ -2,6 +2,7 @@
 says what they are results of. What was killed is resumed; shards are joined."""
 
 import dataclasses
+import glob
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,9 +103,9 @@ def _bounds(values: Mapping[str, Any]) -> Bounds:
 
 def join_shards(report: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
     """All shards of a report, each of which must be there and complete."""
-    pattern = f"{report.stem}.shard-*-of-*.windows.jsonl"
+    pattern = f"{glob.escape(report.stem)}.shard-*-of-*.windows.jsonl"
     found = {path.name: path for path in report.parent.glob(pattern)}
-    totals = {int(name.split("-of-")[1].split(".")[0]) for name in found}
+    totals = {int(name.rsplit("-of-", 1)[1].split(".")[0]) for name in found}
     if len(totals) != 1:
         what = "no shards of it" if not totals else "shards of runs of different sizes"
         raise UserError(f"--merge: {report}: found {what} ({pattern})")
@@ -114,7 +115,10 @@ def join_shards(report: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
     for shard in range(shards):
         path = results_path(report, shard, shards)
         if path.name not in found:
-            raise UserError(f"--merge: {path}: missing; run shard {shard} of {shards}")
+            raise UserError(
+                f"--merge: {path}: missing; run shard {shard} of {shards} "
+                f"(--num-shards {shards} --shard-id {shard})"
+            )
         own, some = read_results(path)
         other = difference(about, own) if about else None
         if other is not None:

@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 Z95 = 1.959964  # standard errors: 95% of a normal distribution lie within
+ANYTHING = 100.0  # nats
 MOSTLY = 0.8  # of the squared error: then the rest is not worth its cost
 
 
@@ -21,8 +22,8 @@ def of_mean(errors: np.ndarray, tokens: int) -> float:
 
 
 def interval(perplexity: float, error: float) -> Optional[Tuple[float, float]]:
-    """95%, for the windows at hand, where samples are drawn anew; None without an error's size."""
-    if not math.isfinite(error):
+    """95%, for the windows at hand, where samples are drawn anew; None if that may be anything."""
+    if not error < ANYTHING:
         return None
     factor = math.exp(Z95 * error)
     return perplexity / factor, perplexity * factor

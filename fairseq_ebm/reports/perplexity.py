@@ -149,4 +149,4 @@ def _gain(report: Mapping[str, Any]) -> str:
 
 
 def _interval(between: Optional[Sequence[float]]) -> str:
-    return "" if between is None else f"{between[0]:.3f} to {between[1]:.3f}"
+    return "" if between is None else f"{number(between[0], 3)} to {number(between[1], 3)}"

@@ -161,8 +161,10 @@ def doubts_of(cfg: JointGenerationConfig) -> Callable[[int], List[str]]:
 
 def take_part(cfg: JointGenerationConfig) -> None:
     """Each process of torchrun or Slurm does its part, unless --num-shards chooses."""
+    if cfg.num_shards != 1:
+        return
     index, shards = launched()
-    if shards == 1 or cfg.num_shards != 1:
+    if shards == 1:
         return
     if cfg.results_path:
         raise UserError(

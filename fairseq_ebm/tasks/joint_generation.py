@@ -124,10 +124,11 @@ class JointGenerator:
     def _real(self, prompt: Tensor, text: Tensor) -> Dict[str, Any]:
         """What really follows a prompt, judged as proposals are."""
         tokens = text[len(prompt) :].tolist()
+        energy = float(self.joint.energies(text.view(1, 1, -1), 0))
         return {
             "text": self.tokenizer.decode(tokens),
             "tokens": tokens,
-            "energy": float(self.joint.energies(text.view(1, 1, -1), 0)),
+            "energy": energy if math.isfinite(energy) else None,
             "log_p": float(self.joint.token_log_probs(text.view(1, -1), len(prompt)).sum()),
         }
 

@@ -14,6 +14,7 @@ from fairseq_ebm.data.tokenizers import (
     SymbolTokenizer,
     train_sentencepiece,
 )
+from fairseq_ebm.detection import metrics
 from fairseq_ebm.detection.metrics import Scores
 from fairseq_ebm.errors import UserError
 from tests.stores import random_store
@@ -209,3 +210,24 @@ def test_thresholds():
     assert attacks.best_threshold(apart) == 1.0  # halfway between -1 and 3
     alike = Scores(np.zeros(3), np.zeros(3))
     assert attacks.best_threshold(alike) is None
+
+
+def test_one_accuracy_for_discriminate_and_weaknesses():
+    """Scores with many ties, at the threshold that other ones set, and at one that many are on."""
+    generator = np.random.default_rng(5)
+    valid, test = (
+        Scores(
+            generator.integers(0, 4, 20).astype(float),
+            generator.integers(1, 5, 20).astype(float),
+        )
+        for _ in range(2)
+    )
+    best = attacks.best_threshold(valid)
+    assert best not in np.concatenate([valid.real, valid.generated])
+    for threshold in (best, 2.0):
+        ours = attacks.judged(
+            torch.from_numpy(test.real), torch.from_numpy(test.generated), threshold
+        )
+        row = metrics.row(test, metrics.Thresholds(accuracy=threshold, fpr_5=threshold), 1)
+        assert row["accuracy"] == pytest.approx(ours["accuracy"])
+        assert row["tpr_at_fpr_5"] == pytest.approx(ours["found"])

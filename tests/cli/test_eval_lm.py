@@ -119,6 +119,17 @@ def test_shards_merge_exactly(evaluate, run_program, both, whole, tmp_path):
     assert done.returncode == 2 and "missing; run shard 1 of 3" in done.stderr
 
 
+def test_shards_of_a_report_with_an_odd_name(evaluate, run_program, sums_lm, tmp_path):
+    out = tmp_path / "out-of-domain[1].json"
+    flags = ["--path", sums_lm, "--max-windows", 20, "--results-path", out, "--num-shards", 2]
+    evaluate(*flags, "--shard-id", 1)
+    done = evaluate("--merge", out, data="", shape=[], fails=True)
+    assert "missing; run shard 0 of 2 (--num-shards 2 --shard-id 0)" in done.stderr
+    evaluate(*flags, "--shard-id", 0)
+    evaluate("--merge", out, data="", shape=[])
+    assert json.loads(out.read_text())["num_windows"] == 20
+
+
 def test_resume_goes_on_where_it_was(evaluate, both, whole, tmp_path):
     out, results = tmp_path / "out.json", tmp_path / "out.windows.jsonl"
     evaluate("--path", both, "--results-path", out, *whole[2], "--quiet")
@@ -281,7 +292,7 @@ def test_a_sampling_error(evaluate, run_program, both, tmp_path):
     report = json.loads(out.read_text())
     assert 0.002 < report["error"]["samples"] <= 0.005
     samples = report["samples"]
-    assert samples["min"] < report["num_samples"] < samples["max"]
+    assert samples["min"] <= report["num_samples"] <= samples["max"]
     assert f"on average ({samples['min']:,} to {samples['max']:,})" in done.stdout
     for shard in (0, 1):
         evaluate(*flags, parts, "--num-shards", 2, "--shard-id", shard)
@@ -292,6 +303,10 @@ def test_a_sampling_error(evaluate, run_program, both, tmp_path):
     results.write_text("".join(whole.splitlines(keepends=True)[:41]))
     evaluate(*flags, out, "--resume")
     assert json.loads(out.read_text()) == report and results.read_text() == whole
+    rows = ["--baseline", out, "--results-path", tmp_path / "again.json"]
+    evaluate("--path", both, "--max-windows", 70, "--num-samples", 16, *rows)
+    (row,) = json.loads((tmp_path / "again.json").read_text())["baselines"]
+    assert row["gain_sampling_ci95"] is None  # the same samples: not independent
     less = evaluate(*flags, out, "--max-samples", 40)
     assert "above the 0.500% asked for" in less.stdout
 

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from fairseq_ebm.data import identity
 from fairseq_ebm.data.addition import sums
 from fairseq_ebm.data.identity import other_text, token_hash, token_hashes
 from fairseq_ebm.data.prepare import Vocabulary, prepare
@@ -33,14 +34,17 @@ def test_lengths_tell_nothing(worlds):
     assert "now none" in other_text(token_hashes(one), {})
 
 
-def test_as_recorded_and_as_read_are_the_same(worlds, tmp_path):
+@pytest.mark.parametrize("large", [0, 2**30])
+def test_as_recorded_and_as_read_are_the_same(worlds, tmp_path, monkeypatch, large):
+    monkeypatch.setattr(identity, "LARGE", large)
     shutil.copytree(worlds[0], tmp_path / "data")
     assert token_hash(tmp_path / "data", "test") == sha256_of(worlds[0] / "test.bin")
     (tmp_path / "data" / "prepare.json").unlink()  # as stock fairseq leaves it
     assert token_hashes(tmp_path / "data") == token_hashes(worlds[0])
 
 
-def test_a_record_of_other_tokens_is_not_believed(worlds, tmp_path):
+def test_a_record_of_other_tokens_is_not_believed(worlds, tmp_path, monkeypatch):
+    monkeypatch.setattr(identity, "LARGE", 0)
     shutil.copytree(worlds[0], tmp_path / "data")
     with (tmp_path / "data" / "test.bin").open("ab") as file:
         file.write(b"\x05\x00")

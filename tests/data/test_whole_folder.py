@@ -29,15 +29,18 @@ def old(folder):
 
 def test_what_killed_processes_left_is_removed(tmp_path):
     """But not what one is working on, nor what belongs to another name."""
-    for name in (".data-killed", ".data2-killed", ".data-young"):
+    killed = module.OURS.format("data") + "abcd1234"
+    others = [module.OURS.format("data2") + "abcd1234", ".data-backup", ".data.fairseq-ebm-mine"]
+    young = module.OURS.format("data") + "efgh5678"
+    for name in (killed, *others, young):
         (tmp_path / name).mkdir()
         (tmp_path / name / "train.bin").write_bytes(b"much")
-    old(tmp_path / ".data-killed")
-    old(tmp_path / ".data2-killed")
+        if name != young:
+            old(tmp_path / name)
     with whole_folder(tmp_path / "data") as at_work:
         old(at_work)
         with whole_folder(tmp_path / "data[1]"), pytest.raises(BlockingIOError):
             module._locked(at_work)
         assert at_work.exists()
         left = {path.name for path in tmp_path.iterdir()} - {at_work.name}
-        assert left == {".data2-killed", ".data-young", "data[1]"}
+        assert left == {*others, young, "data[1]"}

@@ -63,9 +63,20 @@ def test_stopping_by_a_pilot_does_not_bend_the_estimate():
     off = np.array(off)
     standard_error = off.std() / math.sqrt(len(off))
     assert abs(off.mean()) < 3 * standard_error < 0.05
-    assert np.mean(told) == pytest.approx(off.var(), rel=0.15)
+    assert np.mean(told) == pytest.approx(off.var(), rel=0.25)  # 400 runs know it to 7%
     covered = np.abs(off) < 1.96 * np.sqrt(told)
     assert 0.92 <= covered.mean() <= 0.98
+
+
+@pytest.mark.parametrize("windows", [1, 3])
+def test_few_windows_keep_to_their_pilots(windows):
+    """Where one window decides when to stop, the estimate would be bent."""
+    joint = TableOfTexts([2.5] * windows)
+    truth, off = joint.log_z.numpy(), []
+    for seed in range(3000 // windows):
+        pools = pools_within(prefixes_of(joint, seed), windows * 0.15**2, 9999)
+        off.append(sum(float(log_partition(p).jackknife) for p in pools) - truth.sum())
+    assert abs(np.mean(off)) < 3 * np.std(off) / math.sqrt(len(off)) < 0.03
 
 
 def test_no_more_than_the_most():
@@ -73,6 +84,19 @@ def test_no_more_than_the_most():
     pools = pools_within(prefixes_of(joint), 1e-9, 200)
     assert max(map(len, pools)) == 200
     assert joint.drawn <= 32 * (200 + allocation.PILOT)
+
+
+def test_a_window_out_of_reach_drives_no_others():
+    joint = TableOfTexts([0.05] * 31 + [3.0])
+    heavy = spread(prefixes_of(joint).pools([0] * 31 + [2000])[31]) ** 2 / 2000
+    sizes = [len(pool) for pool in pools_within(prefixes_of(joint), 1.1 * heavy, 2000)]
+    assert sizes[31] == 2000 and sum(sizes[:31]) < 31 * 200
+
+
+def test_groups():
+    assert allocation.groups(70) == [range(0, 32), range(32, 70)]
+    assert allocation.groups(64) == [range(0, 32), range(32, 64)]
+    assert allocation.groups(5) == [range(0, 5)] and allocation.groups(33) == [range(0, 33)]
 
 
 def test_an_energy_that_is_constant_needs_next_to_nothing():
@@ -83,8 +107,19 @@ def test_an_energy_that_is_constant_needs_next_to_nothing():
 def test_allocation():
     sizes = allocation.allocation([1.0, 3.0], 0.01, 10_000)
     assert sizes == [400, 1200] and pytest.approx(0.01) == 1 / 400 + 9 / 1200
-    assert allocation.allocation([1.0, 3.0], 0.01, 1000) == [400, 1000]
+    capped = allocation.allocation([1.0, 3.0], 0.02, 500)  # 9 / 500 is too much already
+    assert capped[1] == 500 and capped[0] == 64
+    some = allocation.allocation([1.0, 1.0, 3.0], 0.04, 300)
+    assert some[2] == 300 and sum(s**2 / n for s, n in zip((1, 1, 3), some)) <= 0.04
     assert spread(torch.tensor([0.0] + [math.inf] * 63)) == allocation.LARGEST * 8
+
+
+def test_windows_that_are_alike_get_alike_sizes():
+    alike = allocation.shrunk([1.0, 1.1, 0.9, 1.05])
+    assert alike == pytest.approx([1.0125] * 4)
+    apart = allocation.shrunk([0.1, 0.1, 3.0, 3.0])
+    assert apart == pytest.approx([0.1, 0.1, 3.0, 3.0], abs=0.06)
+    assert allocation.shrunk([2.0]) == [2.0]
 
 
 def test_windows_of_one_size_are_drawn_together_and_keep_their_own_numbers():
