@@ -11,6 +11,7 @@ came of it.
 """
 
 import argparse
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -24,7 +25,6 @@ from timing import Timing, machine  # isort: skip
 
 from fairseq_ebm.data.windows import WindowOptions, Windows
 from fairseq_ebm.evaluation import uncertainty
-from fairseq_ebm.evaluation.allocation import PILOT
 from fairseq_ebm.evaluation.log_probs import (
     EvaluationOptions,
     WindowResult,
@@ -34,6 +34,17 @@ from fairseq_ebm.evaluation.log_probs import (
 from fairseq_ebm.models.joint import Joint
 from fairseq_ebm.models.joint_checkpoints import load_joint_checkpoints
 from tests.evaluation.worlds import FixedWindows, joint, random_energy, random_windows
+
+
+class Counting:
+    """An energy that counts the texts that it reads: those of pilots, too."""
+
+    def __init__(self, energy: Any) -> None:
+        self.energy, self.count = energy, 0
+
+    def __call__(self, windows: torch.Tensor, shared: int) -> torch.Tensor:
+        self.count += windows.size(0) * windows.size(1)
+        return self.energy(windows, shared)
 
 
 def evaluated(
@@ -60,9 +71,11 @@ def row(name: str, results: List[WindowResult], seconds: float, tokens: int) -> 
 
 def compare(bench: Timing, world: Joint, windows: Any, target: float) -> None:
     tokens = windows.options.window - windows.options.prefix_lengths[0]
-    results, seconds = evaluated(world, windows, EvaluationOptions(sampling_error=target))
+    drawn = Counting(world.energy)
+    counting = dataclasses.replace(world, energy=drawn)
+    results, seconds = evaluated(counting, windows, EvaluationOptions(sampling_error=target))
     needed = row(f"target {target:.2%}: as each needs", results, seconds, tokens)
-    needed["samples"] += PILOT * len(results)
+    needed["samples"] = drawn.count - len(results)  # but for the real texts
     spreads = np.array([r.num_samples * r.log_z.error**2 for r in results])
     same = spreads.sum() / (needed["error"] * len(results) * tokens) ** 2
     fixed = EvaluationOptions(num_samples=max(2, round(same)))

@@ -28,6 +28,8 @@ from ..numerics.partition import log_partition
 
 GROUP = 32  # windows that share a part of the error
 PILOT = 32  # samples of each window that only tell how many it needs
+SCOUTED = 4  # of so many windows of a group one has its pilot first
+ALIKE = 0.5  # or less of what pilots differ by is not luck
 STEP = 16  # sizes are multiples, so that windows of one size can be drawn together
 MARGIN = 1.1  # more than the pilot asks for: it knows σ roughly
 HOPELESS = (
@@ -86,8 +88,7 @@ def pools_within(prefixes: Prefixes, variance: float, most: int) -> List[Tensor]
     What the pilot promised and the pools do not hold is made up for by all of them in proportion:
     of many windows none decides when to stop. Fewer keep to what the pilot said.
     """
-    pilots = prefixes.pools([PILOT] * len(prefixes.tokens), "pilot")
-    sizes = allocation(shrunk([spread(pool) for pool in pilots]), variance / MARGIN, most)
+    sizes = allocation(spreads_of(prefixes), variance / MARGIN, most)
     pools = prefixes.pools(sizes)
     for part in count(1):
         errors = [float(log_partition(pool).error) ** 2 for pool in pools]
@@ -103,6 +104,20 @@ def pools_within(prefixes: Prefixes, variance: float, most: int) -> List[Tensor]
     return pools
 
 
+def spreads_of(prefixes: Prefixes) -> List[float]:
+    """σ of each window by a pilot; where those of every fourth window of a group are alike, the
+    others need none."""
+    windows = len(prefixes.tokens)
+    scouts = [PILOT if w % SCOUTED == 0 or windows < GROUP else 0 for w in range(windows)]
+    found = {w: spread(p) for w, p in enumerate(prefixes.pools(scouts, "pilot")) if len(p)}
+    if len(found) < windows:
+        if kept(list(found.values())) < ALIKE:
+            return [sum(found.values()) / len(found)] * windows
+        rest = prefixes.pools([PILOT - size for size in scouts], "pilot")
+        found.update({w: spread(pool) for w, pool in enumerate(rest) if len(pool)})
+    return shrunk([found[w] for w in range(windows)])
+
+
 def spread(pool: Tensor) -> float:
     """σ: the standard error of log Z from one sample, as the pool (n,) has it."""
     error = min(float(log_partition(pool).error), LARGEST)
@@ -110,13 +125,17 @@ def spread(pool: Tensor) -> float:
 
 
 def shrunk(spreads: Sequence[float]) -> List[float]:
-    """Drawn towards their mean, as far as they differ by the luck of the pilots: windows that are
-    alike get alike sizes. A pilot of n samples knows σ to a relative variance of about 1 / n."""
+    """Drawn towards their mean, as far as they differ by the luck of the pilots."""
+    mean, share = sum(spreads) / len(spreads), kept(spreads)
+    return [mean + share * (value - mean) for value in spreads]
+
+
+def kept(spreads: Sequence[float]) -> float:
+    """The share of how pilots differ that is not their luck: one of n samples knows σ to a relative
+    variance of about 1 / n."""
     values = np.array(spreads)
     noise, seen = values.mean() ** 2 / PILOT, values.var()
-    kept = max(0.0, 1 - noise / seen) if seen > 0 else 0.0
-    shrunken: List[float] = (values.mean() + kept * (values - values.mean())).tolist()
-    return shrunken
+    return max(0.0, float(1 - noise / seen)) if seen > 0 else 0.0
 
 
 def allocation(spreads: Sequence[float], variance: float, most: int) -> List[int]:

@@ -8,7 +8,6 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from . import uncertainty
-from .allocation import PILOT
 from .log_probs import Bounds, EvaluationOptions, LastPosition, WindowResult
 
 RESAMPLES = 2000
@@ -143,7 +142,6 @@ def _samples(results: Sequence[WindowResult], options: EvaluationOptions) -> Dic
             "min": int(sizes.min()),
             "max": int(sizes.max()),
             "total": int(sizes.sum()),
-            "pilots": PILOT * len(results),
         },
     }
 

@@ -93,6 +93,18 @@ def test_a_window_out_of_reach_drives_no_others():
     assert sizes[31] == 2000 and sum(sizes[:31]) < 31 * 200
 
 
+def test_alike_windows_need_few_pilots():
+    alike, apart = TableOfTexts([0.8] * 32), TableOfTexts(DEVIATIONS)
+    for name in ("energies", "cdf"):
+        setattr(alike, name, getattr(alike, name)[:1].expand(32, -1).contiguous())
+    for joint, pilots in ((alike, 8), (apart, 32)):
+        spreads = allocation.spreads_of(prefixes_of(joint))
+        assert joint.drawn == pilots * allocation.PILOT and len(spreads) == 32
+    few = TableOfTexts([0.8] * 5)
+    allocation.spreads_of(prefixes_of(few))
+    assert few.drawn == 5 * allocation.PILOT
+
+
 def test_groups():
     assert allocation.groups(70) == [range(0, 32), range(32, 70)]
     assert allocation.groups(64) == [range(0, 32), range(32, 64)]
