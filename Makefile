@@ -1,5 +1,5 @@
 # make demo    the main job end to end, from nothing        make test   all tests
-# make quick   tests without examples, documented commands and the browser, in a minute and a half
+# make quick   tests without examples, documented commands, the browser and the slowest of the others
 # make setup   .venv and installation only                  make lint   ruff, formatting, mypy
 # make bench   speed against peers                          make clean  removes what the others made
 # make interruptions   the demo, killed in each of its stages, against one that nothing disturbed

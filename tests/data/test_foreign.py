@@ -7,7 +7,7 @@ import pytest
 
 from fairseq_ebm.data import foreign
 from fairseq_ebm.data.arrays import Arrays
-from fairseq_ebm.data.store import Manifest, begin
+from fairseq_ebm.data.store import FORMAT_VERSION, Manifest, begin
 from fairseq_ebm.data.tokenizers import SentencePieceTokenizer
 from fairseq_ebm.data.windows import WindowOptions
 from fairseq_ebm.errors import UserError
@@ -90,7 +90,7 @@ def test_windows_of_a_file_with_bad_lines(tmp_path, tokenizer):
 
 def dealt(tmp_path, tokenizer, reals, fakes):
     (tmp_path / "data").mkdir()
-    begin(tmp_path / "neg", Manifest(1, {}, {}, {}, {}, {}), tmp_path / "data")
+    begin(tmp_path / "neg", Manifest(FORMAT_VERSION, {}, {}, {}, {}, {}), tmp_path / "data")
     options = WindowOptions(window=3, stride=3, prefix_lengths=(0,))
     real = [np.full(3, 100 + i) for i in range(reals)]
     fake = [np.full(3, 200 + i) for i in range(fakes)]
