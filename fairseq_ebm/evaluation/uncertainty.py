@@ -65,8 +65,8 @@ def _advice(windows: float, samples: float) -> Optional[str]:
 
 
 REMEDIES = {
-    "--max-windows": "; more windows would lower it (--max-windows, or more text), samples hardly",
-    "--num-samples": "; more samples would lower it (--num-samples, --sampling-error)",
+    "--max-windows": "; more windows, or more text, would lower it, more samples hardly",
+    "--num-samples": "; more samples would lower it",
     "both": "; more windows and more samples would lower it",
     None: "",
 }

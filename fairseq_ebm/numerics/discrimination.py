@@ -19,19 +19,6 @@ def balanced_accuracy(real: Tensor, generated: Tensor, threshold: float = 0.0) -
     return float(0.5 * (right_real + right_generated))
 
 
-def precision_at_1(positive: Tensor, negatives: Tensor) -> float:
-    """Share of prefixes whose real continuation (B,) has the lowest energy beside its (B, K).
-
-    If it ties with m negatives for the lowest, it counts 1 / (m + 1): what breaking the tie by
-    chance would give.
-    """
-    if positive.numel() == 0 or negatives.numel() == 0:
-        raise ValueError("P@1 needs at least one prefix and one negative")
-    if torch.isnan(positive).any() or torch.isnan(negatives).any():
-        raise ValueError("P@1 of energies that are NaN")
-    return float(credit_first(positive, negatives).mean())
-
-
 def credit_above(values: Tensor, threshold: float) -> Tensor:
     """1 for each value above the threshold, 0.5 on it, 0 below: float64, of the same shape.
 
@@ -43,7 +30,12 @@ def credit_above(values: Tensor, threshold: float) -> Tensor:
 
 
 def credit_first(positive: Tensor, negatives: Tensor) -> Tensor:
-    """What each prefix counts in P@1: (B,), (B, K) -> (B,) float64."""
+    """What each prefix counts in P@1, the share of prefixes whose real continuation (B,) has the
+    lowest energy beside its generated ones (B, K): (B,) float64.
+
+    If it ties with m of them for the lowest, 1 / (m + 1): what breaking the tie by chance would
+    give.
+    """
     own = positive.unsqueeze(-1)
     beaten = (negatives < own).any(dim=-1)
     ties = (negatives == own).sum(dim=-1)

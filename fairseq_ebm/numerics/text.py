@@ -23,16 +23,3 @@ def unique_ngram_share(sequences: Sequence[Sequence[int]], n: int) -> float:
             total += 1
             distinct.add(ngram)
     return len(distinct) / total if total else float("nan")
-
-
-def repetition_share(sequences: Sequence[Sequence[int]], n: int) -> float:
-    """Share of all n-grams that stood earlier in their own sequence: a text looping on itself.
-
-    Does not depend on the number of sequences. NaN where no sequence has n tokens.
-    """
-    total = repeated = 0
-    for tokens in sequences:
-        ngrams = list(_ngrams(tokens, n))
-        total += len(ngrams)
-        repeated += len(ngrams) - len(set(ngrams))
-    return repeated / total if total else float("nan")

@@ -1,10 +1,8 @@
 """The joint sampler behind fairseq-generate and fairseq-interactive: prompts in, fairseq's
 hypotheses out, and what fairseq does not print beside them."""
 
-import inspect
 import logging
 import math
-import sys
 from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any, Deque, Dict, List, Optional, Set, TextIO, Tuple
@@ -134,10 +132,8 @@ class JointGenerator:
 
     def _tell(self, number: int, found: Continuations) -> None:
         for draw in found.draws:
-            print(
-                f"E-{number}\t{draw.energy:.4f}\t{draw.log_p:.4f}\t{draw.share:.4g}\t{draw.ess:.1f}",
-                file=results_stream(),
-            )
+            figures = f"{draw.energy:.4f}\t{draw.log_p:.4f}\t{draw.share:.4g}\t{draw.ess:.1f}"
+            print(f"E-{number}\t{figures}")
 
     def _record(self, number: int, prompt: Tensor, found: Continuations) -> Dict[str, Any]:
         decode = self.tokenizer.decode
@@ -168,17 +164,6 @@ class JointGenerator:
             ],
             "seconds": dict(zip(("proposing", "scoring", "choosing"), found.seconds)),
         }
-
-
-def results_stream() -> TextIO:
-    """Where fairseq-generate prints its H lines, so that ours stand beside them. It gives that to
-    no one, and with --results-path it is a file: found where fairseq's own function has it."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        if "output_file" in frame.f_locals and "hypos" in frame.f_code.co_varnames:
-            return frame.f_locals["output_file"]  # type: ignore[no-any-return]
-        frame = frame.f_back
-    return sys.stdout
 
 
 @named_by_flags()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fairseq_ebm.numerics.discrimination import balanced_accuracy, precision_at_1
+from fairseq_ebm.numerics.discrimination import balanced_accuracy, credit_first
 
 
 def test_low_energy_means_real():
@@ -25,21 +25,15 @@ def test_threshold_and_ties():
 def test_p_at_1_counts_the_lowest_energy():
     positive = torch.tensor([0.0, 0.0, 0.0, 0.0])
     negatives = torch.tensor([[1.0, 2.0], [-1.0, 2.0], [0.0, 2.0], [0.0, 0.0]])
-    assert precision_at_1(positive, negatives) == pytest.approx((1 + 0 + 1 / 2 + 1 / 3) / 4)
+    assert credit_first(positive, negatives).tolist() == pytest.approx([1, 0, 1 / 2, 1 / 3])
 
 
 def test_p_at_1_of_an_energy_that_knows_nothing_is_chance():
-    assert precision_at_1(torch.zeros(5), torch.zeros(5, 9)) == pytest.approx(0.1)
+    assert credit_first(torch.zeros(5), torch.zeros(5, 9)).tolist() == pytest.approx([0.1] * 5)
 
 
 def test_refuses_what_has_no_value():
     with pytest.raises(ValueError, match="both classes"):
         balanced_accuracy(torch.zeros(0), torch.zeros(3))
-    with pytest.raises(ValueError, match="at least one"):
-        precision_at_1(torch.zeros(0), torch.zeros(0, 2))
-    with pytest.raises(ValueError, match="one negative"):
-        precision_at_1(torch.zeros(3), torch.zeros(3, 0))
     with pytest.raises(ValueError, match="NaN"):
         balanced_accuracy(torch.tensor([float("nan")]), torch.zeros(1))
-    with pytest.raises(ValueError, match="NaN"):
-        precision_at_1(torch.tensor([float("nan")]), torch.zeros(1, 2))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fairseq_ebm.numerics.text import repetition_share, unique_ngram_share
+from fairseq_ebm.numerics.text import unique_ngram_share
 
 LOOP = [1, 2, 1, 2, 1]
 OTHER = [1, 2, 3]
@@ -16,14 +16,8 @@ def test_unique_ngrams_are_counted_over_the_whole_collection():
     assert unique_ngram_share([OTHER, OTHER], 2) == pytest.approx(2 / 4)
 
 
-def test_repetition_is_counted_within_a_sequence():
-    assert repetition_share([LOOP, OTHER], 2) == pytest.approx(2 / 6)
-    assert repetition_share([OTHER, OTHER], 2) == 0.0
-
-
 def test_sequences_too_short_have_no_share():
     assert math.isnan(unique_ngram_share([[1, 2]], 3))
-    assert math.isnan(repetition_share([], 2))
     assert unique_ngram_share([[1, 2], OTHER], 3) == 1.0
 
 
