@@ -23,7 +23,7 @@ from ..detection.whole_texts import BlockOptions, TextScores, score_texts
 from ..errors import UserError
 from ..files import sha256_of
 from ..lm.checkpoint import load_base_lm
-from ..models.checkpoint import load_energy
+from ..models.checkpoint import WINDOW, load_energy, trained_window
 from ..records import write_json
 from ..version import __version__
 from . import processes
@@ -143,7 +143,7 @@ def scorers_of(arguments: argparse.Namespace, data: Path, window: Optional[int])
     precision, device = processes.precision(arguments), processes.device(arguments)
     found: List[Scorer] = []
     positions: List[Tuple[str, str, int]] = []
-    trained = 160
+    trained = WINDOW
     if arguments.path:
         energy = load_energy(Path(arguments.path), data, precision, device)
         probability = arguments.mean_of == "probability"
@@ -151,7 +151,7 @@ def scorers_of(arguments: argparse.Namespace, data: Path, window: Optional[int])
         natural = line if energy.criterion == "conditional_nce" else None  # others draw none
         found.append(EnergyScorer(energy.model, probability, natural))
         positions.append(("--path", arguments.path, int(energy.model.max_positions())))
-        trained = max((int(m.options.get("window", 0)) for m in energy.negatives), default=160)
+        trained = trained_window(energy.negatives, int(energy.model.max_positions()))
     if arguments.lm:
         lm = load_base_lm(Path(arguments.lm), data, precision, device, "--lm")
         found.append(LanguageModelScorer(lm.model, lm.right_to_left))

@@ -1,5 +1,6 @@
 """An energy from its checkpoint, with what it was trained against. No code in the file is run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,8 @@ from ..errors import UserError
 from ..files import require_complete, sha256_of
 from ..lm.checkpoint import DTYPES, require_precision
 from .energy import EnergyModel
+
+WINDOW = 160  # of both papers
 
 # What the tasks keep in fairseq's ``task_state``.
 NEGATIVES = "negatives"  # manifests of all stores that the energy was trained on
@@ -45,6 +48,13 @@ class Energy:
             )
         if any(m.source["language_model"]["sha256"] != lm_sha256 for m in self.negatives):
             raise UserError(f"--path: {self.path}: trained on negatives of another language model")
+
+
+def trained_window(negatives: Sequence[Manifest], positions: int) -> int:
+    """Tokens that an energy was trained to see; the papers' 160, or as many as fit, if its
+    negatives do not say or there are none."""
+    windows = [int(m.options["window"]) for m in negatives if m.options.get("window")]
+    return max(windows, default=min(WINDOW, positions))
 
 
 def load_energy(path: Path, data: Path, precision: str, device: torch.device) -> Energy:

@@ -12,7 +12,7 @@ from ..data.store import Manifest
 from ..errors import OptionError, UserError
 from ..lm.checkpoint import BaseLM, load_base_lm
 from ..lm.sampler import Sampler
-from .checkpoint import Energy, is_energy, load_energy
+from .checkpoint import Energy, is_energy, load_energy, trained_window
 from .joint import Joint
 
 
@@ -40,10 +40,8 @@ class JointCheckpoints:
 
     @property
     def window(self) -> int:
-        """Tokens that the energy was trained to see, or 160 if its negatives do not say."""
         negatives = () if self.energy is None else self.energy.negatives
-        windows = [int(m.options["window"]) for m in negatives if "window" in m.options]
-        return max(windows, default=min(160, self.max_positions))
+        return trained_window(negatives, self.max_positions)
 
     def require_window(self, window: int) -> None:
         if window > self.lm.max_positions:

@@ -21,7 +21,7 @@ from ..files import sha256_of
 from ..generation.rules import RULES
 from ..launchers import launched, local_rank
 from ..lm.checkpoint import read_config, reads_right_to_left
-from ..models.checkpoint import NEGATIVES, read_energy
+from ..models.checkpoint import NEGATIVES, WINDOW, read_energy, trained_window
 from ..models.joint_checkpoints import doubts, split_path
 
 logger = logging.getLogger(__name__)
@@ -180,17 +180,16 @@ def take_part(cfg: JointGenerationConfig) -> None:
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
 
 
-def trained_window(cfg: JointGenerationConfig) -> int:
-    """Tokens that the energy was trained to see; 160 without one."""
-    _, energy_path = split_path(cfg.path or "")
-    return max((int(m.options["window"]) for m in _negatives(energy_path)), default=160)
+def window_of(cfg: JointGenerationConfig, positions: int = WINDOW) -> int:
+    """Tokens that the models see at once: --window, or what the energy was trained on."""
+    return cfg.window or trained_window(_negatives(split_path(cfg.path or "")[1]), positions)
 
 
 def prompts_of_windows(
     cfg: JointGenerationConfig, data: Path, subset: str, dictionary: Dictionary
 ) -> Prompts:
     """The beginnings of the windows of a split; of these, a shard takes every so many."""
-    window = cfg.window or trained_window(cfg)
+    window = window_of(cfg)
     stride = window if cfg.stride is None else cfg.stride
     for value, least, flag in (
         (stride, 1, "--stride"),

@@ -27,7 +27,7 @@ from .generation_config import (
     doubts_of,
     named_by_flags,
     refuse_unused,
-    trained_window,
+    window_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ def build_generator(
         raise UserError(f"--nbest: {args.nbest}, but --beam is {args.beam}: give both the same")
     refuse_unused(args)
     positions = min(model.max_positions() for model in (*lms, *energies))
-    window = cfg.window or trained_window(cfg)
+    window = window_of(cfg)
     if window > positions:
         raise UserError(f"--window: {window} tokens, but the models read {positions} at most")
     options = GenerationOptions(

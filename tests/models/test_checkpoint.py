@@ -1,11 +1,13 @@
+import dataclasses
 import shutil
 
 import pytest
 import torch
 
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.models.checkpoint import is_energy, load_energy
+from fairseq_ebm.models.checkpoint import is_energy, load_energy, trained_window
 from tests.conftest import CHECKOUT
+from tests.data.test_store import MANIFEST
 from tests.models.energies import FLAGS
 from tests.stores import random_store, write_dictionary
 
@@ -126,3 +128,11 @@ def test_what_is_no_energy(trained, tmp_path, sums_lm):
     for load in (lambda: load_energy(torn, neg, "fp32", CPU), lambda: is_energy(torn)):
         with pytest.raises(UserError, match=r"torn\.pt: cut off"):
             load()
+
+
+def test_the_window_is_the_longest_that_training_saw():
+    seen = [dataclasses.replace(MANIFEST, options={"window": n}) for n in (10, 64)]
+    silent = dataclasses.replace(MANIFEST, options={})
+    assert trained_window([*seen, silent], 512) == 64
+    assert trained_window([silent], 512) == trained_window([], 512) == 160
+    assert trained_window([], 64) == 64
