@@ -13,8 +13,9 @@ from ..data.identity import token_hash
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..evaluation import perplexity
-from ..evaluation.comparison import Baseline, against, read_baselines
+from ..evaluation.comparison import Baseline, read_baselines
 from ..evaluation.log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
+from ..evaluation.report import report_of
 from ..evaluation.results import FORMAT_VERSION, ResultsFile, join_shards, results_path
 from ..models.joint import Joint
 from ..models.joint_checkpoints import load_joint_checkpoints
@@ -271,24 +272,8 @@ def finish(
     baselines: Sequence[Baseline],
     arguments: argparse.Namespace,
 ) -> None:
-    """The report of all windows, or of those that are done."""
-    results = sorted(results, key=lambda result: result.number)
-    first, tokens = about["prefix_length"] + 1, about["window"] - about["prefix_length"]
-    options = EvaluationOptions(**about["options"])
-    if about["energy"]:
-        windows = about["num_windows"]
-        report = perplexity.joint_report(results, first, tokens, options, windows)
-        report["warnings"] = [*about.get("doubts", []), *report["warnings"]]
-        log_z = [result.log_z for result in results]
-        log_probs = perplexity.joint_log_probs(results, log_z, "upper")
-    else:
-        report = perplexity.base_report(results, tokens, options.seed)
-        log_probs = perplexity.base_log_probs(results)
-    if baselines:
-        report["baselines"] = against(results, log_probs, baselines, tokens, options.seed)
-    if len(results) < about["num_windows"]:
-        report["partial"] = True
-    report = perplexity.known({**report, "provenance": about["provenance"]})
+    """Writes and shows the report of all windows, or of those that are done."""
+    report = report_of(about, results, baselines)
     if out is not None:
         write_json(report, out)
     from ..reports.perplexity import draw, table  # noqa: PLC0415 (takes a second)

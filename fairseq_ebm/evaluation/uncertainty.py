@@ -44,7 +44,8 @@ def division(log_probs: np.ndarray, errors: np.ndarray, tokens: int) -> Dict[str
     samples = of_mean(errors, tokens)
     if len(log_probs) < 2:
         return {"total": None, "windows": None, "samples": _finite(samples), "raise": None}
-    total = float(log_probs.std(ddof=1)) / (math.sqrt(len(log_probs)) * tokens)
+    known = bool(np.isfinite(log_probs).all())
+    total = float(log_probs.std(ddof=1)) / math.sqrt(len(log_probs)) / tokens if known else math.inf
     total = max(total, samples)  # which is the better known of the two
     windows = math.sqrt(total**2 - samples**2) if math.isfinite(samples) else 0.0
     return {

@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from ..evaluation.uncertainty import in_words
 from .figures import BLUE, NAVY, ORANGE, new_figure, save
-from .page import number
+from .page import number, percent
 
 
 def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
@@ -115,13 +115,13 @@ def table(report: Mapping[str, Any], windows: int) -> str:
         lines.append(
             f"{done} windows, {_samples(report)}; effective "
             f"{report['ess']['mean']:.1f} (least {report['ess']['min']:.1f}); mean log Z "
-            f"{report['mean_log_z']:.3f}"
+            f"{number(report['mean_log_z'], 3)}"
         )
         lines.append(in_words(report["error"]))
         nce = report["conditional_nce"]
         lines.append(
-            f"conditional NCE {nce['loss']:.4f} nats, {nce['normalised']:.4f} with Z set to 1 for "
-            f"each prefix; {2 * math.log(2):.4f} knows nothing"
+            f"conditional NCE {number(nce['loss'], 4)} nats, {number(nce['normalised'], 4)} with Z "
+            f"set to 1 for each prefix; {2 * math.log(2):.4f} knows nothing"
         )
     else:
         lines.append(f"{done} windows")
@@ -144,8 +144,9 @@ def _samples(report: Mapping[str, Any]) -> str:
 
 def _gain(report: Mapping[str, Any]) -> str:
     between = report["gain_ci95"]
-    share = "" if between is None else f" ({between[0]:.2%} to {between[1]:.2%})"
-    return f"{report['gain']:.2%}{share}"
+    ends = [] if between is None else [percent(end, 2) for end in between]
+    share = f" ({' to '.join(ends)})" if ends else ""
+    return f"{percent(report['gain'], 2)}{share}"
 
 
 def _interval(between: Optional[Sequence[float]]) -> str:

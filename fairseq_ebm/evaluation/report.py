@@ -1,0 +1,31 @@
+"""From what was evaluated and the results of its windows to the report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Dict
+
+from . import perplexity
+from .comparison import Baseline, against
+from .log_probs import EvaluationOptions, WindowResult
+
+
+def report_of(
+    about: Mapping[str, Any], results: Sequence[WindowResult], baselines: Sequence[Baseline] = ()
+) -> Dict[str, Any]:
+    """``about``: the first line of a file of results (docs/formats.md). Of all windows, or of those
+    that are done, in any order."""
+    results = sorted(results, key=lambda result: result.number)
+    first, tokens = about["prefix_length"] + 1, about["window"] - about["prefix_length"]
+    options = EvaluationOptions(**about["options"])
+    if about["energy"]:
+        report = perplexity.joint_report(results, first, tokens, options, about["num_windows"])
+        report["warnings"] = [*about.get("doubts", []), *report["warnings"]]
+        log_z = [result.log_z for result in results]
+        log_probs = perplexity.joint_log_probs(results, log_z, "upper")
+    else:
+        report = perplexity.base_report(results, tokens, options.seed)
+        log_probs = perplexity.base_log_probs(results)
+    if baselines:
+        report["baselines"] = against(results, log_probs, baselines, tokens, options.seed)
+    if len(results) < about["num_windows"]:
+        report["partial"] = True
+    return perplexity.known({**report, "provenance": about["provenance"]})
