@@ -116,6 +116,8 @@ class JointModel:
 
     def energy(self, texts: Sequence[str]) -> List[float]:
         """E of each text as a whole; low means that it looks real."""
+        if isinstance(texts, str):
+            raise UserError("texts: a list of texts is wanted, not a single one")
         joint = self._joint
         return [float(joint.energies(self._window(text).view(1, 1, -1), 0)) for text in texts]
 
@@ -181,12 +183,17 @@ class JointModel:
 
     def _encode(self, text: str, name: str) -> Tensor:
         """``name``: of the argument."""
+        if not isinstance(text, str):
+            raise UserError(f"{name}: a text is wanted, not {text!r:.40}")
         encoded = self.tokenizer.encode([text])
         require_known(encoded, self.tokenizer.dictionary, name)
         return torch.from_numpy(encoded[0])
 
     def _window(self, text: str) -> Tensor:
-        return self._require_fit(self._encode(text, "texts"))
+        tokens = self._encode(text, "texts")
+        if not len(tokens):
+            raise UserError("texts: there is nothing in one of them")
+        return self._require_fit(tokens)
 
     def _require_fit(self, tokens: Tensor) -> Tensor:
         if len(tokens) > self.models.max_positions:

@@ -87,6 +87,11 @@ def test_what_does_not_fit(model, sums, sums_lm, sums_energy):
         model.energy(["1 " * 600])
     with pytest.raises(UserError, match="there is nothing in it"):
         model.bounds("1 2 + 3 4 =", "")
+    for texts, words in (("1 2", "a list of texts"), ([""], "nothing in one"), ([3], "not 3")):
+        with pytest.raises(UserError, match=f"^texts: .*{words}"):
+            model.energy(texts)
+    with pytest.raises(UserError, match=r"^prompt: a text is wanted, not None"):
+        model.sample(None)
     with pytest.raises(UserError, match=r"^num_draws: 5 .* raise joint_samples"):
         model.sample("1 2 + 3 4 =", num_draws=5, joint_samples=3)
     with pytest.raises(UserError, match=r"^top_k: 999 is above the vocabulary"):

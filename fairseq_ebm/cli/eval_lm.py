@@ -14,7 +14,13 @@ from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..evaluation import perplexity
 from ..evaluation.comparison import Baseline, read_baselines
-from ..evaluation.log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
+from ..evaluation.log_probs import (
+    LEAST_ERROR,
+    EvaluationOptions,
+    WindowResult,
+    blocks,
+    evaluate_all,
+)
 from ..evaluation.report import report_of
 from ..evaluation.results import FORMAT_VERSION, ResultsFile, join_shards, results_path
 from ..models.joint import Joint
@@ -22,7 +28,7 @@ from ..models.joint_checkpoints import load_joint_checkpoints
 from ..records import write_json
 from ..version import __version__
 from . import processes
-from .program import ArgumentParser, progress, run, whole_number
+from .program import ArgumentParser, progress, run, share, whole_number
 
 DESCRIPTION = """\
 Perplexity of the continuations of windows of a split: of a language model, and lower
@@ -56,11 +62,11 @@ def build_parser() -> ArgumentParser:
     windows.add_argument("--max-windows", type=whole_number(1), help="at most, at random")
     estimate = parser.add_argument_group("estimates")
     estimate.add_argument(
-        "--num-samples", type=whole_number(2), default=1000, help="of each window (default: 1000)"
+        "--num-samples", type=whole_number(2), help="of each window (default: 1000)"
     )
     estimate.add_argument(
         "--sampling-error",
-        type=share,
+        type=share(LEAST_ERROR),
         metavar="E",
         help="instead of --num-samples: as many samples as each window needs until the joint "
         "perplexity's own standard error of sampling is at most E of it, as 0.1%% or 0.001",
@@ -117,17 +123,6 @@ def sizes(text: str) -> Tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"'{text}' is not numbers with commas") from None
 
 
-def share(text: str) -> float:
-    """ "0.1%" or "0.001" """
-    try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not above 0 and below 1 (or 100%)")
-    return value
-
-
 def evaluate_perplexity(arguments: argparse.Namespace) -> None:
     if arguments.merge is not None:
         out = Path(arguments.merge)
@@ -146,10 +141,12 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
         raise UserError("--results-path: needed with shards, --resume and --draw")
     if arguments.max_samples and not arguments.sampling_error:
         raise UserError("--max-samples: goes with --sampling-error alone; drop it")
+    if arguments.num_samples and arguments.sampling_error:
+        raise UserError("--num-samples: --sampling-error decides how many; drop one of them")
     if arguments.draw and not (arguments.sample_curve or arguments.per_position):
         raise UserError("--draw: nothing to draw without --sample-curve or --per-position")
     options = EvaluationOptions(
-        num_samples=arguments.num_samples,
+        num_samples=arguments.num_samples or EvaluationOptions.num_samples,
         sampling_error=arguments.sampling_error,
         max_samples=arguments.max_samples or EvaluationOptions.max_samples,
         sample_curve=arguments.sample_curve,
@@ -169,6 +166,8 @@ def evaluate_perplexity(arguments: argparse.Namespace) -> None:
         ),
     )
     joint, provenance, doubts = load(arguments)
+    if joint.energy is None and options.sampling_error is not None:
+        raise UserError("--sampling-error: a language model alone needs no samples; drop it")
     about = {
         "format_version": FORMAT_VERSION,
         "energy": joint.energy is not None,
@@ -203,7 +202,7 @@ def load(arguments: argparse.Namespace) -> Tuple[Joint, Dict[str, Any], List[str
         "seed": arguments.seed,
         "versions": {"fairseq_ebm": __version__, "torch": torch.__version__},
     }
-    return models.joint(), provenance, models.doubts(arguments.prefix_length)
+    return models.joint(), provenance, models.doubts(arguments.prefix_length, arguments.window)
 
 
 def work(
@@ -236,6 +235,9 @@ def work(
         stopped = True
     if stopped and not results:
         raise KeyboardInterrupt
+    if stopped:
+        more = "--resume goes on" if out else "--results-path and --resume would go on"
+        print(f"interrupted after {len(results):,} of {total:,} windows; {more}", file=sys.stderr)
     if shard[1] > 1:
         state = "stopped; go on with --resume" if stopped else f"done; after all: --merge {out}"
         tell(arguments.quiet, f"shard {shard[0]} of {shard[1]}: {state}")

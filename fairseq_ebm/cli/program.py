@@ -92,3 +92,21 @@ def whole_number(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def share(least: float) -> Callable[[str], float]:
+    """An argument type: "0.1%" or "0.001"."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            value = -1.0
+        if not least <= value < 1:
+            percent = f"; {text}% may be meant" if 1 <= value < 100 else ""
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is not from {least:.4%} to 100%, nor from {least} to 1{percent}"
+            )
+        return value
+
+    return parse

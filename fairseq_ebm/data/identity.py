@@ -47,10 +47,13 @@ def other_text(before: Mapping[str, Any], now: Mapping[str, Any]) -> Optional[st
     """Of two results of ``token_hashes``: the first split in which they differ, in words."""
     for split in sorted({*before, *now}):
         was, becomes = before.get(split), now.get(split)
-        if was != becomes:
-            return f"{split} (SHA-256 of its tokens {_shown(was)}, now {_shown(becomes)})"
+        if was == becomes:
+            continue
+        if was is None or becomes is None:
+            return f"split ({', '.join(before) or 'none'}, now {', '.join(now) or 'none'})"
+        return f"{split} (SHA-256 of its tokens {_shown(was)}, now {_shown(becomes)})"
     return None
 
 
-def _shown(digest: Optional[str]) -> str:
-    return "none" if digest is None else f"{digest[:SHOWN]}…"
+def _shown(digest: str) -> str:
+    return f"{digest[:SHOWN]}…"

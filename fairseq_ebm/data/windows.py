@@ -66,6 +66,8 @@ class Windows:
 
 def running_text(data: Path, subset: str) -> np.ndarray:
     """All tokens of a split, documents after one another, each with its </s>; memory-mapped."""
+    if not data.is_dir():
+        raise UserError(f"{data}: no such directory")
     prefix = str(data / subset)
     if not indexed_dataset.dataset_exists(prefix, "mmap"):
         raise UserError(f"{prefix}.bin: no such split; prepare it, or name another")

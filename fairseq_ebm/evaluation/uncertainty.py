@@ -66,7 +66,7 @@ def _advice(windows: float, samples: float) -> Optional[str]:
 
 
 REMEDIES = {
-    "--max-windows": "; more windows, or more text, would lower it, more samples hardly",
+    "--max-windows": "; more windows would lower it, more samples hardly",
     "--num-samples": "; more samples would lower it",
     "both": "; more windows and more samples would lower it",
     None: "",
@@ -75,10 +75,13 @@ REMEDIES = {
 
 def in_words(error: Dict[str, Any]) -> str:
     """What ``division`` found, as a sentence."""
-    parts = ((name, error[name]) for name in ("total", "windows", "samples"))
-    told = (f"{name} {'unknown' if part is None else f'{part:.2%}'}" for name, part in parts)
+    total, windows, samples = (
+        "unknown" if error[name] is None else f"{error[name]:.2%}"
+        for name in ("total", "windows", "samples")
+    )
     return (
-        f"one standard error of the joint perplexity: {', '.join(told)}{REMEDIES[error['raise']]}"
+        f"one standard error of the joint perplexity is {total}: {windows} from the choice of "
+        f"windows, {samples} from sampling{REMEDIES[error['raise']]}"
     )
 
 

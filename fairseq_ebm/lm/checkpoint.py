@@ -69,7 +69,7 @@ def load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
         raise UserError(f"{flag}: {path}: no such file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about how this fairseq loads checkpoints
-        state = _read(path, flag)
+        state = read_checkpoint(path, flag)
         _require_dictionary(state["cfg"], path, data, flag)
         return _built(state, path, data, flag)
 
@@ -81,7 +81,7 @@ def read_config(path: Path, data: Path, flag: str) -> Any:
         config = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["cfg"]
         config = OmegaConf.create(config, flags={"allow_objects": True})
     except Exception:  # of an older fairseq, or no checkpoint at all
-        config = _read(path, flag)["cfg"]
+        config = read_checkpoint(path, flag)["cfg"]
     _require_dictionary(config, path, data, flag)
     return config
 
@@ -90,7 +90,7 @@ def reads_right_to_left(config: Any) -> bool:
     return bool(config.task._name == RIGHT_TO_LEFT)
 
 
-def _read(path: Path, flag: str) -> Dict[str, Any]:
+def read_checkpoint(path: Path, flag: str) -> Dict[str, Any]:
     """The contents of a checkpoint, with what this version of fairseq expects of them."""
     require_complete(path, flag)
     try:

@@ -10,7 +10,7 @@ import torch
 
 from ..data.store import Manifest
 from ..errors import OptionError, UserError
-from ..lm.checkpoint import BaseLM, load_base_lm
+from ..lm.checkpoint import BaseLM, load_base_lm, read_checkpoint
 from ..lm.sampler import Sampler
 from .checkpoint import Energy, is_energy, load_energy, trained_window
 from .joint import Joint
@@ -60,10 +60,16 @@ class JointCheckpoints:
         if self.energy is not None:
             self.energy.require_density(self.lm.sha256)
 
-    def doubts(self, prefix_length: int) -> List[str]:
+    def doubts(self, prefix_length: int, window: Optional[int] = None) -> List[str]:
         """What the energy did not meet in training, in sentences."""
         negatives = () if self.energy is None else self.energy.negatives
-        return doubts(negatives, self.lm.precision, prefix_length)
+        found = doubts(negatives, self.lm.precision, prefix_length)
+        if self.energy is not None and window is not None and window > self.window:
+            found.append(
+                f"windows of {window} tokens are longer than any that the energy was trained on "
+                f"({self.window}): what it says of them was never tested"
+            )
+        return found
 
     def provenance(self) -> Dict[str, Any]:
         models: Dict[str, Any] = {"language_model": self.lm, "energy": self.energy}
@@ -118,6 +124,9 @@ def split_path(path: str) -> Tuple[Path, Optional[Path]]:
             raise UserError(f"--path: {each}: no such file")
     energies = [each for each in paths if is_energy(each)]
     models = [each for each in paths if each not in energies]
+    if len(models) > 1:
+        for each in models:  # one may be no checkpoint at all, which its own error says
+            read_checkpoint(each, "--path")
     if len(models) != 1 or len(energies) > 1:
         raise UserError(
             f"--path: {path}: {len(models)} language models and {len(energies)} energies; "

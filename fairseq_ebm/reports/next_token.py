@@ -6,7 +6,7 @@ from typing import Any, List
 
 from .page import Table, between, percent
 
-HEADS = ["base LM", "", "joint", "", "of sampling alone (95%)", "bounds"]
+HEADS = ["base LM", "of its top", "joint", "of its top", "among all (95% of sampling)", "bounds"]
 
 
 def top_tokens(name: str, record: Mapping[str, Any], count: int) -> Table:

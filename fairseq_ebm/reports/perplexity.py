@@ -108,7 +108,10 @@ def table(report: Mapping[str, Any], windows: int) -> str:
     if "joint_ppl_sampling_ci95" in report:
         rows[0] = (*rows[0][:3], "of sampling alone")
         rows[3] = (*rows[3][:3], _interval(report["joint_ppl_sampling_ci95"]))
-    lines = [f"{a:<20}{b:>12}  {c:<22}{d}".rstrip() for a, b, c, d in rows]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = [
+        f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
+    ]
     done = f"{report['num_windows']:,}" + (f" of {windows:,}" if "partial" in report else "")
     if "gain" in report:
         lines.append(f"gain: upper bound {_gain(report)} below the base")

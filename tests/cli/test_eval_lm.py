@@ -153,6 +153,7 @@ def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
     process = subprocess.Popen(
         [str(word) for word in command],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         preexec_fn=heed_interrupts,
     )
@@ -162,9 +163,10 @@ def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
+    printed, err = process.communicate(timeout=60)
     assert process.returncode == 130
     report = json.loads(out.read_text())
+    assert "interrupted after " in err and "--resume goes on" in err
     assert report["partial"] and 3 <= report["num_windows"] < 1009
     assert f"{report['num_windows']} of 1,009 windows" in printed
 
@@ -183,7 +185,10 @@ def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
         (["--path", "{lm}", "--resume"], "--results-path: needed"),
         (["--path", "{lm}:{energy}", "--num-samples", 1], "--num-samples: '1' is not"),
         (["--path", "{lm}:{energy}", "--sample-curve", "10,5000"], "--sample-curve: each size"),
-        (["--path", "{lm}:{energy}", "--sampling-error", "2"], "--sampling-error: '2' is not"),
+        (["--path", "{lm}:{energy}", "--sampling-error", "2"], "'2' is not from 0.0001% to 100%"),
+        (["--path", "{lm}:{energy}", "--sampling-error", "2"], "2% may be meant"),
+        (["--path", "{lm}", "--sampling-error", "1%", "--num-samples", 9], "--num-samples: "),
+        (["--path", "{lm}:{lm}.none"], "none: no such file"),
         (["--path", "{lm}", "--sampling-error", "1%", "--sample-curve", "8"], "--sample-curve"),
         ([], "--path: needed"),
     ],
@@ -242,6 +247,9 @@ def test_what_the_energy_was_not_trained_on_is_warned_of(evaluate, both, tmp_pat
     shape = ["--window", 10, "--stride", 10, "--prefix-length", 4, "--cpu"]
     flags = ["--max-windows", 4, "--num-samples", 8, "--results-path", out]
     done = evaluate("--path", both, "--bf16", *flags, shape=shape)
+    long = ["--window", 20, "--stride", 20, "--prefix-length", 6, "--cpu"]
+    longer = evaluate("--path", both, *flags[:-2], shape=long)
+    assert "warning: windows of 20 tokens are longer than any" in longer.stdout
     for words in ("the language model is in bf16, but", "a prefix of 4 tokens is shorter than any"):
         assert f"warning: {words}" in done.stdout
         assert any(words in warning for warning in json.loads(out.read_text())["warnings"])
@@ -309,6 +317,14 @@ def test_a_sampling_error(evaluate, run_program, both, tmp_path):
     assert row["gain_sampling_ci95"] is None  # the same samples: not independent
     less = evaluate(*flags, out, "--max-samples", 40)
     assert "above the 0.500% asked for" in less.stdout
+
+
+def test_what_is_no_checkpoint_is_not_counted_as_one(evaluate, sums_lm, sums, tmp_path):
+    (tmp_path / "text.pt").write_text("hello")
+    done = evaluate("--path", f"{sums_lm}:{tmp_path / 'text.pt'}", fails=True)
+    assert "text.pt: not a fairseq checkpoint" in done.stderr
+    done = evaluate("--path", sums_lm, data=tmp_path / "nowhere", fails=True)
+    assert "nowhere: no such directory" in done.stderr
 
 
 def test_baselines_that_are_none(evaluate, sums_lm, tmp_path):

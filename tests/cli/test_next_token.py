@@ -21,7 +21,7 @@ def test_a_table_and_all_candidates(next_token, tmp_path):
     out = tmp_path / "next.json"
     done = next_token("--num-samples", 50, "--top", 4, "--candidates", 9, "--results-path", out)
     head, *lines, note = done.stdout.splitlines()
-    assert head.split()[:3] == ["base", "LM", "joint"] and len(lines) == 4
+    assert head.split()[:3] == ["base", "LM", "of"] and len(lines) == 4
     assert "The likeliest 4 of each model" in note
     cells = [re.split(" {2,}", line) for line in lines]
     for column in (1, 3):  # percent, each model's own top

@@ -33,4 +33,4 @@ def test_what_is_not_finite_is_null_and_can_be_shown():
     assert report["joint_ppl_sampling_ci95"] is None and report["error"]["samples"] is None
     assert math.isfinite(report["joint_ppl_lower"])
     shown = table(report, 3)
-    assert "joint, upper bound" in shown and "samples unknown" in shown
+    assert "joint, upper bound" in shown and "unknown from sampling" in shown

@@ -89,7 +89,7 @@ def test_the_whole_error_is_divided(spread, error, remedy):
     assert found["total"] ** 2 == pytest.approx(found["windows"] ** 2 + found["samples"] ** 2)
     assert found["raise"] == remedy
     words = uncertainty.in_words(found)
-    assert f"samples {found['samples']:.2%}" in words and "would lower it" in words
+    assert f"{found['samples']:.2%} from sampling" in words and "would lower it" in words
 
 
 def test_what_cannot_be_divided():
