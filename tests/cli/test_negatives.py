@@ -285,7 +285,10 @@ BAD = {
         ["DATA", "--path", "DATA/dict.txt", "--dest", "neg"],
         ["dict.txt", "not a fairseq checkpoint"],
     ),
-    "missing data": (["nowhere", "--path", "LM", "--dest", "neg"], ["nowhere", "no such directory"]),
+    "missing data": (
+        ["nowhere", "--path", "LM", "--dest", "neg"],
+        ["nowhere", "no such directory"],
+    ),
     "missing split": (
         ["DATA", "--path", "LM", "--dest", "neg", "--subsets", "dev"],
         ["dev", "no such split"],
