@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from timing import Timing, machine  # isort: skip
+from timing import Timing, add_models, machine  # isort: skip
 
 from fairseq_ebm.data.windows import WindowOptions, Windows
 from fairseq_ebm.evaluation import uncertainty
@@ -85,7 +85,10 @@ def compare(bench: Timing, world: Joint, windows: Any, target: float) -> None:
         name: needed[name] / alike[name] * (needed["error"] / alike["error"]) ** 2
         for name in ("samples", "seconds")
     }
-    found = [needed, alike, {"name": "as each needs / the same, at the same error", **saved}]
+    sigma = np.array([r.log_z.error for r in results])  # of pools that are alike in size
+    least = float(sigma.mean() ** 2 / np.square(sigma).mean())
+    words = "as each needs / the same, at the same error"
+    found = [needed, alike, {"name": words, **saved, "least_possible": least}]
     for each in found:
         print(each, flush=True)
     bench.results += found
@@ -93,11 +96,7 @@ def compare(bench: Timing, world: Joint, windows: Any, target: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data")
-    parser.add_argument("--path", help="lm.pt:energy.pt")
-    parser.add_argument("--window", type=int, default=160)
-    parser.add_argument("--prefix-length", type=int, default=120)
-    parser.add_argument("--windows", type=int, default=64)
+    add_models(parser, windows=64)
     parser.add_argument("--targets", type=float, nargs="+", default=[0.004, 0.002])
     parser.add_argument("--out", type=Path, default=Path("runs/bench/allocation.json"))
     arguments = parser.parse_args()

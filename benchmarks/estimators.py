@@ -24,7 +24,7 @@ from scipy.stats import genpareto, qmc
 from torch import Tensor
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from timing import Timing, machine  # isort: skip
+from timing import Timing, add_models, machine  # isort: skip
 
 from fairseq_ebm.data.windows import WindowOptions, Windows
 from fairseq_ebm.lm.checkpoint import load_base_lm
@@ -203,11 +203,7 @@ def from_checkpoints(arguments: argparse.Namespace) -> Tuple[Joint, Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data")
-    parser.add_argument("--path", help="lm.pt:energy.pt")
-    parser.add_argument("--window", type=int, default=160)
-    parser.add_argument("--prefix-length", type=int, default=120)
-    parser.add_argument("--windows", type=int, default=8)
+    add_models(parser, windows=8)
     parser.add_argument("--repeats", type=int, default=32)
     parser.add_argument("--reference", type=int, default=2**16, help="samples of the large pool")
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS)[1:])

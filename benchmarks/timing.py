@@ -1,6 +1,7 @@
 """Ratios of speed, each from runs of two peers in turn in one process; bare seconds of a shared
 machine mean little."""
 
+import argparse
 import json
 import platform
 import statistics
@@ -58,6 +59,15 @@ class Timing:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps({"machine": machine, "rows": self.results}, indent=2) + "\n")
         print(f"as JSON: {out}")
+
+
+def add_models(parser: argparse.ArgumentParser, windows: int) -> None:
+    """Which models, on which windows."""
+    parser.add_argument("--data")
+    parser.add_argument("--path", help="lm.pt:energy.pt")
+    parser.add_argument("--window", type=int, default=160)
+    parser.add_argument("--prefix-length", type=int, default=120)
+    parser.add_argument("--windows", type=int, default=windows)
 
 
 def machine(device: str, **more: Any) -> Dict[str, Any]:

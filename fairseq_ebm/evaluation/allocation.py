@@ -8,7 +8,8 @@ perplexity of W windows of L predicted tokens has the relative sampling error
 For a given ε the fewest samples are those with n_w in proportion to σ_w (Neyman, 1934). σ_w comes
 from a pilot, whose samples are then put aside: a size that depended on samples in the estimate
 would bend it. Windows are worked on in groups, each with its part of the error, so that a shard
-needs to know nothing of the others.
+needs to know nothing of the others; what the pilots misjudge is put right by a whole group at a
+time, on which no window has much say.
 """
 
 import dataclasses
@@ -32,9 +33,7 @@ SCOUTED = 4  # of so many windows of a group one has its pilot first
 ALIKE = 0.5  # or less of what pilots differ by is not luck
 STEP = 16  # sizes are multiples, so that windows of one size can be drawn together
 MARGIN = 1.1  # more than the pilot asks for: it knows σ roughly
-HOPELESS = (
-    0.8  # of the variance, in windows that can have no more samples: the target is out of reach
-)
+HOPELESS = 0.8  # of the variance, in windows that can have no more samples: out of reach
 SMALLEST, LARGEST = 1e-6, 5.0  # standard errors that are believed of a pilot
 SAMPLES_AT_ONCE = 1024  # windows whose pools are small are drawn together
 

@@ -91,11 +91,7 @@ def joint_report(
     report["gain_sampling_ci95"] = uncertainty.gain_interval(report["gain"], luck)
     log_p = joint_log_probs(results, log_z, "jackknife")
     report["error"] = uncertainty.division(log_p, errors, tokens)
-    report.update(_samples(results, options))
-    if options.sampling_error is not None:
-        share = (windows or len(results)) / len(results)  # a part of the windows has more of it
-        allowed = options.sampling_error * math.sqrt(share)
-        report["samples"]["allowed_error"] = allowed
+    report.update(_samples(results, options, windows or len(results)))
     report["mean_log_z"] = float(np.mean([z.jackknife for z in log_z]))
     report["conditional_nce"] = {
         "loss": float(np.mean([result.nce for result in results])),
@@ -130,15 +126,19 @@ def joint_log_probs(
     )
 
 
-def _samples(results: Sequence[WindowResult], options: EvaluationOptions) -> Dict[str, Any]:
-    """``num_samples`` of a window; where windows differ, of one on average."""
-    sizes = np.array([result.num_samples for result in results])
+def _samples(
+    results: Sequence[WindowResult], options: EvaluationOptions, windows: int
+) -> Dict[str, Any]:
+    """``num_samples`` of a window; where windows differ, of one on average. A part of the
+    ``windows`` may have a larger error than all of them."""
     if options.sampling_error is None:
         return {"num_samples": options.num_samples}
+    sizes = np.array([result.num_samples for result in results])
     return {
         "num_samples": round(float(sizes.mean())),
         "samples": {
             "target_error": options.sampling_error,
+            "allowed_error": options.sampling_error * math.sqrt(windows / len(results)),
             "min": int(sizes.min()),
             "max": int(sizes.max()),
             "total": int(sizes.sum()),

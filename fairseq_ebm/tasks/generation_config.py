@@ -180,9 +180,9 @@ def take_part(cfg: JointGenerationConfig) -> None:
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
 
 
-def window_of(cfg: JointGenerationConfig, positions: int = WINDOW) -> int:
+def window_of(cfg: JointGenerationConfig) -> int:
     """Tokens that the models see at once: --window, or what the energy was trained on."""
-    return cfg.window or trained_window(_negatives(split_path(cfg.path or "")[1]), positions)
+    return cfg.window or trained_window(_negatives(split_path(cfg.path or "")[1]), WINDOW)
 
 
 def prompts_of_windows(

@@ -44,6 +44,14 @@ def test_as_recorded_and_as_read_are_the_same(worlds, tmp_path, monkeypatch, lar
     assert token_hashes(tmp_path / "data") == token_hashes(worlds[0])
 
 
+def test_splits_may_have_any_name(worlds, tmp_path):
+    """fairseq's valid1 and test1, for instance."""
+    shutil.copytree(worlds[0], tmp_path / "data")
+    shutil.copy(worlds[1] / "test.bin", tmp_path / "data" / "test1.bin")
+    found = token_hashes(tmp_path / "data")
+    assert found == {**token_hashes(worlds[0]), "test1": token_hash(worlds[1], "test")}
+
+
 def test_a_record_of_other_tokens_is_not_believed(worlds, tmp_path, monkeypatch):
     monkeypatch.setattr(identity, "LARGE", 0)
     shutil.copytree(worlds[0], tmp_path / "data")

@@ -48,7 +48,7 @@ def test_the_error_is_the_one_asked_for():
     # As many for all would have to be so many for the same error:
     spreads = [spread(pool) for pool in pools]
     uniform = sum(s**2 for s in spreads) * 32 / sum(e**2 for e in errors)
-    assert sum(map(len, pools)) < 0.9 * uniform
+    assert joint.drawn < 0.8 * uniform  # pilots included: docs/benchmarks.md has 22% saved
 
 
 def test_stopping_by_a_pilot_does_not_bend_the_estimate():
