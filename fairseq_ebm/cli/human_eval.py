@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
@@ -17,7 +16,7 @@ from ..records import read_json, write_json
 from ..reports.human_eval import REAL, SHUFFLED, Pair, Prompt, compose, identical, page, shown
 from ..reports.votes import ranking, table
 from ..version import __version__
-from .program import ArgumentParser, run, whole_number
+from .program import ArgumentParser, run, share, whole_number
 from .rated_texts import named, read_prompts
 
 DESCRIPTION = """\
@@ -79,14 +78,14 @@ def add_qualify_flags(parser: argparse.ArgumentParser) -> None:
     add_votes(parser)
     parser.add_argument(
         "--best",
-        type=share,
+        type=share(),
         default=0.5,
         metavar="SHARE",
         help="of the raters; equal ones go on together (default: 0.5)",
     )
     parser.add_argument(
         "--above",
-        type=share,
+        type=share(),
         default=2 / 3,
         metavar="SHARE",
         help="of the items that must be right, and more (default: 2/3)",
@@ -165,17 +164,6 @@ def pair(text: str) -> Pair:
     if len(names) != 2 or names[0] == names[1] or not all(names):
         raise argparse.ArgumentTypeError(f"'{text}' is not two different names with a comma")
     return names[0], names[1]
-
-
-def share(text: str) -> float:
-    """Whole numbers over whole numbers too: 2/3."""
-    try:
-        value = float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a share from 0 to 1")
-    return value
 
 
 def export(arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any, Callable, NoReturn, Optional, TypeVar
 
 from tqdm import tqdm
@@ -94,18 +95,18 @@ def whole_number(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
     return parse
 
 
-def share(least: float) -> Callable[[str], float]:
-    """An argument type: "0.1%" or "0.001"."""
+def share(least: float = 0.0) -> Callable[[str], float]:
+    """An argument type: "0.1%", "0.001" or "2/3", from ``least`` to 1."""
 
     def parse(text: str) -> float:
         try:
-            value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-        except ValueError:
+            value = float(Fraction(text[:-1]) / 100 if text.endswith("%") else Fraction(text))
+        except (ValueError, ZeroDivisionError):
             value = -1.0
-        if not least <= value < 1:
-            percent = f"; {text}% may be meant" if 1 <= value < 100 else ""
+        if not least <= value <= 1:
+            percent = f"; {text}% may be meant" if 1 < value < 100 else ""
             raise argparse.ArgumentTypeError(
-                f"'{text}' is not from {least:.4%} to 100%, nor from {least} to 1{percent}"
+                f"'{text}' is not a share from {least:g} to 1{percent}"
             )
         return value
 

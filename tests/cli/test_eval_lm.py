@@ -185,7 +185,10 @@ def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
         (["--path", "{lm}", "--resume"], "--results-path: needed"),
         (["--path", "{lm}:{energy}", "--num-samples", 1], "--num-samples: '1' is not"),
         (["--path", "{lm}:{energy}", "--sample-curve", "10,5000"], "--sample-curve: each size"),
-        (["--path", "{lm}:{energy}", "--sampling-error", "2"], "'2' is not from 0.0001% to 100%"),
+        (
+            ["--path", "{lm}:{energy}", "--sampling-error", "2"],
+            "'2' is not a share from 1e-06 to 1",
+        ),
         (["--path", "{lm}:{energy}", "--sampling-error", "2"], "2% may be meant"),
         (["--path", "{lm}", "--sampling-error", "1%", "--num-samples", 9], "--num-samples: "),
         (["--path", "{lm}:{lm}.none"], "none: no such file"),
