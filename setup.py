@@ -22,7 +22,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["fairseq_ebm", "fairseq_ebm.*"]),
-    package_data={"fairseq_ebm.reports": ["human_eval.html"]},
+    package_data={"fairseq_ebm.human_eval": ["page.html"]},
     python_requires=">=3.9,<3.13",
     install_requires=[
         # One code base under one import name: the official release cannot be

@@ -25,14 +25,9 @@ from timing import Timing, add_models, machine  # isort: skip
 
 from fairseq_ebm.data.windows import WindowOptions, Windows
 from fairseq_ebm.evaluation import uncertainty
-from fairseq_ebm.evaluation.log_probs import (
-    EvaluationOptions,
-    WindowResult,
-    blocks,
-    evaluate_all,
-)
-from fairseq_ebm.models.joint import Joint
-from fairseq_ebm.models.joint_checkpoints import load_joint_checkpoints
+from fairseq_ebm.evaluation.log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
+from fairseq_ebm.joint.checkpoints import load_joint_checkpoints
+from fairseq_ebm.joint.model import Joint
 from tests.evaluation.worlds import FixedWindows, joint, random_energy, random_windows
 
 

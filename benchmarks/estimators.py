@@ -27,10 +27,10 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from timing import Timing, add_models, machine  # isort: skip
 
 from fairseq_ebm.data.windows import WindowOptions, Windows
+from fairseq_ebm.joint.model import Joint
 from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.sampler import Sampler, Samples
 from fairseq_ebm.models.checkpoint import load_energy
-from fairseq_ebm.models.joint import Joint
 from fairseq_ebm.numerics.weights import pareto_k
 from tests.evaluation.worlds import joint, log_z, random_energy, random_windows
 

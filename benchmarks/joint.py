@@ -23,9 +23,9 @@ from timing import Timing, machine  # isort: skip
 
 from fairseq_ebm.data.streams import WindowStream
 from fairseq_ebm.evaluation.log_probs import EvaluationOptions, evaluate
-from fairseq_ebm.generation.continuation import GenerationOptions, continue_prompt
+from fairseq_ebm.joint.continuation import GenerationOptions, continue_prompt
+from fairseq_ebm.joint.model import Joint
 from fairseq_ebm.lm.sampler import Sampler
-from fairseq_ebm.models.joint import Joint
 from tests.evaluation.worlds import FixedWindows
 
 

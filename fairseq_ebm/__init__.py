@@ -24,7 +24,7 @@ logging.root.handlers[:] = _before[1]
 torch.serialization.add_safe_globals([argparse.Namespace])
 
 from . import criterions, models, tasks  # noqa: E402, F401  (registration is the purpose)
-from .joint_model import JointModel  # noqa: E402
+from .joint.api import JointModel  # noqa: E402
 from .version import __version__  # noqa: E402
 
 __all__ = ["JointModel", "__version__"]

@@ -13,7 +13,7 @@ import pytest
 # Models here are tiny: more threads would only wait for each other, long on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from fairseq_ebm.cli.children import become
+from fairseq_ebm.workflow.children import become
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -32,9 +32,9 @@ FRESH.set_forkserver_preload(
         "fairseq_ebm.cli.next_token",
         "fairseq_ebm.cli.analyse",
         "fairseq_ebm.cli.discriminate",
-        "fairseq_ebm.cli.matrix",
+        "fairseq_ebm.workflow.matrix",
         "fairseq_ebm.cli.weaknesses",
-        "fairseq_ebm.cli.recipe",
+        "fairseq_ebm.workflow.recipe",
         "fairseq_ebm.cli.report",
         "fairseq_cli.generate",
         "fairseq_cli.interactive",

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from fairseq.data import Dictionary
 
-from fairseq_ebm.data.arrays import BLOCK, ArraysWriter
-from fairseq_ebm.data.store import FORMAT_VERSION, Manifest, begin, layout, mark_whole
 from fairseq_ebm.files import sha256_of
+from fairseq_ebm.negatives.arrays import BLOCK, ArraysWriter
+from fairseq_ebm.negatives.store import FORMAT_VERSION, Manifest, begin, layout, mark_whole
 
 
 def write_dictionary(folder, symbols):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_ebm.cli.children import installed_programs
+from fairseq_ebm.workflow.children import installed_programs
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.slow

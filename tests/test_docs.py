@@ -8,8 +8,8 @@ import shlex
 import pytest
 
 from fairseq_ebm.cli import program as programs
-from fairseq_ebm.cli.children import installed_programs
 from fairseq_ebm.tasks import generation_config
+from fairseq_ebm.workflow.children import installed_programs
 from tests.conftest import CHECKOUT
 
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *CHECKOUT.glob("docs/*.md")]

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from fairseq import options
 
-from fairseq_ebm.cli import matrix, recipe
-from fairseq_ebm.cli.children import installed_programs
-from fairseq_ebm.cli.matrix_stages import Planner
-from fairseq_ebm.cli.stages import Run, read_yaml
 from fairseq_ebm.data.sources import SPLITS
 from fairseq_ebm.detection.scorers import EnergyScorer, LanguageModelScorer
 from fairseq_ebm.detection.tfidf import TfIdfScorer
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.workflow import matrix, recipe
+from fairseq_ebm.workflow.children import installed_programs
+from fairseq_ebm.workflow.plan import Planner
+from fairseq_ebm.workflow.stages import Run, read_yaml
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.slow

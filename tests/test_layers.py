@@ -7,15 +7,18 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "fairseq_ebm"
 NAME = PACKAGE.name
 LAYERS = [
-    {"version", "errors", "files", "records", "launchers"},
+    {"version", "errors", "files", "records", "launchers", "options", "progress"},
     {"numerics"},
-    {"data", "lm"},
+    {"data"},
+    {"lm"},
+    {"negatives"},
     {"models"},
-    {"criterions", "generation", "evaluation", "detection"},
+    {"criterions", "joint", "detection"},
+    {"evaluation", "weaknesses", "human_eval"},
     {"tasks"},
-    {"analysis"},
     {"reports"},
-    {"cli", "joint_model"},
+    {"workflow"},
+    {"verbs", "cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -126,6 +129,7 @@ def test_the_checks_find_what_they_look_for(tmp_path):
         (package / name).write_text(content)
     graph = import_graph(package)
     assert set(upward_imports(graph)) == {
+        (f"{NAME}.data.a", f"{NAME}.lm.b"),
         (f"{NAME}.numerics.losses", f"{NAME}.models.energy"),
         (f"{NAME}.numerics.text", NAME),
     }

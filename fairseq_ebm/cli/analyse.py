@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any, Dict
 
-from ..analysis.densities import densities
-from ..analysis.generations import read_generations
-from ..analysis.repetition import unique_ngrams
 from ..errors import UserError
+from ..joint.densities import densities
+from ..joint.pools import read_generations
+from ..joint.repetition import unique_ngrams
 from ..records import write_json
 from .program import ArgumentParser, progress, run
 

@@ -7,14 +7,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 import torch
 
-from ..data.foreign import read_texts, require_known_texts
-from ..data.store import NegativesSubset, read_manifest
-from ..data.tokenizers import (
-    DICTIONARY_NAME,
-    Tokenizer,
-    load_tokenizer,
-    require_same_dictionary,
-)
+from ..data.tokenizers import DICTIONARY_NAME, Tokenizer, load_tokenizer, require_same_dictionary
 from ..detection.metrics import Scores, Thresholds, row, row_by_prefix_length, thresholds
 from ..detection.scorers import EnergyScorer, LanguageModelScorer, Scorer
 from ..detection.stores import batches, chosen, score_windows
@@ -24,6 +17,8 @@ from ..errors import UserError
 from ..files import sha256_of
 from ..lm.checkpoint import load_base_lm
 from ..models.checkpoint import WINDOW, load_energy, trained_window
+from ..negatives.jsonl import read_texts, require_known_texts
+from ..negatives.store import NegativesSubset, read_manifest
 from ..records import write_json
 from ..version import __version__
 from . import processes

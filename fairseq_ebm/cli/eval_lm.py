@@ -23,8 +23,8 @@ from ..evaluation.log_probs import (
 )
 from ..evaluation.report import report_of
 from ..evaluation.results import FORMAT_VERSION, ResultsFile, join_shards, results_path
-from ..models.joint import Joint
-from ..models.joint_checkpoints import load_joint_checkpoints
+from ..joint.checkpoints import load_joint_checkpoints
+from ..joint.model import Joint
 from ..records import write_json
 from ..version import __version__
 from . import processes

@@ -8,16 +8,16 @@ from typing import Any, Callable, Dict, Optional
 
 import scipy
 
-from ..analysis.preferences import FORMAT_VERSION, FOUR, TIES, Key, read_ballots, read_key, report
-from ..analysis.qualification import qualify, read_qualified
 from ..errors import UserError
 from ..files import sha256_of
+from ..human_eval.page import REAL, SHUFFLED, Pair, Prompt, compose, identical, page, shown
+from ..human_eval.prompts import named, read_prompts
+from ..human_eval.qualification import qualify, read_qualified
+from ..human_eval.votes import FORMAT_VERSION, FOUR, TIES, Key, read_ballots, read_key, report
 from ..records import read_json, write_json
-from ..reports.human_eval import REAL, SHUFFLED, Pair, Prompt, compose, identical, page, shown
 from ..reports.votes import ranking, table
 from ..version import __version__
 from .program import ArgumentParser, run, share, whole_number
-from .rated_texts import named, read_prompts
 
 DESCRIPTION = """\
 Which text goes on better? Pages that people answer in a browser, without a network,

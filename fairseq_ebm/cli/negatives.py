@@ -8,17 +8,18 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import torch
 
-from ..data import foreign, store
 from ..data.identity import token_hashes
-from ..data.store import FORMAT_VERSION, Manifest
 from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, load_tokenizer
 from ..data.windows import WindowOptions, Windows
 from ..errors import UserError
 from ..files import sha256_of
 from ..lm.checkpoint import BaseLM, load_base_lm
-from ..lm.hugging_face import HuggingFaceAuthor, load_hugging_face
-from ..lm.negatives import Author, BaseLMAuthor, fill
 from ..lm.sampler import Sampler, require_truncation
+from ..negatives import jsonl as foreign
+from ..negatives import store
+from ..negatives.filling import Author, BaseLMAuthor, fill
+from ..negatives.hugging_face import HuggingFaceAuthor, load_hugging_face
+from ..negatives.store import FORMAT_VERSION, Manifest
 from ..numerics.drawing import Truncation
 from ..version import __version__
 from . import processes

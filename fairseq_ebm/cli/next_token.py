@@ -8,8 +8,8 @@ import torch
 
 from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
-from ..evaluation.next_token import NextToken, candidates, probabilities
-from ..models.joint_checkpoints import load_joint_checkpoints
+from ..joint.checkpoints import load_joint_checkpoints
+from ..joint.next_token import NextToken, candidates, probabilities
 from ..records import write_json
 from . import processes
 from .program import ArgumentParser, progress, run, whole_number

@@ -7,17 +7,17 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
-from ..analysis import attacks, perturbations, token_edits
-from ..analysis.perturbations import Places
-from ..analysis.units import UNITS, Unit
-from ..data.store import MANIFEST_NAME
 from ..errors import UserError
 from ..files import sha256_of
+from ..negatives.store import MANIFEST_NAME
 from ..records import write_json
 from ..version import __version__
+from ..weaknesses import attacks, perturbations, token_edits
+from ..weaknesses.perturbations import Places
+from ..weaknesses.subject import Subject, load
+from ..weaknesses.units import UNITS, Unit
 from . import processes
 from .program import ArgumentParser, progress, run, whole_number
-from .weaknesses_subject import Subject, load
 
 DESCRIPTION = """\
 Four questions to an energy that tells real text from generated: what does one changed

@@ -5,8 +5,8 @@ from typing import Any, Callable, Dict, Optional
 import torch
 from torch import Tensor
 
+from ..joint.model import ROWS
 from ..lm.scoring import text_statistics, token_log_probs
-from ..models.joint import ROWS
 from ..numerics.detectors import DETECTORS, TokenStatistics
 
 # (texts (B, M, T), padded at the end; how many tokens at the beginning the M of a row share; how

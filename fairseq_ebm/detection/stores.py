@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.arrays import BLOCK
-from ..data.store import NegativesSubset
 from ..data.streams import philox
 from ..errors import UserError
+from ..negatives.arrays import BLOCK
+from ..negatives.store import NegativesSubset
 from .metrics import Scores
 from .scorers import Scorer
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..models.joint import Joint, Streams
+from ..joint.model import Joint, Streams
 from ..numerics.partition import log_partition
 
 GROUP = 32  # windows that share a part of the error

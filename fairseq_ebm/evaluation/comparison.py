@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple
 import numpy as np
 
 from ..errors import UserError
+from ..numerics import intervals
 from . import perplexity, uncertainty
 from .log_probs import WindowResult
 from .results import difference, read_results, results_path
@@ -85,5 +86,5 @@ def against(
         luck = math.inf if baseline.same_samples else uncertainty.of_mean(independent, tokens)
         row = {"name": baseline.name, "ppl": perplexity.perplexity(theirs, tokens)}
         row.update({"gain": gain, "gain_ci95": between})
-        found.append({**row, "gain_sampling_ci95": uncertainty.gain_interval(gain, luck)})
+        found.append({**row, "gain_sampling_ci95": intervals.gain_interval(gain, luck)})
     return found

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..data.windows import Windows
 from ..errors import OptionError
-from ..models.joint import Joint, Streams
+from ..joint.model import Joint, Streams
 from ..numerics.losses import conditional_nce
 from ..numerics.partition import (
     LogPartition,

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import numpy as np
 from scipy.stats import bootstrap
 
+from ..numerics import intervals
 from . import uncertainty
 from .log_probs import Bounds, EvaluationOptions, LastPosition, WindowResult
 
@@ -84,11 +85,11 @@ def joint_report(
         report[f"{name}_ci95"] = interval(log_p, tokens, options.seed)
     errors = uncertainty.errors_of(log_z)
     luck = uncertainty.of_mean(errors, tokens)
-    report["joint_ppl_sampling_ci95"] = uncertainty.interval(report["joint_ppl"], luck)
+    report["joint_ppl_sampling_ci95"] = intervals.interval(report["joint_ppl"], luck)
     report["gain"], report["gain_ci95"] = gain(
         joint_log_probs(results, log_z, "upper"), base_log_probs(results), tokens, options.seed
     )
-    report["gain_sampling_ci95"] = uncertainty.gain_interval(report["gain"], luck)
+    report["gain_sampling_ci95"] = intervals.gain_interval(report["gain"], luck)
     log_p = joint_log_probs(results, log_z, "jackknife")
     report["error"] = uncertainty.division(log_p, errors, tokens)
     report.update(_samples(results, options, windows or len(results)))
@@ -169,7 +170,7 @@ def _curve(
         )
         luck = uncertainty.of_mean(uncertainty.errors_of(log_z), tokens)
         row = {"num_samples": size, "lower": lower, "upper": upper, "joint": joint}
-        rows.append({**row, "sampling_ci95": uncertainty.interval(joint, luck)})
+        rows.append({**row, "sampling_ci95": intervals.interval(joint, luck)})
     return rows
 
 
@@ -199,7 +200,7 @@ def _per_position(results: Sequence[WindowResult], first: int) -> List[Dict[str,
         row = {"position": first + t, "base_ppl": perplexity(log_lm[:, t], 1)}
         row.update({name: perplexity(values[:, t], 1) for name, values in log_ps.items()})
         luck = uncertainty.of_mean(np.stack([errors[:, t], errors_above[:, t]], axis=1), 1)
-        rows.append({**row, "sampling_ci95": uncertainty.interval(row["joint"], luck)})
+        rows.append({**row, "sampling_ci95": intervals.interval(row["joint"], luck)})
     return rows
 
 
@@ -216,7 +217,7 @@ def _last_position(results: Sequence[WindowResult]) -> Dict[str, Any]:
         "lower": ppl(lambda last: last.log_z.lower),
         "joint": joint,
         "upper": ppl(lambda last: last.log_z.upper),
-        "sampling_ci95": uncertainty.interval(joint, luck),
+        "sampling_ci95": intervals.interval(joint, luck),
         "exact": ppl(lambda last: last.exact_log_z),
     }
 

@@ -6,12 +6,10 @@ perplexities are relative: those of their logarithms.
 
 import math
 from collections.abc import Sequence
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 import numpy as np
 
-Z95 = 1.959964  # standard errors: 95% of a normal distribution lie within
-ANYTHING = 100.0  # nats
 MOSTLY = 0.8  # of the squared error: then the rest is not worth its cost
 
 
@@ -19,20 +17,6 @@ def of_mean(errors: np.ndarray, tokens: int) -> float:
     """Relative standard error of exp(-mean / tokens) from those (W, ...) of W log-probabilities;
     several to a window are of independent pools."""
     return float(np.sqrt(np.square(errors).sum())) / (len(errors) * tokens)
-
-
-def interval(perplexity: float, error: float) -> Optional[Tuple[float, float]]:
-    """95%, for the windows at hand, where samples are drawn anew; None if that may be anything."""
-    if not error < ANYTHING:
-        return None
-    factor = math.exp(Z95 * error)
-    return perplexity / factor, perplexity * factor
-
-
-def gain_interval(gain: float, error: float) -> Optional[Tuple[float, float]]:
-    """Of 1 − perplexity / another's; ``error``: that of the ratio."""
-    between = interval(1.0 - gain, error)
-    return between and (1.0 - between[1], 1.0 - between[0])
 
 
 def division(log_probs: np.ndarray, errors: np.ndarray, tokens: int) -> Dict[str, Any]:

@@ -12,11 +12,11 @@ from fairseq.data import Dictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
 from omegaconf import OmegaConf
 
-from ..data.store import Manifest, manifest_of
 from ..data.tokenizers import DICTIONARY_NAME, digest_of, load_dictionary
 from ..errors import UserError
 from ..files import require_complete, sha256_of
 from ..lm.checkpoint import DTYPES, require_precision
+from ..negatives.store import Manifest, manifest_of
 from .energy import EnergyModel
 
 WINDOW = 160  # of both papers

@@ -13,16 +13,16 @@ from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II
 
-from ..data.prompts import Prompts
-from ..data.store import Manifest, manifest_of
 from ..data.windows import WindowOptions, Windows
 from ..errors import OptionError, UserError
 from ..files import sha256_of
-from ..generation.rules import RULES
+from ..joint.checkpoints import doubts, split_path
+from ..joint.rules import RULES
 from ..launchers import launched, local_rank
 from ..lm.checkpoint import read_config, reads_right_to_left
 from ..models.checkpoint import NEGATIVES, WINDOW, read_energy, trained_window
-from ..models.joint_checkpoints import doubts, split_path
+from ..negatives.store import Manifest, manifest_of
+from .prompts import Prompts
 
 logger = logging.getLogger(__name__)
 

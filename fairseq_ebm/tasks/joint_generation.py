@@ -15,11 +15,11 @@ from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
 from ..files import sha256_of
-from ..generation.continuation import Continuations, GenerationOptions, continue_prompt
+from ..joint.checkpoints import split_path
+from ..joint.continuation import Continuations, GenerationOptions, continue_prompt
+from ..joint.model import Joint
 from ..lm.sampler import Sampler, require_truncation
 from ..models.energy import EnergyModel
-from ..models.joint import Joint
-from ..models.joint_checkpoints import split_path
 from ..numerics.drawing import Truncation
 from ..records import strict_json
 from .generation_config import (

@@ -15,21 +15,16 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II
 
 from ..criterions.energy_criterion import EnergyCriterion, in_words
-from ..data.pairs import Pairs
-from ..data.prompts import Prompts
-from ..data.store import MANIFEST_NAME, Manifest, NegativesSubset, read_manifest
-from ..data.tokenizers import (
-    DICTIONARY_NAME,
-    digest_of,
-    load_dictionary,
-    require_same_dictionary,
-)
+from ..data.tokenizers import DICTIONARY_NAME, digest_of, load_dictionary, require_same_dictionary
 from ..errors import UserError
 from ..models.checkpoint import NEGATIVES, SYMBOLS, read_energy, require_symbols
 from ..models.energy import EnergyModel
 from ..models.initialisation import initialise
+from ..negatives.pairs import Pairs
+from ..negatives.store import MANIFEST_NAME, Manifest, NegativesSubset, read_manifest
 from .generation_config import JointGenerationConfig, prompts_of_windows, require_fitting, take_part
 from .joint_generation import JointGenerator, TextOfData, build_generator
+from .prompts import Prompts
 
 logger = logging.getLogger(__name__)
 

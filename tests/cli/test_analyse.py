@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from tests.analysis.records import record
 from tests.conftest import CHECKOUT
+from tests.joint.records import record
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from fairseq_ebm.data.windows import WindowOptions, Windows
+from fairseq_ebm.joint.model import Joint
 from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.sampler import Sampler
 from fairseq_ebm.models.checkpoint import load_energy
-from fairseq_ebm.models.joint import Joint
 from tests.conftest import train_lm
 from tests.evaluation.worlds import log_z
 from tests.tasks.training import train

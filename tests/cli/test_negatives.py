@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_ebm.data.store import NegativesSubset
 from fairseq_ebm.data.tokenizers import load_tokenizer
 from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.scoring import token_log_probs
+from fairseq_ebm.negatives.store import NegativesSubset
 
 PROGRAM = "fairseq-ebm-negatives"
 SHAPE = ["--window", 10, "--stride", 10, "--prefix-length", "6,8", "--num-negatives", 3]
@@ -213,7 +213,7 @@ def test_bad_lines_are_passed_over_and_counted(run_program, sums, tmp_path):
 def sums_hugging_face(tmp_path_factory):
     """A random GPT-2 that writes sums' symbols."""
     pytest.importorskip("transformers")
-    from tests.lm.tiny_hugging_face import random_model, words  # noqa: PLC0415 needs transformers
+    from tests.negatives.tiny_hugging_face import random_model, words  # noqa: PLC0415 needs transformers
 
     symbols = [*"0123456789", "+", "="]
     folder = tmp_path_factory.mktemp("hf") / "gpt2"

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from fairseq_ebm.cli import program
-from fairseq_ebm.cli.children import installed_programs
 from fairseq_ebm.cli.program import ArgumentParser, progress, run, whole_number
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.workflow.children import installed_programs
 
 
 def ended(capsys, monkeypatch, arguments, main):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from fairseq_ebm.analysis.attacks import ATTACKS
 from fairseq_ebm.files import sha256_of
+from fairseq_ebm.weaknesses.attacks import ATTACKS
 
 
 def store(run_program, folder, sums, lm, *more):

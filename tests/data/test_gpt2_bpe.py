@@ -9,11 +9,11 @@ from fairseq.data import Dictionary
 from fairseq.data.encoders.gpt2_bpe_utils import bytes_to_unicode
 
 from fairseq_ebm.data.gpt2_bpe import Gpt2Tokenizer
-from fairseq_ebm.data.store import begin
 from fairseq_ebm.data.tokenizers import VOCABULARY_FILES, load_tokenizer, require_known
 from fairseq_ebm.errors import UserError
-from tests.data.test_store import MANIFEST
+from fairseq_ebm.negatives.store import begin
 from tests.data.test_tokenizers import ENGLISH, STRANGE
+from tests.negatives.test_store import MANIFEST
 
 MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("l", "l")]
 SPECIAL = ["<mask>", "madeupword0000"]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_ebm.data.store import NegativesSubset
 from fairseq_ebm.detection.stores import batches, chosen, score_windows
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.negatives.store import NegativesSubset
 from tests.stores import random_store
 
 

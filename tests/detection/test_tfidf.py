@@ -8,11 +8,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
 
-from fairseq_ebm.data.store import NegativesSubset
 from fairseq_ebm.data.tokenizers import load_tokenizer
 from fairseq_ebm.detection.stores import batches
 from fairseq_ebm.detection.tfidf import STRENGTHS, TfIdfScorer, labelled
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.negatives.store import NegativesSubset
 from tests.stores import random_store, write_store
 
 

@@ -8,7 +8,7 @@ import torch
 
 from fairseq_ebm.evaluation import allocation
 from fairseq_ebm.evaluation.allocation import Prefixes, pools_within, spread
-from fairseq_ebm.models.joint import Streams
+from fairseq_ebm.joint.model import Streams
 from fairseq_ebm.numerics.partition import log_partition
 from tests.evaluation.test_uncertainty import world
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fairseq_ebm.evaluation import uncertainty
+from fairseq_ebm.numerics import intervals
 from fairseq_ebm.numerics.partition import log_partition
 from fairseq_ebm.numerics.weights import effective_sample_size
 
@@ -47,7 +48,7 @@ def test_intervals_cover_the_truth(deviation, effective, samples):
     hits = 0
     for estimate, error in zip(found, errors):
         ppl, exact = (math.exp(values.mean() / TOKENS) for values in (estimate, truth))
-        low, high = uncertainty.interval(ppl, uncertainty.of_mean(error, TOKENS))
+        low, high = intervals.interval(ppl, uncertainty.of_mean(error, TOKENS))
         hits += low < exact < high
     assert 930 <= hits <= 970
 
@@ -70,10 +71,10 @@ def test_errors_of_independent_pools_add_up():
 
 
 def test_gains_and_what_is_not_known():
-    low, high = uncertainty.gain_interval(0.1, 0.01)
+    low, high = intervals.gain_interval(0.1, 0.01)
     assert low < 0.1 < high and high - low == pytest.approx(0.9 * 2 * 1.96 * 0.01, rel=1e-3)
-    assert uncertainty.interval(20.0, math.inf) is None
-    assert uncertainty.gain_interval(0.1, math.inf) is None
+    assert intervals.interval(20.0, math.inf) is None
+    assert intervals.gain_interval(0.1, math.inf) is None
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from fairseq_ebm.data.windows import WindowOptions
+from fairseq_ebm.joint.model import Joint
 from fairseq_ebm.lm.sampler import Sampler
-from fairseq_ebm.models.joint import Joint
 from tests.lm import models
 from tests.models import energies
 

@@ -7,8 +7,8 @@ import torch
 from fairseq_ebm.errors import UserError
 from fairseq_ebm.models.checkpoint import is_energy, load_energy, trained_window
 from tests.conftest import CHECKOUT
-from tests.data.test_store import MANIFEST
 from tests.models.energies import FLAGS
+from tests.negatives.test_store import MANIFEST
 from tests.stores import random_store, write_dictionary
 
 CPU = torch.device("cpu")

@@ -12,11 +12,11 @@ from fairseq import models
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 from omegaconf import OmegaConf
 
-from fairseq_ebm.data.store import NegativesSubset
 from fairseq_ebm.data.windows import WindowOptions, Windows
 from fairseq_ebm.errors import UserError
 from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.scoring import token_log_probs
+from fairseq_ebm.negatives.store import NegativesSubset
 from tests.conftest import CHECKOUT, train_lm
 from tests.stores import write_dictionary
 

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from fairseq_ebm.data.store import MANIFEST_NAME
+from fairseq_ebm.negatives.store import MANIFEST_NAME
 from tests.stores import random_store
 from tests.tasks.training import train
 

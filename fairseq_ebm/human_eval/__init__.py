@@ -1,0 +1,1 @@
+"""People compare continuations: what they are shown, the page, the votes."""

@@ -1,0 +1,208 @@
+"""``JointModel``: the joint model in Python, text in, text and records out."""
+
+import dataclasses
+import math
+import warnings
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor
+
+from ..data.streams import WindowStream
+from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
+from ..errors import UserError
+from ..lm.sampler import require_truncation
+from ..numerics import intervals
+from ..numerics.drawing import Truncation
+from ..numerics.partition import log_partition_bounds
+from .checkpoints import JointCheckpoints, load_joint_checkpoints
+from .continuation import GenerationOptions, continue_prompt
+from .model import Joint, Streams
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A continuation; ``share`` is its part of the weight of all proposals, natural logarithms."""
+
+    text: str
+    energy: float
+    log_p_lm: float
+    share: float
+    ess: float
+
+
+@dataclass(frozen=True)
+class TextBounds:
+    """Of one continuation: log P_LM, its energy, log Z of the prefix, and what follows.
+
+    ``log_z_error``: the standard error of ``log_z`` by sampling."""
+
+    num_tokens: int
+    log_p_lm: float
+    energy: float
+    log_z_lower: float
+    log_z_upper: float
+    log_z: float
+    log_z_error: float
+    ess: float
+    pareto_k: float
+
+    @property
+    def base_ppl(self) -> float:
+        return math.exp(-self.log_p_lm / self.num_tokens)
+
+    @property
+    def joint_ppl_lower(self) -> float:
+        return self._ppl(self.log_z_lower)
+
+    @property
+    def joint_ppl_upper(self) -> float:
+        return self._ppl(self.log_z_upper)
+
+    @property
+    def joint_ppl(self) -> float:
+        return self._ppl(self.log_z)
+
+    @property
+    def joint_ppl_sampling_ci95(self) -> Optional[Tuple[float, float]]:
+        """Where ``joint_ppl`` would be with other samples."""
+        return intervals.interval(self.joint_ppl, self.log_z_error / self.num_tokens)
+
+    def _ppl(self, log_z: float) -> float:
+        return math.exp(-(self.log_p_lm - self.energy - log_z) / self.num_tokens)
+
+
+class JointModel:
+    """P_LM(x) exp(-E(x)) / Z of a language model and an energy.
+
+    model = JointModel.from_pretrained("lm.pt", "energy.pt", "data")
+    model.sample("The function returns", num_draws=3)
+    """
+
+    def __init__(self, models: JointCheckpoints, tokenizer: Tokenizer, window: int) -> None:
+        self.models, self.tokenizer, self.window = models, tokenizer, window
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        lm: Union[str, Path],
+        energy: Union[str, Path],
+        data: Union[str, Path],
+        device: Optional[str] = None,
+        precision: str = "fp32",
+        window: Optional[int] = None,
+        sampling_memory: Optional[float] = None,
+    ) -> "JointModel":
+        """From two checkpoints and the prepared text whose vocabulary they have. ``device``: "cpu",
+        "cuda" or None for a GPU if there is one; ``precision``: fp32, fp16 or bf16; ``window``: how
+        many tokens the models see at once (default: what the energy was trained on);
+        ``sampling_memory``: GiB that samples in hand may take (default: 24 on a GPU, else 1)."""
+        where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        models = load_joint_checkpoints(
+            f"{lm}:{energy}", Path(data), precision, torch.device(where), sampling_memory
+        )
+        models.require_window(window or models.window)
+        if models.lm.right_to_left:
+            raise UserError(f"{lm}: reads right to left, and cannot continue a text")
+        return cls(models, load_tokenizer(data), window or models.window)
+
+    @cached_property
+    def _joint(self) -> Joint:
+        return self.models.joint()
+
+    def energy(self, texts: Sequence[str]) -> List[float]:
+        """E of each text as a whole; low means that it looks real."""
+        if isinstance(texts, str):
+            raise UserError("texts: a list of texts is wanted, not a single one")
+        joint = self._joint
+        return [float(joint.energies(self._window(text).view(1, 1, -1), 0)) for text in texts]
+
+    def sample(
+        self,
+        prompt: str,
+        num_draws: int = 1,
+        joint_samples: int = 1000,
+        seed: int = 1,
+        length: Optional[int] = None,
+        chunk_length: Optional[int] = None,
+        top_k: Optional[int] = None,
+    ) -> List[Sample]:
+        """Continuations of a prompt: ``num_draws`` of ``joint_samples`` proposals, ``length``
+        tokens long (default: what the window leaves)."""
+        options = GenerationOptions(
+            joint_samples, num_draws, self.window, length, chunk_length=chunk_length
+        )
+        truncation = Truncation(top_k=top_k)
+        require_truncation(truncation, len(self.models.lm.dictionary))
+        tokens = self._encode(prompt, "prompt")
+        number = _number(tokens)
+        sampler = self._joint.sampler.truncated(truncation)
+        found = continue_prompt(
+            dataclasses.replace(self._joint, sampler=sampler),
+            tokens,
+            options,
+            lambda purpose: WindowStream(seed, "python", number, purpose),
+        )
+        decode = self.tokenizer.decode
+        return [
+            Sample(decode(d.tokens.tolist()), d.energy, d.log_p, d.share, d.ess)
+            for d in found.draws
+        ]
+
+    def bounds(
+        self, prefix: str, continuation: str, num_samples: int = 1000, seed: int = 1
+    ) -> TextBounds:
+        """Bounds on the perplexity of a continuation; refuses an energy that is no density."""
+        self.models.require_density()
+        joint = self._joint
+        before = self._encode(prefix, "prefix")
+        after = self._encode(continuation, "continuation")
+        for doubt in self.models.doubts(len(before)):
+            warnings.warn(doubt, stacklevel=2)
+        if not len(after):
+            raise UserError("continuation: there is nothing in it")
+        text = self._require_fit(torch.cat([before, after]))
+        if num_samples < 2:
+            raise UserError("num_samples: bounds need at least 2 samples")
+        streams = Streams(seed, "python", [_number(before)])
+        pool = joint.pool(before[None], num_samples, len(after), streams)
+        if not bool(torch.isfinite(pool).all()):
+            raise UserError("the energy is not finite on samples of this prefix")
+        bounds = log_partition_bounds(pool)
+        log_z = (bounds.lower, bounds.upper, bounds.jackknife, bounds.error, bounds.ess)
+        return TextBounds(
+            len(after),
+            float(joint.token_log_probs(text[None], len(before)).sum()),
+            float(joint.energies(text.view(1, 1, -1), 0)),
+            *(float(value) for value in (*log_z, bounds.pareto_k)),
+        )
+
+    def _encode(self, text: str, name: str) -> Tensor:
+        """``name``: of the argument."""
+        if not isinstance(text, str):
+            raise UserError(f"{name}: a text is wanted, not {text!r:.40}")
+        encoded = self.tokenizer.encode([text])
+        require_known(encoded, self.tokenizer.dictionary, name)
+        return torch.from_numpy(encoded[0])
+
+    def _window(self, text: str) -> Tensor:
+        tokens = self._encode(text, "texts")
+        if not len(tokens):
+            raise UserError("texts: there is nothing in one of them")
+        return self._require_fit(tokens)
+
+    def _require_fit(self, tokens: Tensor) -> Tensor:
+        if len(tokens) > self.models.max_positions:
+            raise UserError(
+                f"text of {len(tokens)} tokens: the models read {self.models.max_positions} at most"
+            )
+        return tokens
+
+
+def _number(tokens: Tensor) -> int:
+    """Each prompt has random numbers of its own."""
+    return zlib.crc32(tokens.numpy().tobytes())

@@ -1,0 +1,135 @@
+"""``--path lm.pt:energy.pt``: a language model, and an energy or none, fit to work together."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import torch
+
+from ..errors import OptionError, UserError
+from ..lm.checkpoint import BaseLM, load_base_lm, read_checkpoint
+from ..lm.sampler import Sampler
+from ..models.checkpoint import Energy, is_energy, load_energy, trained_window
+from ..negatives.store import Manifest
+from .model import Joint
+
+
+@dataclass(frozen=True)
+class JointCheckpoints:
+    """``sampling_memory``: GiB that samples in hand may take; None for what ``lm.sampler`` has."""
+
+    lm: BaseLM
+    energy: Optional[Energy]
+    lm_path: Path
+    sampling_memory: Optional[float] = None
+
+    def joint(self) -> Joint:
+        energy = None if self.energy is None else self.energy.model
+        sampler = Sampler(self.lm.model, memory=self.sampling_memory)
+        return Joint(self.lm.model, sampler, energy, self.lm.right_to_left)
+
+    @property
+    def max_positions(self) -> int:
+        """Tokens that both can read."""
+        positions = [self.lm.max_positions]
+        if self.energy is not None:
+            positions.append(int(self.energy.model.max_positions()))
+        return min(positions)
+
+    @property
+    def window(self) -> int:
+        negatives = () if self.energy is None else self.energy.negatives
+        return trained_window(negatives, self.max_positions)
+
+    def require_window(self, window: int) -> None:
+        if window > self.lm.max_positions:
+            raise OptionError(
+                f"{{window}}: {window} tokens are more than the {self.lm.max_positions} positions "
+                f"of {self.lm_path}"
+            )
+        if window > self.max_positions:
+            raise OptionError(
+                f"{{window}}: {window} tokens are more than "
+                f"{self.energy.path if self.energy else self.lm_path} reads, {self.max_positions}"
+            )
+
+    def require_density(self) -> None:
+        """Refuses what makes P_LM(x) exp(-E(x)) no model of the data."""
+        if self.energy is not None:
+            self.energy.require_density(self.lm.sha256)
+
+    def doubts(self, prefix_length: int, window: Optional[int] = None) -> List[str]:
+        """What the energy did not meet in training, in sentences."""
+        negatives = () if self.energy is None else self.energy.negatives
+        found = doubts(negatives, self.lm.precision, prefix_length)
+        if self.energy is not None and window is not None and window > self.window:
+            found.append(
+                f"windows of {window} tokens are longer than any that the energy was trained on "
+                f"({self.window}): what it says of them was never tested"
+            )
+        return found
+
+    def provenance(self) -> Dict[str, Any]:
+        models: Dict[str, Any] = {"language_model": self.lm, "energy": self.energy}
+        return {
+            name: {"sha256": model.sha256, "architecture": model.architecture}
+            for name, model in models.items()
+            if model is not None
+        }
+
+
+def doubts(negatives: Sequence[Manifest], precision: str, prefix_length: int) -> List[str]:
+    """``precision`` of the language model and tokens of context, against an energy's negatives."""
+    found = []
+    precisions = {m.options["precision"] for m in negatives if "precision" in m.options}
+    if precisions - {precision}:
+        others = " and ".join(sorted(precisions - {precision}))
+        found.append(
+            f"the language model is in {precision}, but the energy was trained on its text in "
+            f"{others}: that is another distribution"
+        )
+    shortest = min((min(lengths) for m in negatives if (lengths := _prefix_lengths(m))), default=0)
+    if prefix_length < shortest:
+        found.append(
+            f"a prefix of {prefix_length} tokens is shorter than any that the energy was trained "
+            f"on (from {shortest}): what it says there was never tested"
+        )
+    return found
+
+
+def _prefix_lengths(manifest: Manifest) -> List[int]:
+    return list(manifest.options.get("prefix_length") or [])
+
+
+def load_joint_checkpoints(
+    path: str,
+    data: Path,
+    precision: str,
+    device: torch.device,
+    sampling_memory: Optional[float] = None,
+) -> JointCheckpoints:
+    """``path``: checkpoints in any order, joined by a colon; ``data`` has the dictionary."""
+    lm_path, energy_path = split_path(path)
+    lm = load_base_lm(lm_path, data, precision, device)
+    energy = load_energy(energy_path, data, precision, device) if energy_path else None
+    return JointCheckpoints(lm, energy, lm_path, sampling_memory)
+
+
+def split_path(path: str) -> Tuple[Path, Optional[Path]]:
+    paths = [Path(part) for part in path.split(os.pathsep) if part]
+    for each in paths:
+        if not each.is_file():
+            raise UserError(f"--path: {each}: no such file")
+    energies = [each for each in paths if is_energy(each)]
+    models = [each for each in paths if each not in energies]
+    if len(models) > 1:
+        for each in models:  # one may be no checkpoint at all, which its own error says
+            read_checkpoint(each, "--path")
+    if len(models) != 1 or len(energies) > 1:
+        raise UserError(
+            f"--path: {path}: {len(models)} language models and {len(energies)} energies; "
+            "give one language model, and one energy or none"
+        )
+    return models[0], energies[0] if energies else None

@@ -1,0 +1,114 @@
+"""Next-token probabilities of the joint model (equation 5 of the first paper, its table 3)."""
+
+from dataclasses import dataclass
+from typing import Iterator, List, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..numerics.intervals import Z95
+from ..numerics.partition import log_partition_bounds
+from .model import Joint, Streams
+
+AT_ONCE = 8  # candidates whose completions are drawn together
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One symbol after a prefix. log P_joint = log P_LM + log Z, of all texts that begin with the
+    prefix and the symbol, + a constant; where it ends the window log Z is -E, without samples.
+    ``log_z_error``: the standard error of ``log_z`` by sampling."""
+
+    symbol: int
+    log_lm: float
+    log_z_lower: float
+    log_z_upper: float
+    log_z: float
+    log_z_error: float
+    ess: Optional[float]  # None: without samples
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """A candidate's probabilities among all candidates. The bounds, which hold for many samples,
+    tell of bias; ``sampling_ci95`` tells of the luck of sampling, which is mostly larger."""
+
+    candidate: Candidate
+    lm: float
+    joint: float
+    joint_lower: float
+    joint_upper: float
+    sampling_ci95: Tuple[float, float]
+
+
+def candidates(
+    joint: Joint, prefix: Tensor, count: int, window: int, samples: int, seed: int
+) -> Iterator[Candidate]:
+    """The ``count`` symbols that the language model finds likeliest after ``prefix`` (p,), each
+    completed ``samples`` times up to ``window`` tokens. As they come; likeliest first."""
+    log_lm, symbols = joint.next_symbols(prefix)
+    best = torch.topk(log_lm, min(count, len(log_lm)))
+    chosen = symbols[best.indices]
+    length = window - len(prefix) - 1
+    pairs = list(zip(chosen.split(AT_ONCE), best.values.split(AT_ONCE)))
+    for some, log_p in pairs:
+        texts = torch.cat([prefix.expand(len(some), -1), some.unsqueeze(1)], dim=1)
+        if length == 0:
+            log_z = -_finite(joint.energies(texts.unsqueeze(1), 0)).squeeze(1)
+            rows = [(z, z, z, 0.0, None) for z in log_z.tolist()]
+        else:
+            streams = Streams(seed, "next-token", some.tolist())
+            bounds = log_partition_bounds(_finite(joint.pool(texts, samples, length, streams)))
+            columns = (bounds.lower, bounds.upper, bounds.jackknife, bounds.error, bounds.ess)
+            rows = list(zip(*(column.tolist() for column in columns)))
+        for symbol, log_p_of, row in zip(some.tolist(), log_p.tolist(), rows):
+            yield Candidate(symbol, log_p_of, *row)
+
+
+def _finite(energies: Tensor) -> Tensor:
+    if not bool(torch.isfinite(energies).all()):
+        raise UserError("--path: the energy is not finite on completions of the prefix")
+    return energies
+
+
+def probabilities(found: List[Candidate]) -> List[NextToken]:
+    """Normalised among the candidates; the likeliest under the joint model first."""
+
+    def column(name: str) -> Tensor:
+        return torch.tensor([getattr(each, name) for each in found], dtype=torch.float64)
+
+    log_lm = column("log_lm")
+    lower, upper = log_lm + column("log_z_lower"), log_lm + column("log_z_upper")
+    lm, joint = torch.softmax(log_lm, 0), torch.softmax(log_lm + column("log_z"), 0)
+    # A symbol at its least: its own lower bound against the others' upper ones.
+    least = torch.sigmoid(lower - _others(upper))
+    most = torch.sigmoid(upper - _others(lower))
+    low, high = _sampling_interval(log_lm + column("log_z"), column("log_z_error"))
+    values = zip(found, *(part.tolist() for part in (lm, joint, least, most)))
+    between = zip(low.tolist(), high.tolist())
+    rows = (NextToken(*row, sampling_ci95=ends) for row, ends in zip(values, between))
+    return sorted(rows, key=lambda row: -row.joint)
+
+
+def _sampling_interval(log_joint: Tensor, errors: Tensor) -> Tuple[Tensor, Tensor]:
+    """95% intervals (n,) of softmax(log_joint), whose entries have independent standard errors.
+
+    A change d of log_joint moves the log-odds of i against the others by d_i - Σ_{j≠i} d_j p_j /
+    (1 - p_i).
+    """
+    odds, shares = log_joint - _others(log_joint), torch.softmax(_without_itself(log_joint), dim=1)
+    shares = shares.nan_to_num()  # of a single candidate there are no others
+    spread = (errors.square() + shares.square() @ errors.square()).sqrt()
+    return torch.sigmoid(odds - Z95 * spread), torch.sigmoid(odds + Z95 * spread)
+
+
+def _others(values: Tensor) -> Tensor:
+    """log Σ of all but each: (n,) -> (n,)"""
+    return torch.logsumexp(_without_itself(values), dim=1)
+
+
+def _without_itself(values: Tensor) -> Tensor:
+    """(n,) -> (n, n): in row i, all values but the i-th, which is -inf."""
+    n = len(values)
+    return values.expand(n, n).masked_fill(torch.eye(n, dtype=torch.bool), -torch.inf)

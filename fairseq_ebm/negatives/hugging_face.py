@@ -1,0 +1,237 @@
+"""Negatives by a Hugging Face causal language model, which has a vocabulary of its own.
+
+Between the two vocabularies everything goes as text: a prefix is decoded with the data's tokenizer
+and encoded with the model's; what the model writes goes the same way back. Nothing is downloaded,
+and no code that comes with a model is run.
+
+The end of a document, </s> in the data, is the model's end-of-text symbol, both ways; in data whose
+documents are lines it is a line feed, both ways, and an end-of-text symbol is read as one. The
+model writes on behind it, as its own training text went on.
+"""
+
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, List, Optional, Set, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.streams import WindowStream
+from ..data.tokenizers import Tokenizer, load_tokenizer
+from ..data.windows import running_text
+from ..errors import UserError
+from ..files import sha256_of
+from ..lm.checkpoint import DTYPES, require_precision
+from ..lm.sampler import require_truncation
+from ..numerics.drawing import Truncation
+from .filling import Continuations
+
+SPARE = 8  # tokens written beyond the window: where text breaks off, it is not tokenized as usual
+ROUNDS = 16  # of writing on, before a model that writes next to no text is given up
+LOOKED_AT = 1 << 24  # tokens of a split, to see whether its documents are lines
+CUT_CHARACTER = "\ufffd"  # what a part of a character's bytes decodes to
+
+
+@dataclass(frozen=True)
+class HuggingFaceLM:
+    """``model`` in evaluation mode, on its device, in its precision; its own ``tokenizer``."""
+
+    model: Any
+    tokenizer: Any
+    ends: Set[int]  # end-of-text symbols
+    sha256: str
+    architecture: str
+    version: str  # of transformers
+
+
+def load_hugging_face(path: Path, precision: str, device: torch.device) -> HuggingFaceLM:
+    require_precision(precision, device)
+    if not (path / "config.json").is_file():
+        raise UserError(
+            f"--hf: {path}: not a directory of a Hugging Face model (no config.json in it)"
+        )
+    try:
+        import transformers  # noqa: PLC0415 an extra, and slow to import
+    except ImportError:
+        raise UserError(
+            "--hf: transformers is not installed; pip install 'fairseq-ebm[hf]'"
+        ) from None
+    transformers.logging.set_verbosity_error()  # we tell what happens ourselves
+    transformers.logging.disable_progress_bar()
+    model, tokenizer = _load(path, DTYPES[precision])
+    of_model = model.generation_config.eos_token_id  # one, several or none
+    ends = {*(of_model if isinstance(of_model, list) else [of_model]), tokenizer.eos_token_id}
+    return HuggingFaceLM(
+        model=model.eval().to(device),
+        tokenizer=tokenizer,
+        ends=ends - {None},
+        sha256=digest_of_files(path),
+        architecture=type(model).__name__,
+        version=transformers.__version__,
+    )
+
+
+def _load(path: Path, dtype: torch.dtype) -> Tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), **safe)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            str(path), torch_dtype=dtype, output_loading_info=True, **safe
+        )
+    except Exception as error:  # whatever transformers raises
+        what = (str(error).strip().splitlines() or [""])[0]
+        raise UserError(
+            f"--hf: {path}: not a causal language model with its tokenizer "
+            f"({type(error).__name__}: {what})"
+        ) from None
+    trained_as = ", ".join(model.config.architectures or [])
+    if report["missing_keys"] or "MaskedLM" in trained_as or model.config.is_encoder_decoder:
+        raise UserError(f"--hf: {path}: holds a {trained_as}, not a causal language model")
+    symbols = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > symbols:
+        raise UserError(
+            f"--hf: {path}: the tokenizer has {len(tokenizer)} symbols and the model {symbols}: "
+            "they do not belong together"
+        )
+    return model, tokenizer
+
+
+def digest_of_files(folder: Path) -> str:
+    """SHA-256 of a line for each file: its own, two spaces, its name. Hidden ones do not count,
+    such as the notes of a download."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        if not any(part.startswith(".") for part in name.split("/")):
+            digest.update(os.fsencode(f"{sha256_of(folder / name)}  {name}\n"))
+    return digest.hexdigest()
+
+
+def documents_are_lines(data: Path, tokenizer: Tokenizer) -> bool:
+    """Whether no document holds a line feed, as in text prepared from files."""
+    line_feed = tokenizer.encode(["\n"])[0][-1:]
+    splits = [path.stem for path in data.glob("*.bin") if path.stat().st_size]
+    texts = (running_text(data, split)[:LOOKED_AT] for split in splits)
+    return not any(np.isin(text, line_feed).any() for text in texts)
+
+
+class HuggingFaceAuthor:
+    """Writes in the vocabulary of ``data``. Where a model's positions are too few for all that it
+    should read, it reads the end of that."""
+
+    def __init__(self, lm: HuggingFaceLM, data: Path, truncation: Truncation) -> None:
+        from transformers import GenerationConfig  # noqa: PLC0415
+
+        self.lm, self.text = lm, load_tokenizer(data)
+        self.dictionary = self.text.dictionary
+        require_truncation(truncation, len(lm.tokenizer) + 1)
+        # In place of the model's own: nothing stops, forbids or sharpens what is not asked for.
+        lm.model.generation_config = GenerationConfig(
+            do_sample=True,
+            top_k=truncation.top_k or 0,  # the default is 50
+            top_p=1.0 if truncation.top_p is None else truncation.top_p,
+            temperature=truncation.temperature,
+        )
+        end, begin = lm.tokenizer.eos_token_id, lm.tokenizer.bos_token_id
+        self._begin = [symbol for symbol in (begin, end) if symbol is not None][:1]
+        self._lines = end is None or documents_are_lines(data, self.text)
+        self._between = list(dict.fromkeys([end, *self._begin]))  # one, where both are the same
+        self._positions: Optional[int] = getattr(lm.model.config, "max_position_embeddings", None)
+
+    def continuations(
+        self, windows: np.ndarray, prefix_length: int, num: int, streams: Sequence[WindowStream]
+    ) -> Continuations:
+        """(W, num, T - p) tokens, each window by itself. No log-probabilities: those of the model
+        are of other symbols."""
+        length = windows.shape[1] - prefix_length
+        tokens = np.stack(
+            [
+                self._continue(window[:prefix_length], num, length, stream)
+                for window, stream in zip(windows, streams)
+            ]
+        )
+        unknown = np.full(tokens.shape[:2], np.nan)
+        return Continuations(tokens, unknown, unknown, unknown[:, 0])
+
+    def _continue(
+        self, prefix: np.ndarray, num: int, length: int, stream: WindowStream
+    ) -> np.ndarray:
+        """(num, length). What turns out short is written on: to draw it anew would prefer long."""
+        before, document = self._encode(prefix)
+        rate = len(before + document) / max(1, len(prefix))  # the model's symbols a token
+        step = math.ceil(1.2 * max(rate, 0.5) * (length + SPARE))
+        device = self.lm.model.device
+        rows = torch.tensor([before + document] * num, device=device)  # (num, symbols)
+        start, short = rows.size(1), list(range(num))
+        result = np.empty((num, length), dtype=np.int64)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(stream.uniforms(1)[0] * 2**53))
+            for _ in range(ROUNDS):
+                rows = self._write_on(rows, step)
+                unfinished = []
+                for j, row in enumerate(rows.tolist()):
+                    tokens = self._tokens(document, row[start:])
+                    if len(tokens) >= length + SPARE:
+                        result[short[j]] = tokens[:length]
+                    else:
+                        unfinished.append(j)
+                if not unfinished:
+                    return result
+                rows, short = rows[unfinished], [short[j] for j in unfinished]
+        raise UserError(
+            f"--hf: the model's text does not fill a window: {rows.size(1) - start} of its symbols "
+            f"give fewer than {length + SPARE} tokens of DATA; choose another model"
+        )
+
+    def _encode(self, prefix: np.ndarray) -> Tuple[List[int], List[int]]:
+        """The model's symbols for a prefix: what lies before its last document; that document."""
+        ends = [] if self._lines else np.flatnonzero(prefix == self.dictionary.eos()) + 1
+        *whole, last = np.split(prefix, ends)
+        texts = [*(self.text.decode(part[:-1]) for part in whole), self.text.decode(last)]
+        texts[0] = texts[0].lstrip(CUT_CHARACTER)
+        texts[-1] = texts[-1].rstrip(CUT_CHARACTER)
+        encode = self.lm.tokenizer.encode
+        *documents, document = [encode(text, add_special_tokens=False) for text in texts]
+        before = [*self._begin, *(symbol for ids in documents for symbol in ids + self._between)]
+        if not before + document:
+            raise UserError(
+                "--prefix-length: the model has no symbol that text begins with, and needs a prefix"
+            )
+        return before, document
+
+    def _write_on(self, rows: Tensor, step: int) -> Tensor:
+        """``rows`` (N, S) and, behind each, ``step`` symbols or as many as the positions allow."""
+        read = rows
+        if self._positions is not None:
+            step = min(step, self._positions // 2)
+            read = rows[:, step - self._positions :]
+        mask = torch.ones_like(read)
+        written = self.lm.model.generate(read, attention_mask=mask, max_new_tokens=step)
+        return torch.cat([rows, written[:, read.size(1) :]], dim=1)
+
+    def _tokens(self, document: List[int], symbols: List[int]) -> np.ndarray:
+        """The data's tokens of what ``symbols`` say behind ``document``."""
+        ends = [i for i, symbol in enumerate(symbols) if symbol in self.lm.ends]
+        bounds = zip([0, *(i + 1 for i in ends)], [*ends, len(symbols)])
+        first, *others = [symbols[start:stop] for start, stop in bounds]
+        # With what it follows: some tokenizers drop the space that a text begins with.
+        behind = self._decode(document + first)[len(self._decode(document)) :]
+        texts = [behind, *map(self._decode, others)]
+        if self._lines:
+            texts = [line for text in texts for line in text.split("\n")]
+        eos = self.dictionary.eos()
+        return np.concatenate([np.append(part, eos) for part in self.text.encode(texts)])[:-1]
+
+    def _decode(self, symbols: List[int]) -> str:
+        return str(
+            self.lm.tokenizer.decode(
+                symbols, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        )

@@ -1,0 +1,114 @@
+"""Negatives from elsewhere: real and generated texts in JSON lines, cut into windows."""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from ..data.sources import split_of
+from ..data.streams import philox
+from ..data.tokenizers import Tokenizer, require_known
+from ..data.windows import WindowOptions
+from ..errors import UserError
+from .arrays import BLOCK, ArraysWriter, num_blocks
+from .store import layout, mark_whole
+
+LOOKED_AT = 100  # texts at the beginning of a file, which tell what form it is in
+
+
+def read_texts(path: Path, bad: Optional[List[str]] = None) -> Iterator[str]:
+    """The "text" of each line's object. Broken lines are refused; or, with ``bad``, passed over,
+    and what is wrong with each is appended there."""
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    text = _text(line, f"{path}: line {number}")
+                except UserError as error:
+                    if bad is None:
+                        raise
+                    bad.append(str(error))
+                else:
+                    yield text
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def _text(line: bytes, where: str) -> str:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not JSON ({error})") from None
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise UserError(f'{where} has no "text"; each line must be an object with one')
+    try:
+        value["text"].encode("utf-8")
+    except UnicodeEncodeError:  # JSON can spell one half of a pair, "\\ud83d"
+        raise UserError(f"{where} holds half a character (a lone surrogate)") from None
+    return str(value["text"])
+
+
+def require_known_texts(path: Path, tokenizer: Tokenizer, flag: str, skip_bad: bool) -> None:
+    """Or an error: most tokens of the first texts of a file are unknown."""
+    texts = list(islice(read_texts(path, [] if skip_bad else None), LOOKED_AT))
+    require_known(tokenizer.encode(texts), tokenizer.dictionary, f"{flag}: {path}")
+
+
+def windows_of(
+    path: Path,
+    tokenizer: Tokenizer,
+    options: WindowOptions,
+    subsets: Sequence[str],
+    bad: Optional[List[str]] = None,
+) -> Tuple[Dict[str, List[np.ndarray]], int]:
+    """Windows by subset, in the order of the file; and how many texts are too short for one.
+
+    With a single subset all text goes there; with several, each text where its hash tells. ``bad``
+    as in ``read_texts``.
+    """
+    windows: Dict[str, List[np.ndarray]] = {subset: [] for subset in subsets}
+    too_short = 0
+    for text in read_texts(path, bad):
+        subset = subsets[0] if len(subsets) == 1 else split_of(text)
+        if subset in windows:
+            (tokens,) = tokenizer.encode([text])
+            starts = range(0, len(tokens) - options.window + 1, options.stride)
+            too_short += not starts
+            windows[subset] += [tokens[start : start + options.window] for start in starts]
+    return windows, too_short
+
+
+def fill(
+    neg: Path,
+    subset: str,
+    real: List[np.ndarray],
+    fake: List[np.ndarray],
+    tokenizer: Tokenizer,
+    options: WindowOptions,
+) -> None:
+    """Writes a subset. Generated windows are shuffled and dealt to the real ones like cards, as
+    many to each as there are for all; if there are too few, they are dealt again."""
+    order = philox(options.seed).permutation(len(fake))
+    each = max(1, len(fake) // len(real))
+    arrays = layout(options.window, options.window, each, len(tokenizer.dictionary))
+    with ArraysWriter(neg / subset, arrays, len(real)) as writer:
+        for block in range(writer.done, num_blocks(len(real))):
+            rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(real)))
+            dealt = order[(rows[:, None] * each + np.arange(each)) % len(fake)]
+            unknown = np.full((len(rows), each), np.nan)
+            content: Dict[str, Any] = {
+                "number": rows,
+                "window": np.stack([real[i] for i in rows]),
+                "prefix_length": np.zeros(len(rows)),
+                "negatives": np.array([[fake[j] for j in row] for row in dealt]),
+                "real_log_p": unknown[:, 0],
+                "log_p": unknown,
+                "log_q": unknown,
+            }
+            writer.write(content)
+    mark_whole(neg, subset, len(real))

@@ -1,0 +1,1 @@
+"""What moves an energy's verdict: one question a file."""

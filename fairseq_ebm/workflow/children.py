@@ -1,0 +1,108 @@
+"""Installed programs as child processes that need not import fairseq and torch anew, which takes
+seconds: a server has imported both, does nothing else, and forks a process for every program."""
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional
+
+import torch
+
+from ..cli.program import log_progress
+from ..errors import UserError
+
+ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+SERVER: Any = multiprocessing.get_context("forkserver")
+# fairseq's optimizers import torch._dynamo, which takes two seconds.
+SERVER.set_forkserver_preload(
+    ["fairseq_ebm", "fairseq_ebm.cli.discriminate", "torch._dynamo", "fairseq_cli.train"]
+)
+
+
+def installed_programs() -> Dict[str, Any]:
+    found: Any = entry_points()
+    if hasattr(found, "select"):
+        scripts = found.select(group="console_scripts")
+    else:
+        scripts = found["console_scripts"]  # Python 3.9
+    return {entry.name: entry for entry in scripts}
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits: a process that is being started, or stopped, would be no one's."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def start(command: Sequence[str], log: Path, threads: Optional[int]) -> Any:
+    """A ``multiprocessing`` process, in a session of its own, that adds its output to ``log``."""
+    process = SERVER.Process(target=_child, args=(tuple(command), str(log), threads))
+    process.start()
+    return process
+
+
+def _child(command: Sequence[str], log: str, threads: Optional[int]) -> None:
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell said so
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    multiprocessing.set_start_method("fork", force=True)  # or workers that read data get a server
+    if threads is not None:
+        torch.set_num_threads(threads)
+    log_progress()
+    become(command, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
+
+
+def _end_with_parent() -> None:
+    """If that is killed, a second run must not meet us at work in the same place."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os.killpg(0, signal.SIGKILL)
+
+
+def become(command: Sequence[str], out: int, err: Optional[int] = None) -> None:
+    """Does what the installed script does, with its output to open files, and ends the process."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for stream, file in enumerate((nothing, out, out if err is None else err)):
+        os.dup2(file, stream)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1 if err is None else -1)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1)
+    code = 0
+    try:
+        sys.argv = list(command)
+        _main(command[0])()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.exit(code)  # multiprocessing, under which we run, tidies up before it ends the process
+
+
+def _main(name: str) -> Callable[[], Any]:
+    if name.endswith(".py"):
+        return lambda: runpy.run_path(name, run_name="__main__")
+    programs = installed_programs()
+    if name not in programs:
+        raise UserError(f"{name}: not installed")
+    return programs[name].load()  # type: ignore[no-any-return]

@@ -1,0 +1,74 @@
+"""What a command reads that no stage has made: which files count, and what they are known by."""
+
+import os
+
+import pytest
+
+from fairseq_ebm.workflow import inputs
+from fairseq_ebm.workflow.inputs import PACKAGE, Inputs, paths_in, versions
+
+
+@pytest.fixture
+def digests(tmp_path, monkeypatch):
+    """What a command's files are known by: digests("program", "--train", "a.txt")"""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "made").mkdir()
+    for name in ("a.pt", "b.pt", "with:colon", "made/c.pt"):
+        (tmp_path / name).write_text(name)
+    return lambda *command: Inputs(tmp_path / "made", tmp_path / "memory").of(command)
+
+
+@pytest.mark.parametrize(
+    "command", [["a.pt"], ["--path", "a.pt"], ["--path=a.pt"], ["--path=b.pt:a.pt"], ["x:a.pt"]]
+)
+def test_a_changed_file_is_another_input(digests, tmp_path, command):
+    before = digests("program", *command)
+    assert before == digests("program", *command)
+    (tmp_path / "a.pt").write_text("else")
+    assert digests("program", *command) != before
+
+
+def test_paths(digests, tmp_path):
+    words = ["--lr=0.1", "adam", "with:colon", "a.pt:no:b.pt", "x" * 5000, "a\0b", ""]
+    assert [path.name for path in paths_in(words)] == ["with:colon", "a.pt", "b.pt"]
+    assert list(paths_in(["a.pt"])) == [tmp_path / "a.pt"]
+
+
+def test_folders(digests, tmp_path):
+    """All files, by name and content; but hidden ones, what stages made, and this package."""
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    (tmp_path / "data" / ".cache").mkdir()
+    found = [digests("--data=data")]
+    for name in ("data/train/0.npy", "data/dict.txt", "data/other.txt"):
+        (tmp_path / name).write_text("the same")
+        found.append(digests("--data=data"))
+    (tmp_path / "data" / "other.txt").rename(tmp_path / "data" / "renamed.txt")
+    found.append(digests("--data=data"))
+    assert found[0] == [] and len({tuple(each) for each in found}) == 5
+    (tmp_path / "data" / ".cache" / "x").write_text("hidden")
+    assert digests("--data=data") == found[-1]
+    whole = digests(str(tmp_path))
+    (tmp_path / "made" / "c.pt").write_text("by another stage")
+    assert digests(str(tmp_path)) == whole
+    assert digests("made/c.pt", "made", "--user-dir", str(PACKAGE), str(PACKAGE / "x"), "/") == []
+
+
+def test_only_what_changed_is_read_again(digests, tmp_path, monkeypatch):
+    files = Inputs(tmp_path / "made", tmp_path / "memory")
+    before = files.of(["a.pt", "b.pt"])
+    files.save()
+    read, sha256_of = [], inputs.sha256_of
+    monkeypatch.setattr(inputs, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
+    assert digests("a.pt", "b.pt") == before and read == []
+    stat = (tmp_path / "b.pt").stat()
+    (tmp_path / "b.pt").write_text("c.pt")  # as long, and as old
+    os.utime(tmp_path / "b.pt", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    after = digests("a.pt", "b.pt")
+    assert read == ["b.pt"] and after[0] == before[0] and after[1] != before[1]
+
+
+def test_versions(monkeypatch):
+    assert len(versions()) == 3 and not any("+" in version for version in versions())
+    here = versions()
+    monkeypatch.setattr(inputs.fairseq, "__version__", "0.0")
+    assert versions() != here
