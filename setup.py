@@ -22,7 +22,10 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["fairseq_ebm", "fairseq_ebm.*"]),
-    package_data={"fairseq_ebm.human_eval": ["page.html"]},
+    package_data={
+        "fairseq_ebm.human_eval": ["page.html"],
+        "fairseq_ebm.reports": ["page.html", "style.css"],
+    },
     python_requires=">=3.9,<3.13",
     install_requires=[
         # One code base under one import name: the official release cannot be
@@ -39,6 +42,8 @@ setup(
         "pyyaml",
         "sentencepiece>=0.2",
         "tqdm",
+        "tabulate",  # which fairseq brings
+        "jinja2",  # which torch brings
     ],
     extras_require={
         "hf": ["transformers>=4.40,<5"],
@@ -53,18 +58,6 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": [
-            "fairseq-ebm-prepare = fairseq_ebm.cli.prepare:main",
-            "fairseq-ebm-negatives = fairseq_ebm.cli.negatives:main",
-            "fairseq-ebm-eval-lm = fairseq_ebm.cli.eval_lm:main",
-            "fairseq-ebm-next-token = fairseq_ebm.cli.next_token:main",
-            "fairseq-ebm-analyse = fairseq_ebm.cli.analyse:main",
-            "fairseq-ebm-discriminate = fairseq_ebm.cli.discriminate:main",
-            "fairseq-ebm-weaknesses = fairseq_ebm.cli.weaknesses:main",
-            "fairseq-ebm-human-eval = fairseq_ebm.cli.human_eval:main",
-            "fairseq-ebm-report = fairseq_ebm.cli.report:main",
-            "fairseq-ebm-run = fairseq_ebm.cli.recipe:main",
-            "fairseq-ebm-matrix = fairseq_ebm.cli.matrix:main",
-        ],
+        "console_scripts": ["fairseq-ebm = fairseq_ebm.cli.main:main"],
     },
 )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Callable
+from typing import Any, Callable, Dict
 
 
 class UserError(Exception):
@@ -27,6 +27,14 @@ class OptionError(UserError):
         return UserError(
             _spelled(self._message, lambda n: flags.get(n) or f"--{n.replace('_', '-')}")
         )
+
+
+class Interrupted(KeyboardInterrupt):
+    """By Ctrl-C, with the ``record`` of what is done."""
+
+    def __init__(self, message: str, record: Dict[str, Any]) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 def _spelled(message: str, spelling: Callable[[str], str]) -> str:

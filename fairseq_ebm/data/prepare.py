@@ -12,23 +12,24 @@ user's files are never held as a whole.
 
 import dataclasses
 import hashlib
-import platform
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Dict, List
 
 import numpy as np
-import sentencepiece
 import torch
 from fairseq.data import Dictionary, indexed_dataset
 
 from ..errors import UserError
 from ..files import sha256_of
+from ..options import Record
+from ..progress import progress
+from ..provenance import versions
 from ..records import read_json, write_json
-from ..version import __version__
-from .sources import SPLITS
-from .survey import Progress, Survey, survey
+from .options import SPLITS, VOCAB_SIZE, Prepare
+from .sources import TextFiles, built_in_corpus
+from .survey import Survey, survey
 from .tokenizers import (
     DICTIONARY_NAME,
     MODEL_NAME,
@@ -42,7 +43,7 @@ from .tokenizers import (
 from .whole_folder import whole_folder
 
 RECORD_NAME = "prepare.json"
-FORMAT_VERSION = 2
+KIND, FORMAT_VERSION = "prepared", 2
 BATCH_CHARACTERS = 1 << 20  # encoded at once, on all cores
 VOCABULARY_CHARACTERS = 50_000_000  # a vocabulary is made of about so much text
 
@@ -64,6 +65,7 @@ class SplitCounts:
 class PreparedText:
     """The record of a prepared directory."""
 
+    kind: str
     format_version: int
     options: Dict[str, Any]
     splits: Dict[str, SplitCounts]
@@ -80,12 +82,34 @@ class Vocabulary:
     source: Path = Path()
 
 
+def prepare_text(options: Prepare) -> Record:
+    """Makes what ``options`` ask for; the record is what prepare.json holds."""
+    recorded: Record = {}
+    splits: Mapping[str, Iterable[str]]
+    vocabulary = Vocabulary("sentencepiece", options.vocab_size or VOCAB_SIZE)
+    if options.corpus:
+        splits = built_in_corpus(options.corpus, options.digits, options.seed)
+        recorded["corpus"] = options.corpus
+        if options.corpus == "addition":
+            recorded.update(options.recorded("digits", "seed"))
+            vocabulary = Vocabulary("symbols")
+    else:
+        splits = {split: TextFiles(paths) for split, paths in options.files.items()}
+        recorded.update({split: list(map(str, paths)) for split, paths in options.files.items()})
+    if options.vocab_from:
+        recorded["vocab_from"] = str(options.vocab_from)
+        vocabulary = Vocabulary("copy", source=options.vocab_from)
+    elif vocabulary.kind == "sentencepiece":
+        recorded["vocab_size"] = vocabulary.size
+    record = prepare(splits, vocabulary, recorded, options.dest)
+    return {"dest": str(options.dest), **dataclasses.asdict(record)}
+
+
 def prepare(
     splits: Mapping[str, Iterable[str]],
     vocabulary: Vocabulary,
     options: Dict[str, Any],
     dest: Path,
-    progress: Progress,
 ) -> PreparedText:
     """Writes ``dest``, whole or not at all. ``splits`` are iterated over several times.
 
@@ -97,10 +121,10 @@ def prepare(
     if exists and not (dest / RECORD_NAME).exists():
         raise UserError(f"--dest: {dest} exists and holds something else; choose another directory")
     if exists:
-        return _already_prepared(dest, options, vocabulary, survey(splits, progress))
+        return _already_prepared(dest, options, vocabulary, survey(splits))
     with whole_folder(dest) as folder:
-        surveys = survey(splits, progress)
-        return _write(splits, surveys, vocabulary, options, folder, progress)
+        surveys = survey(splits)
+        return _write(splits, surveys, vocabulary, options, folder)
 
 
 def _already_prepared(
@@ -149,9 +173,8 @@ def _write(
     vocabulary: Vocabulary,
     options: Dict[str, Any],
     folder: Path,
-    progress: Progress,
 ) -> PreparedText:
-    tokenizer, is_ordered = _vocabulary(splits, surveys, vocabulary, folder, progress)
+    tokenizer, is_ordered = _vocabulary(splits, surveys, vocabulary, folder)
     dtype = indexed_dataset.best_fitting_int_dtype(len(tokenizer.dictionary))
     for split, documents in splits.items():
         documents = progress(documents, f"encoding {split}", surveys[split].documents)
@@ -172,15 +195,12 @@ def _write(
             **dataclasses.asdict(found),
         )
     record = PreparedText(
+        kind=KIND,
         format_version=FORMAT_VERSION,
         options=options,
         splits=counts,
         vocabulary={"size": len(dictionary), "sha256": _vocabulary_hashes(folder)},
-        versions={
-            "fairseq_ebm": __version__,
-            "python": platform.python_version(),
-            "sentencepiece": sentencepiece.__version__,
-        },
+        versions=versions("sentencepiece"),
     )
     write_json(record, folder / RECORD_NAME)
     return record
@@ -191,7 +211,6 @@ def _vocabulary(
     surveys: Mapping[str, Survey],
     vocabulary: Vocabulary,
     folder: Path,
-    progress: Progress,
 ) -> "tuple[Tokenizer, bool]":
     """The tokenizer, its model written to ``folder``; and whether its dictionary is final."""
     if vocabulary.kind == "sentencepiece":

@@ -7,9 +7,8 @@ from typing import Dict, List
 
 from ..errors import UserError
 from . import addition, python_corpora
+from .options import SPLITS
 
-SPLITS = ("train", "valid", "test")
-BUILT_IN = ("pydocs", "pysource", "addition")
 HELD_OUT_PERCENT = 10  # of the documents go to valid, and as many to test
 
 

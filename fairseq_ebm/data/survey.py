@@ -3,12 +3,11 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Callable, Dict, Optional, Set
+from typing import Dict, Set
 
 from ..errors import UserError
+from ..progress import progress
 from .sources import text_digest
-
-Progress = Callable[[Iterable[str], str, Optional[int]], Iterable[str]]  # (documents, label, total)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Survey:
     sha256: str
 
 
-def survey(splits: Mapping[str, Iterable[str]], progress: Progress) -> Dict[str, Survey]:
+def survey(splits: Mapping[str, Iterable[str]]) -> Dict[str, Survey]:
     """Counts every split; refuses one without text. Held-out splits come first."""
     held_out: Dict[str, Set[int]] = {split: set() for split in splits if split != "train"}
     surveys = {}
@@ -29,7 +28,7 @@ def survey(splits: Mapping[str, Iterable[str]], progress: Progress) -> Dict[str,
         anything = False
         text_hash = hashlib.sha256()
         seen: Set[int] = set()
-        for text in progress(splits[split], f"reading {split}", None):
+        for text in progress(splits[split], f"reading {split}"):
             documents += 1
             characters += len(text)
             anything = anything or (not text.isspace() and text != "")

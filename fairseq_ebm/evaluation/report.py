@@ -7,6 +7,8 @@ from . import perplexity
 from .comparison import Baseline, against
 from .log_probs import EvaluationOptions, WindowResult
 
+KIND = "perplexity"
+
 
 def report_of(
     about: Mapping[str, Any], results: Sequence[WindowResult], baselines: Sequence[Baseline] = ()
@@ -27,5 +29,5 @@ def report_of(
     if baselines:
         report["baselines"] = against(results, log_probs, baselines, tokens, options.seed)
     if len(results) < about["num_windows"]:
-        report["partial"] = True
-    return perplexity.known({**report, "provenance": about["provenance"]})
+        report["partial"] = {"windows": about["num_windows"]}
+    return perplexity.known({"kind": KIND, **report, "provenance": about["provenance"]})

@@ -33,8 +33,8 @@ class ResultsFile:
             other = difference(before, json.loads(strict_json(about)))
             if other is not None:
                 raise UserError(
-                    f"--resume: {path} was begun with other {other}; run without --resume to begin "
-                    "anew"
+                    f"--resume: {path} was begun with other {other}; run without --resume to start "
+                    "over"
                 )
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = [_line(about), *(_line(dataclasses.asdict(result)) for result in self.done)]

@@ -49,26 +49,6 @@ def _advice(windows: float, samples: float) -> Optional[str]:
     return "--max-windows" if windows >= MOSTLY * (windows + samples) else "both"
 
 
-REMEDIES = {
-    "--max-windows": "; more windows would lower it, more samples hardly",
-    "--num-samples": "; more samples would lower it",
-    "both": "; more windows and more samples would lower it",
-    None: "",
-}
-
-
-def in_words(error: Dict[str, Any]) -> str:
-    """What ``division`` found, as a sentence."""
-    total, windows, samples = (
-        "unknown" if error[name] is None else f"{error[name]:.2%}"
-        for name in ("total", "windows", "samples")
-    )
-    return (
-        f"one standard error of the joint perplexity is {total}: {windows} from the choice of "
-        f"windows, {samples} from sampling{REMEDIES[error['raise']]}"
-    )
-
-
 def _finite(value: float) -> Optional[float]:
     return value if math.isfinite(value) else None
 

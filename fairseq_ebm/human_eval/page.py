@@ -6,23 +6,21 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
+from markupsafe import Markup
 
 from ..data.streams import philox
 from ..errors import UserError
-from ..reports.html import STYLE
-from .votes import FOUR, Item
+from ..reports.html import render
+from .ballots import Item
+from .options import FOUR, Pair
 
 LEAST = 8  # different words that a text must have, for their order to be seen to be wrong
 REAL, SHUFFLED = "real", "shuffled"
 TEMPLATE = Path(__file__).with_suffix(".html")
-
-Pair = Tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -154,8 +152,7 @@ def shown(comparisons: Sequence[Comparison], bold_words: int) -> Tuple[str, List
 def page(title: str, name: str, items: Sequence[Mapping[str, str]]) -> str:
     """``name`` and ``items`` from ``shown``."""
     data = json.dumps({"page": name, "items": items}).replace("<", "\\u003c")  # no </script> in it
-    template = Template(TEMPLATE.read_text(encoding="utf-8"))
-    return template.substitute(title=escape(title), style=STYLE, data=data)
+    return render(TEMPLATE, title=title, data=Markup(data))
 
 
 def identical(prompts: Sequence[Prompt], pairs: Sequence[Pair]) -> List[Dict[str, Any]]:

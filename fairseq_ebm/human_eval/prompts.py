@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Dict, List, Tuple
 
-from ..cli.program import progress
-from ..cli.report import lines
 from ..errors import UserError
+from ..joint.pools import Record, read_pools
+from ..progress import progress
 from .page import REAL, Prompt
 
 
@@ -19,37 +19,27 @@ def named(text: str) -> Tuple[str, Path]:
     return match[1], Path(match[2])
 
 
-def read_prompts(files: Sequence[Tuple[str, Path]], quiet: bool) -> List[Prompt]:
-    """Those that stand under every name, with the texts of all."""
+def read_prompts(files: Sequence[Tuple[str, Path]]) -> List[Prompt]:
+    """Those that are under every name, with the texts of all."""
     groups: Dict[str, Dict[int, Prompt]] = {}
     for name, path in files:
         group = groups.setdefault(name, {})
-        records = progress(lines(path), path.name, None, quiet)
-        for number, record in enumerate(records, start=1):
-            where = f"{path}: line {number}"
-            prompt = prompt_of(record, f"{name}." if name else "", where)
+        for record in progress(read_pools(path, with_real=True), path.name):
+            prompt = prompt_of(record, f"{name}." if name else "")
             if prompt.number in group:
-                raise UserError(f"{where}: prompt {prompt.number} for the second time")
+                raise UserError(f"{path}: prompt {prompt.number} for the second time")
             group[prompt.number] = prompt
     first, *others = groups.values()
-    found = [first[i] for i in first if all(i in other for other in others)]
-    if not found:
+    shared = [first[i] for i in first if all(i in other for other in others)]
+    if not shared:
         raise UserError(f"{files[0][1]}: no prompts in it, or none that the others have")
-    return [merged([prompt, *(other[prompt.number] for other in others)]) for prompt in found]
+    return [merged([prompt, *(other[prompt.number] for other in others)]) for prompt in shared]
 
 
-def prompt_of(record: Dict[str, Any], prefix: str, where: str) -> Prompt:
-    try:
-        number, context, real = record["id"], record["prompt"], record["real"]["text"]
-        texts = {"joint": record["draws"][0]["text"], "base": record["base_text"]}
-        if not all(isinstance(text, str) for text in (context, real, *texts.values())):
-            raise TypeError("a text that is none")
-    except (KeyError, TypeError, IndexError) as error:
-        raise UserError(
-            f"{where}: not a prompt with its draws, base_text and what really follows, as "
-            f"fairseq-generate --joint-results-path writes it: {error!r}"
-        ) from None
-    return Prompt(number, context, {**{prefix + k: v for k, v in texts.items()}, REAL: real})
+def prompt_of(record: Record, prefix: str) -> Prompt:
+    texts = {"joint": record["draws"][0]["text"], "base": record["base_text"]}
+    named_texts = {prefix + name: text for name, text in texts.items()}
+    return Prompt(record["id"], record["prompt"], {**named_texts, REAL: record["real"]["text"]})
 
 
 def merged(prompts: Sequence[Prompt]) -> Prompt:

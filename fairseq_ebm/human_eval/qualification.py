@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import List, Set
+from dataclasses import asdict, dataclass
+from typing import List
 
 from ..errors import UserError
-from ..records import read_json
-from .votes import Ballot, Key
+from ..options import Record
+from .ballots import Ballot, Key, made_by, read_ballots, read_key
+from .options import Qualify
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,22 @@ class Candidate:
     right: int
     accuracy: float
     qualified: bool
+
+
+def qualification(options: Qualify) -> Record:
+    """Of the votes on a qualification page."""
+    key = read_key(options.key)
+    raters = qualify(key, read_ballots(options.votes, key), options.best, options.above)
+    return {
+        "kind": "qualification",
+        "page": key.page,
+        "num_items": len(key.items),
+        "best": options.best,
+        "above": options.above,
+        "qualified": sum(rater.qualified for rater in raters),
+        "raters": [asdict(rater) for rater in raters],
+        **made_by(options, key),
+    }
 
 
 def qualify(key: Key, ballots: Sequence[Ballot], best: float, above: float) -> List[Candidate]:
@@ -38,14 +54,3 @@ def qualify(key: Key, ballots: Sequence[Ballot], best: float, above: float) -> L
         for ballot, n in zip(ballots, right)
         for accuracy in [n / len(answers)]
     ]
-
-
-def read_qualified(path: Path) -> Set[str]:
-    """Names, as ``casefold`` has them, of those who qualified."""
-    try:
-        raters = read_json(path)["raters"]
-        return {rater["rater"].casefold() for rater in raters if rater["qualified"]}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"--qualified: {path}: not a report of fairseq-ebm-human-eval qualify: {error!r}"
-        ) from None

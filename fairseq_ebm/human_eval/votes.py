@@ -6,57 +6,16 @@ ties; p = P(X >= s) for X ~ Binomial(n, 1/2): so many or more, if both were equa
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Container, Dict, List, Optional, Tuple
+from typing import Any, Container, Dict, List, Optional
 
 from scipy.stats import binomtest
 
 from ..errors import UserError
-from ..records import read_json
-
-FORMAT_VERSION = 1  # of key and votes
-FOUR = 4  # items from 1, from 5 and so on: one is a check, and stands for the answers to all
-CHOICES = ("a", "b", "tie")
-# What a tie adds to the successes, and to the trials.
-TIES = {"half": (0.5, 1), "drop": (0.0, 0), "against": (0.0, 1), "for": (1.0, 1)}
-
-
-@dataclass(frozen=True)
-class Item:
-    """What stands behind the texts A and B of a page's item, counted from 1.
-
-    ``answer``: what must be chosen, "a" or "b", where that is known, as in a check; else None.
-    """
-
-    item: int
-    prompt: int
-    a: str
-    b: str
-    answer: Optional[str] = None
-
-    @property
-    def four(self) -> int:
-        return (self.item - 1) // FOUR
-
-
-@dataclass(frozen=True)
-class Key:
-    """``provenance``: what made the page."""
-
-    page: str
-    pairs: List[Tuple[str, str]]
-    items: List[Item]
-    provenance: Dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Ballot:
-    """``choices``: item -> "a", "b" or "tie". Not all items need an answer."""
-
-    rater: str
-    choices: Mapping[int, str]
+from ..options import Record
+from .ballots import Ballot, Item, Key, made_by, read_ballots, read_key, read_qualified
+from .options import TIES, Count
 
 
 @dataclass(frozen=True)
@@ -73,60 +32,13 @@ class Rater:
     kept: bool
 
 
-def read_key(path: Path) -> Key:
-    content = read_json(path)
-    try:
-        if content["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {content['format_version']}")
-        pairs = [(str(first), str(second)) for first, second in content["pairs"]]
-        items = [Item(**item) for item in content["items"]]
-        return Key(str(content["page"]), pairs, items, content["provenance"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a key, as fairseq-ebm-human-eval export writes it beside a page: "
-            f"{error!r}"
-        ) from None
-
-
-def read_ballots(paths: Sequence[Path], key: Key) -> List[Ballot]:
-    found: Dict[str, Tuple[Path, Ballot]] = {}
-    for path in paths:
-        ballot = read_ballot(path, key)
-        name = ballot.rater.casefold()
-        if name in found:
-            raise UserError(
-                f"{path}: votes of {ballot.rater!r}, whose votes are in {found[name][0]} too; give "
-                "one file of each rater, each with a name of its own"
-            )
-        found[name] = path, ballot
-    return [ballot for _, ballot in found.values()]
-
-
-def read_ballot(path: Path, key: Key) -> Ballot:
-    content = read_json(path)
-    try:
-        if content["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {content['format_version']}")
-        name, rater = content["page"], content["rater"].strip()
-        votes = [(vote["item"], vote["choice"]) for vote in content["votes"]]
-        if not rater:
-            raise ValueError("no name of the rater")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: not the votes that a page gives at its end: {error!r}") from None
-    if name != key.page:
-        raise UserError(
-            f"{path}: votes on the page {name}, but the key is that of {key.page}; give the key "
-            "that was written beside their page"
-        )
-    known = {item.item for item in key.items}
-    choices: Dict[int, str] = {}
-    for item, choice in votes:
-        if type(item) is not int or item not in known or choice not in CHOICES:
-            raise UserError(f"{path}: item {item!r}: {choice!r} is no vote on this page")
-        if item in choices:
-            raise UserError(f"{path}: item {item} has two votes")
-        choices[item] = choice
-    return Ballot(rater, choices)
+def count(options: Count) -> Record:
+    """The votes on a page of comparisons."""
+    key = read_key(options.key)
+    names = read_qualified(options.qualified) if options.qualified else None
+    ballots = read_ballots(options.votes, key)
+    counted = report(key, ballots, options.ties, options.max_failed_checks, names)
+    return {"kind": "preferences", "page": key.page, **counted, **made_by(options, key)}
 
 
 def report(

@@ -106,8 +106,7 @@ class JointModel:
             f"{lm}:{energy}", Path(data), precision, torch.device(where), sampling_memory
         )
         models.require_window(window or models.window)
-        if models.lm.right_to_left:
-            raise UserError(f"{lm}: reads right to left, and cannot continue a text")
+        models.lm.require_left_to_right()
         return cls(models, load_tokenizer(data), window or models.window)
 
     @cached_property

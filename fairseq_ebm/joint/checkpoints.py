@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
-from ..errors import OptionError, UserError
+from ..errors import UserError
 from ..lm.checkpoint import BaseLM, load_base_lm, read_checkpoint
 from ..lm.sampler import Sampler
 from ..models.checkpoint import Energy, is_energy, load_energy, trained_window
@@ -22,7 +22,6 @@ class JointCheckpoints:
 
     lm: BaseLM
     energy: Optional[Energy]
-    lm_path: Path
     sampling_memory: Optional[float] = None
 
     def joint(self) -> Joint:
@@ -35,7 +34,7 @@ class JointCheckpoints:
         """Tokens that both can read."""
         positions = [self.lm.max_positions]
         if self.energy is not None:
-            positions.append(int(self.energy.model.max_positions()))
+            positions.append(self.energy.max_positions)
         return min(positions)
 
     @property
@@ -44,16 +43,9 @@ class JointCheckpoints:
         return trained_window(negatives, self.max_positions)
 
     def require_window(self, window: int) -> None:
-        if window > self.lm.max_positions:
-            raise OptionError(
-                f"{{window}}: {window} tokens are more than the {self.lm.max_positions} positions "
-                f"of {self.lm_path}"
-            )
-        if window > self.max_positions:
-            raise OptionError(
-                f"{{window}}: {window} tokens are more than "
-                f"{self.energy.path if self.energy else self.lm_path} reads, {self.max_positions}"
-            )
+        self.lm.require_window(window)
+        if self.energy is not None:
+            self.energy.require_window(window)
 
     def require_density(self) -> None:
         """Refuses what makes P_LM(x) exp(-E(x)) no model of the data."""
@@ -71,13 +63,9 @@ class JointCheckpoints:
             )
         return found
 
-    def provenance(self) -> Dict[str, Any]:
-        models: Dict[str, Any] = {"language_model": self.lm, "energy": self.energy}
-        return {
-            name: {"sha256": model.sha256, "architecture": model.architecture}
-            for name, model in models.items()
-            if model is not None
-        }
+    def named(self) -> Dict[str, Any]:
+        """For ``provenance``."""
+        return {"language_model": self.lm, "energy": self.energy}
 
 
 def doubts(negatives: Sequence[Manifest], precision: str, prefix_length: int) -> List[str]:
@@ -114,7 +102,7 @@ def load_joint_checkpoints(
     lm_path, energy_path = split_path(path)
     lm = load_base_lm(lm_path, data, precision, device)
     energy = load_energy(energy_path, data, precision, device) if energy_path else None
-    return JointCheckpoints(lm, energy, lm_path, sampling_memory)
+    return JointCheckpoints(lm, energy, sampling_memory)
 
 
 def split_path(path: str) -> Tuple[Path, Optional[Path]]:

@@ -1,15 +1,25 @@
 """Next-token probabilities of the joint model (equation 5 of the first paper, its table 3)."""
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Iterator, List, Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
+from ..errors import OptionError, UserError
 from ..numerics.intervals import Z95
 from ..numerics.partition import log_partition_bounds
+from ..options import Record
+from ..progress import progress
+from ..provenance import provenance
+from .checkpoints import load_joint_checkpoints
 from .model import Joint, Streams
+from .options import NextToken
+
+KIND = "next_token"
 
 AT_ONCE = 8  # candidates whose completions are drawn together
 
@@ -30,7 +40,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class NextToken:
+class Probability:
     """A candidate's probabilities among all candidates. The bounds, which hold for many samples,
     tell of bias; ``sampling_ci95`` tells of the luck of sampling, which is mostly larger."""
 
@@ -40,6 +50,57 @@ class NextToken:
     joint_lower: float
     joint_upper: float
     sampling_ci95: Tuple[float, float]
+
+
+def next_token(options: NextToken) -> Record:
+    tokenizer = load_tokenizer(options.data)
+    encoded = tokenizer.encode([options.prefix])
+    require_known(encoded, tokenizer.dictionary, "--prefix")
+    prefix = torch.from_numpy(encoded[0])
+    models = load_joint_checkpoints(
+        options.path, options.data, options.precision, options.device, options.sampling_memory
+    )
+    if models.energy is None:
+        raise UserError("--path: no energy; give LM.pt:ENERGY.pt")
+    window = options.window or models.window
+    models.require_window(window)
+    models.require_density()
+    models.lm.require_left_to_right()
+    if len(prefix) >= window:
+        raise OptionError(
+            f"{{prefix}}: {len(prefix)} tokens fill the window of {window} ({{window}})"
+        )
+    count = min(options.candidates, len(models.lm.dictionary) - 1)
+    likeliest = candidates(models.joint(), prefix, count, window, options.num_samples, options.seed)
+    rows = probabilities(list(progress(likeliest, "candidates", count)))
+    records = [_record(row, tokenizer) for row in rows]
+    return {
+        "kind": KIND,
+        "prefix": options.prefix,
+        "num_samples": options.num_samples,
+        "top": top(records, options.top),
+        "candidates": records,
+        "warnings": models.doubts(len(prefix)),
+        "provenance": provenance(options, models.named()),
+    }
+
+
+def top(records: Sequence[Record], count: int) -> List[Record]:
+    """The likeliest so many of each model, each with its ``share`` of these."""
+    best = {
+        model: sorted(records, key=lambda record: -record[model])[:count]
+        for model in ("lm", "joint")
+    }
+    total = {model: sum(record[model] for record in rows) for model, rows in best.items()}
+    return [
+        {m: {**rows[i], "share": rows[i][m] / total[m]} for m, rows in best.items()}
+        for i in range(len(best["lm"]))
+    ]
+
+
+def _record(row: Probability, tokenizer: Tokenizer) -> Record:
+    values = dataclasses.asdict(row)
+    return {"text": tokenizer.decode([row.candidate.symbol]), **values.pop("candidate"), **values}
 
 
 def candidates(
@@ -72,7 +133,7 @@ def _finite(energies: Tensor) -> Tensor:
     return energies
 
 
-def probabilities(found: List[Candidate]) -> List[NextToken]:
+def probabilities(found: List[Candidate]) -> List[Probability]:
     """Normalised among the candidates; the likeliest under the joint model first."""
 
     def column(name: str) -> Tensor:
@@ -87,7 +148,7 @@ def probabilities(found: List[Candidate]) -> List[NextToken]:
     low, high = _sampling_interval(log_lm + column("log_z"), column("log_z_error"))
     values = zip(found, *(part.tolist() for part in (lm, joint, least, most)))
     between = zip(low.tolist(), high.tolist())
-    rows = (NextToken(*row, sampling_ci95=ends) for row, ends in zip(values, between))
+    rows = (Probability(*row, sampling_ci95=ends) for row, ends in zip(values, between))
     return sorted(rows, key=lambda row: -row.joint)
 
 

@@ -1,79 +1,108 @@
-"""What fairseq-generate wrote with --joint-results-path, a line of JSON a prompt."""
+"""Prompts with their draws and pools on disk, a line of JSON a prompt: what ``fairseq-generate
+--joint-results-path`` writes, and the one place that reads it."""
 
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional
-
-import torch
-from torch import Tensor
+from typing import Any, Dict, Optional
 
 from ..errors import UserError
-from ..numerics.partition import log_partition
+from .continuation import Continuations
+
+KIND, FORMAT_VERSION = "pools", 1
+FIELDS = ("id", "prompt", "base_text", "truncated", "draws", "pools")
+
+Record = Dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Text:
-    """One continuation; natural logarithms. ``log_joint`` is None where Z is not known."""
+def record_of(
+    number: int,
+    prompt: Sequence[int],
+    continued: Continuations,
+    truncated: bool,
+    decode: Callable[[Sequence[int]], str],
+    real: Optional[Record] = None,
+) -> Record:
+    """``base_text``: the first proposal, one of the language model's own samples; ``truncated``:
+    proposals of top-k and the like, which say nothing of Z; ``real``: from ``real_of``."""
+    record: Record = {
+        "kind": KIND,
+        "format_version": FORMAT_VERSION,
+        "id": number,
+        "prompt": decode(prompt),
+        "base_text": decode(continued.pools[0].tokens[0].tolist()),
+        "truncated": truncated,
+        "draws": [
+            {
+                "text": decode(draw.tokens.tolist()),
+                "tokens": draw.tokens.tolist(),
+                "energy": draw.energy,
+                "log_p": draw.log_p,
+                "share": draw.share,
+                "ess": draw.ess,
+            }
+            for draw in continued.draws
+        ],
+        "pools": [
+            {
+                "tokens": pool.tokens.tolist(),
+                "energies": [_finite(energy) for energy in pool.energies.tolist()],
+                "log_p": pool.log_p.tolist(),
+                **figures,
+            }
+            for pool, figures in zip(continued.pools, continued.figures)
+        ],
+        "seconds": dict(zip(("proposing", "scoring", "choosing"), continued.seconds)),
+    }
+    return record if real is None else {**record, "real": real}
 
-    tokens: List[int]
-    log_lm: float
-    log_joint: Optional[float]
+
+def real_of(
+    tokens: Sequence[int], energy: float, log_p: float, decode: Callable[[Sequence[int]], str]
+) -> Record:
+    """What really follows a prompt, judged as proposals are."""
+    text = decode(tokens)
+    return {"text": text, "tokens": list(tokens), "energy": _finite(energy), "log_p": log_p}
 
 
-@dataclass(frozen=True)
-class Generation:
-    """Of one prompt: what really follows, what the language model wrote, and the joint model.
-    ``truncated``: proposals of top-k and the like, which do not tell Z."""
-
-    real: Text
-    base: Text
-    joint: Text
-    truncated: bool
+def _finite(energy: float) -> Optional[float]:
+    return energy if math.isfinite(energy) else None
 
 
-def read_generations(path: Path) -> Iterator[Generation]:
-    """The language model's text is the first proposal: one of its own samples, unseen by the
-    energy. Z is estimated from the whole pool, if that is not truncated."""
-    for number, line in enumerate(_lines(path), start=1):
-        try:
-            yield _generation(json.loads(line))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise UserError(
-                f"{path}: line {number}: not a prompt with its pool and what really follows "
-                f"(fairseq-generate --joint-results-path writes them, in one chunk): {error!r}"
-            ) from None
-
-
-def _lines(path: Path) -> Iterable[str]:
+def read_pools(path: Path, with_real: bool = False) -> Iterator[Record]:
+    """``with_real``: of windows of a text, whose real continuations are there as well."""
     try:
-        with path.open(encoding="utf-8") as file:
-            yield from file
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield _checked(line, f"{path}: line {number}", with_real)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
 
 
-def _log_z(energies: Tensor) -> float:
-    """0 without an energy, whose pools may be of a single proposal."""
-    return float(log_partition(energies).jackknife) if bool(energies.any()) else 0.0
+def _checked(line: bytes, where: str, with_real: bool) -> Record:
+    try:
+        record = json.loads(line)
+        is_ours = record["kind"] == KIND
+    except (ValueError, KeyError, TypeError):
+        is_ours = False
+    fields = (*FIELDS, "real") if with_real else FIELDS
+    if is_ours and record.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{where}: format version {record.get('format_version')}, but this program reads "
+            f"version {FORMAT_VERSION}; generate again"
+        )
+    if not is_ours or any(name not in record for name in fields):
+        what = "a prompt, its pools and what really follows" if with_real else "a prompt, its pools"
+        raise UserError(
+            f"{where}: not {what}, as fairseq-generate --joint-results-path writes them"
+        )
+    return dict(record)
 
 
-def _generation(record: Dict[str, Any]) -> Generation:
-    (pool,) = record["pools"]
-    truncated = bool(record["truncated"])
-    values = [float("inf") if e is None else e for e in pool["energies"]]
-    energies = torch.tensor(values, dtype=torch.float64)
-    log_z = None if truncated else _log_z(energies)
-
-    def text(tokens: List[int], log_p: float, energy: float) -> Text:
-        return Text(tokens, log_p, None if log_z is None else log_p - energy - log_z)
-
-    real, draw = record["real"], record["draws"][0]
-    if len(real["tokens"]) != len(draw["tokens"]):
-        raise ValueError("what really follows has another length than what was generated")
-    return Generation(
-        text(real["tokens"], real["log_p"], real["energy"]),
-        text(pool["tokens"][0], pool["log_p"][0], values[0]),
-        text(draw["tokens"], draw["log_p"], draw["energy"]),
-        truncated,
-    )
+def is_pools(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            return bool(json.loads(file.readline())["kind"] == KIND)
+        except (ValueError, KeyError, TypeError):
+            return False

@@ -1,5 +1,6 @@
 """A base language model from a fairseq checkpoint, checked against the data it is to read."""
 
+import argparse
 import sys
 import warnings
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ from fairseq.models import FairseqLanguageModel
 from omegaconf import OmegaConf
 
 from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, require_same_dictionary
-from ..errors import UserError
+from ..errors import OptionError, UserError
 from ..files import require_complete, sha256_of
+
+# fairseq's older models (RoBERTa, LSTMs, convolutions) keep their flags in checkpoints as a
+# Namespace: a plain container, which torch.load refuses from version 2.6 on unless it is told.
+torch.serialization.add_safe_globals([argparse.Namespace])
 
 RIGHT_TO_LEFT = "right_to_left_language_modeling"  # the task
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -26,6 +31,7 @@ class BaseLM:
 
     model: Any
     dictionary: Dictionary
+    path: Path
     sha256: str
     architecture: str
     right_to_left: bool
@@ -34,6 +40,12 @@ class BaseLM:
     @property
     def max_positions(self) -> int:
         return int(min(self.model.max_positions(), sys.maxsize))  # convolutions say infinity
+
+    def require_window(self, window: int, flag: str = "{window}") -> None:
+        require_positions(flag, self.path, self.max_positions, window)
+
+    def require_left_to_right(self) -> None:
+        require_left_to_right(self.path, self.right_to_left)
 
 
 def load_base_lm(
@@ -48,6 +60,7 @@ def load_base_lm(
     return BaseLM(
         model=model,
         dictionary=load_dictionary(data / DICTIONARY_NAME),
+        path=path,
         sha256=sha256_of(path),
         architecture=str(getattr(config.model, "_name", None) or type(model).__name__),
         right_to_left=reads_right_to_left(config),
@@ -58,6 +71,17 @@ def load_base_lm(
 def require_precision(precision: str, device: torch.device) -> None:
     if precision == "fp16" and device.type == "cpu":
         raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
+
+
+def require_positions(flag: str, path: Path, positions: int, window: int) -> None:
+    """Or windows are longer than a model reads."""
+    if window > positions:
+        raise OptionError(f"{flag}: windows of {window} tokens, but {path} reads {positions}")
+
+
+def require_left_to_right(path: Path, right_to_left: bool) -> None:
+    if right_to_left:
+        raise UserError(f"--path: {path}: reads right to left, and cannot continue a text")
 
 
 def load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from ..data.tokenizers import DICTIONARY_NAME, digest_of, load_dictionary
 from ..errors import UserError
 from ..files import require_complete, sha256_of
-from ..lm.checkpoint import DTYPES, require_precision
+from ..lm.checkpoint import DTYPES, require_positions, require_precision
 from ..negatives.store import Manifest, manifest_of
 from .energy import EnergyModel
 
@@ -38,6 +38,17 @@ class Energy:
     path: Path
     criterion: str
     no_density: Optional[str]  # why exp(-E) is no ratio of densities, if so
+
+    @property
+    def max_positions(self) -> int:
+        return int(self.model.max_positions())
+
+    @property
+    def window(self) -> int:
+        return trained_window(self.negatives, self.max_positions)
+
+    def require_window(self, window: int, flag: str = "{window}") -> None:
+        require_positions(flag, self.path, self.max_positions, window)
 
     def require_density(self, lm_sha256: str) -> None:
         """Refuses what makes P_LM(x) exp(-E(x)) no model of the data."""

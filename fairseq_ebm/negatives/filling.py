@@ -1,9 +1,9 @@
 """Fills a store of negatives by sampling from a language model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Protocol, Tuple
+from typing import Any, Dict, List, NamedTuple, Protocol, Tuple
 
 import numpy as np
 import torch
@@ -14,11 +14,9 @@ from ..data.windows import Windows
 from ..lm.checkpoint import BaseLM
 from ..lm.sampler import Sampler
 from ..lm.scoring import token_log_probs
+from ..progress import progress
 from .arrays import BLOCK, ArraysWriter, num_blocks
 from .store import layout, mark_whole, read_manifest, subset_folder
-
-# (blocks, label, how many are done, how many there are)
-Progress = Callable[[Iterable[int], str, int, int], Iterable[int]]
 
 
 class Continuations(NamedTuple):
@@ -81,9 +79,8 @@ def fill(
     windows: Windows,
     num_negatives: int,
     shard: Tuple[int, int],
-    progress: Progress,
 ) -> int:
-    """Writes a shard of a subset, or goes on with it; returns the number of its windows."""
+    """Writes a shard of a subset, or resumes it; returns the number of its windows."""
     index, shards = shard
     if shards > 1 and windows.subset in read_manifest(neg).subsets:
         return 0  # merged already
@@ -94,7 +91,9 @@ def fill(
     arrays = layout(windows.options.window, generated, num_negatives, len(author.dictionary))
     with ArraysWriter(folder, arrays, len(rows)) as writer:
         todo = range(blocks.start + writer.done, blocks.stop)
-        for block in progress(todo, windows.subset, writer.done, len(blocks)):
+        for block in progress(
+            todo, f"{windows.subset} (blocks of {BLOCK})", len(blocks), writer.done
+        ):
             members = range(block * BLOCK, min((block + 1) * BLOCK, len(windows)))
             writer.write(_block(author, windows, list(members), num_negatives))
     if shards == 1:

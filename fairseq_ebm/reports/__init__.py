@@ -1,1 +1,2 @@
-"""Records become pictures; later, tables and one page of HTML. Computes nothing about models."""
+"""Records → tables and pictures, once a kind; these → a terminal, Markdown, HTML. No figure is
+computed here."""

@@ -1,31 +1,39 @@
 """How all pictures look and are written."""
 
 import io
+import logging
 from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from .page import Picture
+
+logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq lets all of it through
+
 BLUE, NAVY, ORANGE, GREY = "#2f6fb0", "#16324f", "#c8501e", "#8a8f98"
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "fairseq_ebm"}  # text as text; the same bytes
 
 
-def new_figure(panels: int = 1) -> Figure:
-    """Panels stand below each other, so that a picture can be read on a phone."""
-    return Figure(figsize=(5.2, 0.4 + 3.0 * panels), layout="constrained")
+def drawn(picture: Picture) -> Figure:
+    """Panels are below each other, so that a picture can be read on a phone."""
+    figure = Figure(figsize=(5.2, 0.4 + 3.0 * picture.panels), layout="constrained")
+    picture.draw(figure)
+    return figure
 
 
-def save(figure: Figure, out: Path, name: str) -> Path:
+def save(picture: Picture, out: Path) -> Path:
     """OUT.json -> OUT.name.svg"""
-    path = out.with_name(f"{out.stem}.{name}.svg")
+    path = out.with_name(f"{out.stem}.{picture.name}.svg")
     with rc_context(STYLE):
-        figure.savefig(path, metadata={"Date": None})
+        drawn(picture).savefig(path, metadata={"Date": None})
     return path
 
 
-def inline(figure: Figure) -> str:
+def inline(picture: Picture) -> str:
     """An <svg> for a page of either colour scheme: no background, and what was black or nearly so
     has the colour of the text around it."""
+    figure = drawn(picture)
     for axes in figure.axes:
         axes.patch.set_alpha(0)
         if axes.get_legend() is not None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import List
 
+from tabulate import tabulate
+
 from .page import Item, Picture, Sample, Section, Table
 
 
@@ -15,17 +17,15 @@ def page(title: str, sections: Sequence[Section]) -> str:
 
 def _item(item: Item) -> str:
     if isinstance(item, Table):
-        lines = [_row(item.heads), "|" + " --- |" * len(item.heads), *map(_row, item.rows)]
-        return "\n".join(lines) + (f"\n\n{item.note}" if item.note else "")
+        heads, *rows = [[cell.replace("|", r"\|") for cell in r] for r in (item.heads, *item.rows)]
+        align = ["left", *["right"] * (len(heads) - 1)]
+        text = tabulate(rows, heads, "pipe", disable_numparse=True, colalign=align)
+        return f"{text}\n\n{item.note}" if item.note else text
     if isinstance(item, Picture):
         return ""  # in the page of HTML
     if isinstance(item, Sample):
         return "\n\n".join(_text(*each) for each in (("prompt", item.prompt, ""), *item.texts))
     return item
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _text(who: str, text: str, remark: str) -> str:

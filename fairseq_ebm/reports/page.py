@@ -1,11 +1,22 @@
-"""What a report consists of, whether it becomes HTML or Markdown."""
+"""What a report consists of, whether a terminal shows it, Markdown or HTML."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import List, Optional, Sequence, Tuple, Union
-
-from matplotlib.figure import Figure
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 Interval = Optional[Sequence[float]]
+Record = Dict[str, Any]
+Paper = Dict[str, Dict[str, str]]  # what the papers found in the same setting, by record and entry
+
+
+class Named(NamedTuple):
+    """A record and what it is called beside others; on its own it needs no name."""
+
+    name: str
+    record: Record
+
+    def says(self, words: str) -> str:
+        return f"{self.name}: {words}" if self.name else words
 
 
 @dataclass(frozen=True)
@@ -19,10 +30,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """``alternative``: what it shows, for who cannot see it."""
+    """``draw`` fills a figure of some ``panels``, one below the other; ``alternative``: what it
+    shows, for whoever cannot see it. Drawn alone, it is OUT.NAME.svg."""
 
-    figure: Figure
+    name: str
     alternative: str
+    draw: Callable[[Any], None]
+    panels: int = 1
 
 
 @dataclass(frozen=True)
@@ -56,3 +70,18 @@ def between(interval: Interval, digits: int = 2, scale: float = 1.0) -> str:
         return ""
     low, high = (f"{scale * value:,.{digits}f}" for value in interval)
     return f" ({low} to {high})"
+
+
+def measured(record: Record, name: str, digits: int = 2) -> str:
+    """A figure with its 95% interval."""
+    return number(record.get(name), digits) + between(record.get(f"{name}_ci95"), digits)
+
+
+def share_of(record: Record, name: str, digits: int = 1) -> str:
+    """The same, in percent."""
+    return percent(record.get(name), digits) + between(record.get(f"{name}_ci95"), digits, 100)
+
+
+def plain(text: str) -> str:
+    """For a picture: two dollars would open and close a formula."""
+    return text.replace("$", r"\$")

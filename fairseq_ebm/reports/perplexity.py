@@ -1,35 +1,147 @@
-"""Pictures and a table of a report of fairseq-ebm-eval-lm: the papers' figures of bounds."""
+"""Perplexities and their bounds. P1 table 1, figures 1 and 2 left."""
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, List, Optional, Tuple
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
-from ..evaluation.uncertainty import in_words
-from .figures import BLUE, NAVY, ORANGE, new_figure, save
-from .page import number, percent
+from .figures import BLUE, NAVY, ORANGE
+from .page import Item, Named, Paper, Picture, Record, Table, between, measured, number, percent
+
+NOTE = (
+    "Perplexities of the continuations of windows, with 95% intervals: over windows, which holds "
+    "the luck of sampling too; or of sampling alone, for these windows."
+)
+PICTURES = {
+    "curve": "bounds on the joint perplexity against the number of samples of each window",
+    "positions": "how far the joint perplexity is below the base model's, at every position",
+}
+REMEDIES = {
+    "--max-windows": "; more windows would lower it, more samples hardly",
+    "--num-samples": "; more samples would lower it",
+    "both": "; more windows and more samples would lower it",
+    None: "",
+}
 
 
-def draw(report: Mapping[str, Any], out: Path) -> List[Path]:
-    """Beside OUT.json: OUT.curve.svg, OUT.positions.svg."""
-    return [save(figure, out, name) for name, figure in pictures(report)]
+def items(records: Sequence[Named], paper: Paper) -> List[Item]:
+    return [
+        _table(records, paper),
+        *_baselines(records),
+        *(item for each in records for item in _items(each)),
+    ]
 
 
-def pictures(report: Mapping[str, Any]) -> Iterator[Tuple[str, Figure]]:
-    """Of what the report has."""
-    for key, name, draw_on in (("curve", "curve", _curve), ("per_position", "positions", _gains)):
-        if key in report:
-            figure = new_figure()
-            draw_on(figure.add_subplot(), report)
-            yield name, figure
+def _table(records: Sequence[Named], paper: Paper) -> Table:
+    columns = {
+        "record": [name for name, _ in records],
+        "language model": [measured(r, "base_ppl") for _, r in records],
+        "joint model, bounds": [_bounds(r) for _, r in records],
+        "joint model, of sampling alone": [
+            number(r.get("joint_ppl")) + between(r.get("joint_ppl_sampling_ci95"))
+            for _, r in records
+        ],
+        "gain of the upper bound": [_gain(r) for _, r in records],
+        "windows × samples": [_windows(r) for _, r in records],
+        "effective samples": [
+            number(r["ess"]["mean"], 1) if _is_joint(r) else "–" for _, r in records
+        ],
+    }
+    theirs = [paper.get(name, {}).get("joint_ppl", "") for name, _ in records]
+    if any(theirs):
+        columns["paper"] = theirs
+    return Table(list(columns), [list(row) for row in zip(*columns.values())], NOTE)
 
 
-def _curve(axes: Axes, report: Mapping[str, Any]) -> None:
+def _is_joint(record: Record) -> bool:
+    return "joint_ppl" in record
+
+
+def _bounds(record: Record) -> str:
+    """With an interval from the lower end of the lower bound's to the upper end of the upper's."""
+    if not _is_joint(record):
+        return "–"
+    ends = (number(record[f"joint_ppl_{bound}"]) for bound in ("lower", "upper"))
+    low, high = (record[f"joint_ppl_{bound}_ci95"] for bound in ("lower", "upper"))
+    return " to ".join(ends) + between(low and high and (low[0], high[1]))
+
+
+def _gain(record: Record) -> str:
+    return percent(record.get("gain"), 2) + between(record.get("gain_ci95"), 2, 100)
+
+
+def _windows(record: Record) -> str:
+    windows = f"{record['num_windows']:,}"
+    if "partial" in record:
+        windows += f" of {record['partial']['windows']:,}"
+    if not _is_joint(record):
+        return windows
+    samples = f"{windows} × {record['num_samples']:,}"
+    if "samples" in record:
+        samples += f" ({record['samples']['min']:,} to {record['samples']['max']:,})"
+    return samples
+
+
+def _baselines(records: Sequence[Named]) -> Iterator[Table]:
+    rows = [
+        [
+            f"{name}, upper bound" if "joint_ppl" in r else name,
+            f"{other['name']}, {other['ppl']:,.2f}",
+            _gain(other),
+        ]
+        for name, r in records
+        for other in r.get("baselines", [])
+    ]
+    if rows:
+        note = "Compared window by window; below 0 where the other one is better."
+        yield Table(["record", "against", "its perplexity is below that by"], rows, note)
+
+
+def _items(named: Named) -> Iterator[Item]:
+    record = named.record
+    if _is_joint(record):
+        yield named.says(f"{error_in_words(record['error'])}.")
+        nce = record.get("conditional_nce")
+        if nce is not None:
+            yield named.says(
+                f"conditional NCE {number(nce['loss'], 4)} nats, {number(nce['normalised'], 4)} "
+                f"with Z set to 1 for each prefix; {2 * math.log(2):.4f} knows nothing; mean log Z "
+                f"{number(record['mean_log_z'], 3)}."
+            )
+    if "last_position" in record:
+        last = record["last_position"]
+        yield named.says(
+            f"at the last position the joint perplexity is {last['exact']:.3f} exactly; samples "
+            f"say {number(last['joint'], 3)}{between(last['sampling_ci95'], 3)}, the base model "
+            f"has {last['base_ppl']:.3f}."
+        )
+    for warning in record.get("warnings", []):
+        yield named.says(f"warning: {warning}")
+    if "curve" in record:
+        yield Picture("curve", named.says(PICTURES["curve"]), partial(_draw_curve, record))
+    if "per_position" in record:
+        words = named.says(PICTURES["positions"])
+        yield Picture("positions", words, partial(_draw_gains, record))
+
+
+def error_in_words(error: Mapping[str, Optional[float]]) -> str:
+    """Where the error of a joint perplexity comes from."""
+    total, windows, samples = (
+        "unknown" if error[name] is None else f"{error[name]:.2%}"
+        for name in ("total", "windows", "samples")
+    )
+    return (
+        f"one standard error of the joint perplexity is {total}: {windows} from the choice of "
+        f"windows, {samples} from sampling{REMEDIES[error['raise']]}"  # type: ignore[index]
+    )
+
+
+def _draw_curve(report: Mapping[str, Any], figure: Figure) -> None:
     """Perplexity against the number of samples."""
+    axes = figure.add_subplot()
     rows = report["curve"]
     n = [row["num_samples"] for row in rows]
     lower, upper, joint = (_numbers(rows, name) for name in ("lower", "upper", "joint"))
@@ -63,8 +175,9 @@ def _luck(rows: Sequence[Mapping[str, Any]]) -> Tuple[List[float], List[float]]:
     return [low for low, _ in between], [high for _, high in between]
 
 
-def _gains(axes: Axes, report: Mapping[str, Any]) -> None:
+def _draw_gains(report: Mapping[str, Any], figure: Figure) -> None:
     """1 - joint / base perplexity at every position."""
+    axes = figure.add_subplot()
     rows = report["per_position"]
     at = [row["position"] for row in rows]
     base = [row["base_ppl"] for row in rows]
@@ -91,66 +204,3 @@ def _gains(axes: Axes, report: Mapping[str, Any]) -> None:
     )
     axes.grid(alpha=0.3)
     axes.legend()
-
-
-def table(report: Mapping[str, Any], windows: int) -> str:
-    """``windows``: how many were to be done."""
-    rows = [("", "perplexity", "95% interval", "")]
-    names = {
-        "base_ppl": "base",
-        "joint_ppl_lower": "joint, lower bound",
-        "joint_ppl": "joint, jackknife",
-        "joint_ppl_upper": "joint, upper bound",
-    }
-    for name, words in names.items():
-        if name in report:
-            rows.append((words, number(report[name], 3), _interval(report[f"{name}_ci95"]), ""))
-    if "joint_ppl_sampling_ci95" in report:
-        rows[0] = (*rows[0][:3], "of sampling alone")
-        rows[3] = (*rows[3][:3], _interval(report["joint_ppl_sampling_ci95"]))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
-        f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
-    ]
-    done = f"{report['num_windows']:,}" + (f" of {windows:,}" if "partial" in report else "")
-    if "gain" in report:
-        lines.append(f"gain: upper bound {_gain(report)} below the base")
-        lines.append(
-            f"{done} windows, {_samples(report)}; effective "
-            f"{report['ess']['mean']:.1f} (least {report['ess']['min']:.1f}); mean log Z "
-            f"{number(report['mean_log_z'], 3)}"
-        )
-        lines.append(in_words(report["error"]))
-        nce = report["conditional_nce"]
-        lines.append(
-            f"conditional NCE {number(nce['loss'], 4)} nats, {number(nce['normalised'], 4)} with Z "
-            f"set to 1 for each prefix; {2 * math.log(2):.4f} knows nothing"
-        )
-    else:
-        lines.append(f"{done} windows")
-    of = " of the upper bound" * ("gain" in report)
-    lines += [
-        f"against {other['name']}, {other['ppl']:.3f}: gain{of} {_gain(other)}"
-        for other in report.get("baselines", [])
-    ]
-    lines += [f"warning: {text}" for text in report.get("warnings", [])]
-    return "\n".join(lines)
-
-
-def _samples(report: Mapping[str, Any]) -> str:
-    each = f"{report['num_samples']:,} samples each"
-    if "samples" not in report:
-        return each
-    taken = report["samples"]
-    return f"{each} on average ({taken['min']:,} to {taken['max']:,})"
-
-
-def _gain(report: Mapping[str, Any]) -> str:
-    between = report["gain_ci95"]
-    ends = [] if between is None else [percent(end, 2) for end in between]
-    share = f" ({' to '.join(ends)})" if ends else ""
-    return f"{percent(report['gain'], 2)}{share}"
-
-
-def _interval(between: Optional[Sequence[float]]) -> str:
-    return "" if between is None else f"{number(between[0], 3)} to {number(between[1], 3)}"

@@ -81,6 +81,19 @@ def perturbed(
             yield row
 
 
+def summary(rows: Sequence[Mapping[str, Any]], judges: Sequence[str]) -> List[Dict[str, Any]]:
+    """Of each perturbation, the mean change by judge over all positions, and the position where the
+    energy changes most."""
+    summaries: List[Dict[str, Any]] = []
+    for name in dict.fromkeys(row["perturbation"] for row in rows):
+        own = [row for row in rows if row["perturbation"] == name]
+        most = max(own, key=lambda row: abs(row["energy_change"]["mean"]))
+        changes = {j: sum(row[f"{j}_change"]["mean"] for row in own) / len(own) for j in judges}
+        at = {"most": most["energy_change"]["mean"], "most_at": most["position"]}
+        summaries.append({"perturbation": name, **changes, **at})
+    return summaries
+
+
 def spread(positions: int, window: int) -> List[int]:
     """So many of a window's positions, evenly spaced, the first and the last among them."""
     return np.unique(np.linspace(0, window - 1, positions).round().astype(int)).tolist()

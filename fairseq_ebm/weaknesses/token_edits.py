@@ -12,6 +12,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
@@ -193,10 +194,15 @@ def single_edits(texts: Sequence[EditedText]) -> Dict[str, Any]:
         "all edits": [(text.edits[-1].energy, text.edits[-1].nll) for text in some],
     }
     changes = [edit.alone_energy - text.energy for text in some for edit in text.edits]
+    columns = {name: _columns(pairs) for name, pairs in points.items()}
     return {
         "num_edits": len(changes),
         "energy_change": mean(torch.tensor(changes).double()) if changes else None,
-        "points": {name: _columns(pairs) for name, pairs in points.items()},
+        "medians": {
+            name: {column: median(values) for column, values in each.items() if values}
+            for name, each in columns.items()
+        },
+        "points": columns,
     }
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-
 from fairseq_ebm.joint.densities import densities
+
 from fairseq_ebm.joint.pools import Generation, Text
 
 

@@ -1,5 +1,6 @@
-from fairseq_ebm.joint.pools import Generation, Text
 from fairseq_ebm.joint.repetition import unique_ngrams
+
+from fairseq_ebm.joint.pools import Generation, Text
 
 
 def text(tokens):

@@ -1,4 +1,5 @@
 from fairseq_ebm.reports.generation import draw
+
 from tests.reports.test_perplexity import texts
 
 REPORT = {

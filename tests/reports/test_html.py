@@ -4,9 +4,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from fairseq_ebm.reports.sections import Named, samples, sections
 
 from fairseq_ebm.reports import html, markdown
-from fairseq_ebm.reports.sections import Named, samples, sections
 from tests.reports import records
 
 VOID = {"meta", "link", "br", "path", "use", "rect", "image"}

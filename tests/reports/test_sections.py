@@ -1,7 +1,8 @@
 """Records → sections: what stands in the tables is what stands in the records."""
 
-from fairseq_ebm.reports.page import Picture, Sample, Table
 from fairseq_ebm.reports.sections import Named, samples, sections
+
+from fairseq_ebm.reports.page import Picture, Sample, Table
 from tests.reports import records
 
 

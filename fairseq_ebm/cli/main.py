@@ -1,0 +1,99 @@
+"""The program ``fairseq-ebm``: a verb, its options, its record."""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import List, NoReturn, Optional, Sequence, Tuple
+
+from ..errors import Interrupted, UserError
+from ..options import Options, Record
+from ..verbs import VERBS, Verb, run
+from ..version import __version__
+from .parser import fail, in_flags, parse
+
+PROGRAM = "fairseq-ebm"
+TRAINING = """\
+fairseq's own programs do the rest, with --user-dir "$(fairseq-ebm user-dir)":
+  fairseq-train       tokens -> a language model; negatives -> an energy
+  fairseq-generate    a language model, an energy -> text of both together
+"""
+
+
+def main(words: Optional[Sequence[str]] = None) -> None:
+    words = list(sys.argv[1:] if words is None else words)
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+    elif words[0] == "--version":
+        print(f"{PROGRAM} {__version__}")
+    elif words == ["user-dir"]:
+        print(Path(__file__).resolve().parents[1])
+    else:
+        name, rest = verb_of(words)
+        work(f"{PROGRAM} {name}", VERBS[name], rest)
+
+
+def overview() -> str:
+    """The way from text to a report."""
+    width = max(map(len, VERBS)) + 2
+    lines = [f"  {name:<{width}}{verb.title}" for name, verb in VERBS.items()]
+    lines += [f"  {'user-dir':<{width}}where this package is, for fairseq's --user-dir"]
+    return (
+        f"usage: {PROGRAM} VERB ... | --help | --version\n\n"
+        "Residual energy-based models of text: P(x) = P_LM(x) exp(-E(x)) / Z.\n\n"
+        + "\n".join(lines)
+        + f"\n\n{TRAINING}\n{PROGRAM} VERB --help says more."
+    )
+
+
+def verb_of(words: List[str]) -> Tuple[str, List[str]]:
+    """The verb, of one word or two, and what follows it."""
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in VERBS:
+            return name, words[length:]
+    parts = [name.partition(" ")[2] for name in VERBS if name.startswith(f"{words[0]} ")]
+    if not parts:
+        fail(PROGRAM, f"'{words[0]}' is none of {', '.join(VERBS)} (see {PROGRAM} --help)")
+    if words[1:2] in (["-h"], ["--help"]):
+        print(
+            "\n".join(f"{PROGRAM} {words[0]} {p}: {VERBS[f'{words[0]} {p}'].title}" for p in parts)
+        )
+        sys.exit()
+    fail(f"{PROGRAM} {words[0]}", f"give one of {', '.join(parts)}")
+
+
+def work(program: str, verb: Verb, words: Sequence[str]) -> None:
+    """Ends the process with what it came to."""
+    options = parse(program, verb.options_class, words)
+    logging.getLogger("fairseq").setLevel(logging.WARNING)  # we tell what happens ourselves
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))  # tidies up on its way out
+    try:
+        show(options, run(options))
+    except UserError as error:
+        fail(program, str(in_flags(error, type(options))))
+    except BrokenPipeError:  # the reader of our output has left, as in "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        fail(program, f"{where}{error.strerror or error}")
+    except Interrupted as interrupt:
+        show(options, interrupt.record)
+        interrupted(program, str(interrupt))
+    except KeyboardInterrupt:
+        interrupted(program, "interrupted")
+
+
+def show(options: Options, record: Record) -> None:
+    if not getattr(options, "quiet", False):
+        from ..reports.terminal import shown  # noqa: PLC0415 (takes a second)
+
+        print(shown(record, options), flush=True)
+
+
+def interrupted(program: str, message: str) -> NoReturn:
+    sys.stderr.write(f"\n{program}: {message}\n")
+    sys.exit(130)

@@ -1,0 +1,178 @@
+"""Scorers and texts into a report: how well each tells generated text from real."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from ..data.tokenizers import DICTIONARY_NAME, Tokenizer, load_tokenizer, require_same_dictionary
+from ..errors import UserError
+from ..files import sha256_of
+from ..lm.checkpoint import BaseLM, load_base_lm
+from ..models.checkpoint import WINDOW, Energy, load_energy
+from ..negatives.jsonl import read_texts, require_known_texts
+from ..negatives.store import NegativesSubset, read_manifest
+from ..options import Record
+from ..progress import progress
+from ..provenance import provenance
+from .metrics import Scores, Thresholds, row, row_by_prefix_length, thresholds
+from .options import VALID, Discriminate
+from .scorers import EnergyScorer, LanguageModelScorer, Scorer
+from .stores import batches, chosen, score_windows
+from .tfidf import TfIdfScorer, labelled
+from .whole_texts import BlockOptions, TextScores, score_texts
+
+KIND = "detection"
+
+
+class Models(NamedTuple):
+    energy: Optional[Energy]
+    lm: Optional[BaseLM]
+
+    @property
+    def window(self) -> int:
+        """Tokens of a text's block: what the energy was trained on, or as many as fit."""
+        if self.energy is not None:
+            return self.energy.window
+        return min(WINDOW, self.lm.max_positions) if self.lm else WINDOW
+
+    def require_window(self, window: int) -> None:
+        for flag, model in (("--path", self.energy), ("--lm", self.lm)):
+            if model is not None:
+                model.require_window(window, flag)
+
+
+def discriminate(options: Discriminate) -> Record:
+    judged = _judge_files if options.real else _judge_stores
+    return {"kind": KIND, **judged(options)}
+
+
+def _load(options: Discriminate, data: Path) -> Models:
+    precision, device = options.precision, options.device
+    return Models(
+        options.path and load_energy(options.path, data, precision, device),
+        options.lm and load_base_lm(options.lm, data, precision, device, "--lm"),
+    )
+
+
+def _scorers(models: Models, options: Discriminate) -> List[Scorer]:
+    scorers: List[Scorer] = []
+    if models.energy is not None:
+        probability = options.mean_of == "probability"
+        line = 0.5 if probability else 0.0
+        draws_one = models.energy.criterion == "conditional_nce"
+        scorers.append(EnergyScorer(models.energy.model, probability, line if draws_one else None))
+    if models.lm is not None:
+        scorers.append(LanguageModelScorer(models.lm.model, models.lm.right_to_left))
+    return scorers
+
+
+def natural_threshold(name: str, scorers: Sequence[Scorer]) -> Optional[float]:
+    """Conditional NCE draws a line of its own; the papers' accuracies go by it."""
+    own = [s.threshold for s in scorers if isinstance(s, EnergyScorer) and name in s.names]
+    return own[0] if own else None
+
+
+def _judge_stores(options: Discriminate) -> Record:
+    rows: List[Record] = []
+    for neg in options.stores:
+        subsets = {name: NegativesSubset(neg, name) for name in (VALID, options.gen_subset)}
+        models = _load(options, neg)
+        models.require_window(subsets[VALID].window)
+        scorers = _scorers(models, options)
+        if options.learns_words:
+            scorers.append(_tfidf(options.tfidf_from or neg, neg, options.seed))
+        scores = {
+            name: _score(subset, scorers, f"{neg.name}: {name}", options)
+            for name, subset in subsets.items()
+        }
+        for name, test in scores[options.gen_subset].items():
+            line = thresholds(scores[VALID][name], natural_threshold(name, scorers))
+            measured = row_by_prefix_length(test, line, options.seed)
+            rows.append({"scorer": name, "input": str(neg), **measured})
+    return {"rows": rows, "provenance": _provenance(options, models)}
+
+
+def _score(
+    subset: NegativesSubset, scorers: Sequence[Scorer], label: str, options: Discriminate
+) -> Dict[str, Scores]:
+    members = chosen(subset, options.max_windows, options.seed)
+    return score_windows(progress(batches(subset, members), f"{label} (batches)"), scorers)
+
+
+def _tfidf(neg: Path, judged: Path, seed: int) -> TfIdfScorer:
+    """Learnt from the store ``neg``, which has the vocabulary of the one that is ``judged``."""
+    require_same_dictionary(
+        judged / DICTIONARY_NAME,
+        neg / DICTIONARY_NAME,
+        f"--tfidf-from: {neg}: made with another dictionary",
+    )
+    tokenizer, texts = load_tokenizer(neg), []
+    for name in ("train", VALID):
+        subset = NegativesSubset(neg, name)
+        every = batches(subset, chosen(subset, None, seed))
+        bar = progress(every, f"{neg.name}: words of {name} (batches)")
+        texts.append(labelled(tokenizer, bar))
+    return TfIdfScorer(tokenizer, *texts)
+
+
+def _judge_files(options: Discriminate) -> Record:
+    assert options.like is not None
+    models, tokenizer = _load(options, options.like), load_tokenizer(options.like)
+    window = options.window or models.window
+    models.require_window(window)
+    scorers = _scorers(models, options)
+    blocks = BlockOptions(window, options.stride or max(1, window // 2), options.skip_short)
+    for name, path in options.files.items():
+        flag = f"--{name.replace('_', '-')}"
+        require_known_texts(path, tokenizer, flag, options.skip_bad_lines)
+    texts: Dict[str, Record] = {}
+    scores: Dict[str, Dict[str, Any]] = {}
+    for name, path in options.files.items():
+        scored, counts = _score_file(path, tokenizer, scorers, blocks, options.skip_bad_lines)
+        scores[name], texts[str(path)] = scored.scores, counts
+    rows = []
+    for name in scores["real"]:
+        own = natural_threshold(name, scorers)
+        line = Thresholds(own, natural=own)
+        if "valid_real" in scores:
+            valid = Scores(scores["valid_real"][name], scores["valid_fake"][name])
+            line = thresholds(valid, own)
+        test = Scores(scores["real"][name], scores["fake"][name])
+        source = f"{options.real} {options.fake}"
+        rows.append({"scorer": name, "input": source, **row(test, line, options.seed)})
+    return {"rows": rows, "texts": texts, "provenance": _provenance(options, models)}
+
+
+def _score_file(
+    path: Path,
+    tokenizer: Tokenizer,
+    scorers: Sequence[Scorer],
+    blocks: BlockOptions,
+    skip_bad: bool,
+) -> "tuple[TextScores, Record]":
+    bad: Optional[List[str]] = [] if skip_bad else None
+    texts: Iterator[str] = read_texts(path, bad)
+    scored = score_texts(progress(texts, f"{path.name} (texts)"), tokenizer, scorers, blocks)
+    if not scored.num_blocks:
+        raise UserError(f"{path}: no text in it that could be scored")
+    return scored, {
+        "texts": len(next(iter(scored.scores.values()))),
+        "blocks": scored.num_blocks,
+        "empty": scored.empty,
+        "bad_lines": len(bad or []),
+        "short": 0 if blocks.skip_short else scored.short,
+        "too_short": scored.short if blocks.skip_short else 0,
+    }
+
+
+def _provenance(options: Discriminate, models: Models) -> Record:
+    stores = [*options.stores, *([options.tfidf_from] if options.tfidf_from else [])]
+    recorded = ("gen_subset", "tfidf", "tfidf_from", "max_windows", "window", "stride")
+    return provenance(
+        options,
+        {"energy": models.energy, "language_model": models.lm},
+        files={name: sha256_of(path) for name, path in options.files.items()},
+        stores={str(neg): dataclasses.asdict(read_manifest(neg)) for neg in stores},
+        options=options.recorded(*recorded, "mean_of", "skip_short"),
+    )

@@ -1,0 +1,130 @@
+"""The key of a page, and what raters sent back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Set, Tuple, Union
+
+from ..errors import UserError
+from ..files import sha256_of
+from ..options import Record
+from ..provenance import versions
+from ..records import read_json
+from .options import FOUR, Count, Qualify
+
+FORMAT_VERSION = 1  # of key and votes
+CHOICES = ("a", "b", "tie")
+
+
+@dataclass(frozen=True)
+class Item:
+    """What stands behind the texts A and B of a page's item, counted from 1.
+
+    ``answer``: what must be chosen, "a" or "b", where that is known, as in a check; else None.
+    """
+
+    item: int
+    prompt: int
+    a: str
+    b: str
+    answer: Optional[str] = None
+
+    @property
+    def four(self) -> int:
+        return (self.item - 1) // FOUR
+
+
+@dataclass(frozen=True)
+class Key:
+    """``provenance``: what made the page."""
+
+    page: str
+    pairs: List[Tuple[str, str]]
+    items: List[Item]
+    provenance: Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """``choices``: item -> "a", "b" or "tie". Not all items need an answer."""
+
+    rater: str
+    choices: Mapping[int, str]
+
+
+def read_key(path: Path) -> Key:
+    content = read_json(path)
+    try:
+        if content["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {content['format_version']}")
+        pairs = [(str(first), str(second)) for first, second in content["pairs"]]
+        items = [Item(**item) for item in content["items"]]
+        return Key(str(content["page"]), pairs, items, content["provenance"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a key, as fairseq-ebm-human-eval export writes it beside a page: "
+            f"{error!r}"
+        ) from None
+
+
+def read_ballots(paths: Sequence[Path], key: Key) -> List[Ballot]:
+    found: Dict[str, Tuple[Path, Ballot]] = {}
+    for path in paths:
+        ballot = read_ballot(path, key)
+        name = ballot.rater.casefold()
+        if name in found:
+            raise UserError(
+                f"{path}: votes of {ballot.rater!r}, whose votes are in {found[name][0]} too; give "
+                "one file of each rater, each with a name of its own"
+            )
+        found[name] = path, ballot
+    return [ballot for _, ballot in found.values()]
+
+
+def read_ballot(path: Path, key: Key) -> Ballot:
+    content = read_json(path)
+    try:
+        if content["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {content['format_version']}")
+        name, rater = content["page"], content["rater"].strip()
+        votes = [(vote["item"], vote["choice"]) for vote in content["votes"]]
+        if not rater:
+            raise ValueError("no name of the rater")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: not the votes that a page gives at its end: {error!r}") from None
+    if name != key.page:
+        raise UserError(
+            f"{path}: votes on the page {name}, but the key is that of {key.page}; give the key "
+            "that was written beside their page"
+        )
+    known = {item.item for item in key.items}
+    choices: Dict[int, str] = {}
+    for item, choice in votes:
+        if type(item) is not int or item not in known or choice not in CHOICES:
+            raise UserError(f"{path}: item {item!r}: {choice!r} is no vote on this page")
+        if item in choices:
+            raise UserError(f"{path}: item {item} has two votes")
+        choices[item] = choice
+    return Ballot(rater, choices)
+
+
+def read_qualified(path: Path) -> Set[str]:
+    """Names, as ``casefold`` has them, of those who qualified."""
+    try:
+        raters = read_json(path)["raters"]
+        return {rater["rater"].casefold() for rater in raters if rater["qualified"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"--qualified: {path}: not a report of fairseq-ebm-human-eval qualify: {error!r}"
+        ) from None
+
+
+def made_by(options: Union[Count, Qualify], key: Key) -> Record:
+    return {
+        "provenance": {
+            "key": sha256_of(options.key),
+            "votes": [sha256_of(path) for path in options.votes],
+            "page": key.provenance,
+            "versions": versions("scipy"),
+        }
+    }

@@ -1,0 +1,131 @@
+"""What the verbs of ``fairseq-ebm human-eval`` can be asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional, Tuple
+
+from ..errors import OptionError
+from ..options import (
+    REQUIRED,
+    Quiet,
+    Reporting,
+    argument,
+    one_of,
+    option,
+    seed_option,
+    share,
+    whole,
+)
+
+FOUR = 4  # items from 1, from 5 and so on: one is a check, and stands for the answers to all
+# What a tie adds to the successes, and to the trials.
+TIES = {"half": (0.5, 1), "drop": (0.0, 0), "against": (0.0, 1), "for": (1.0, 1)}
+
+Pair = Tuple[str, str]
+
+
+def pair(value: Any) -> Pair:
+    names = tuple(value.split(",") if isinstance(value, str) else value)
+    if len(names) != 2 or names[0] == names[1] or not all(names):
+        raise ValueError(f"'{value}' is not two different names with a comma")
+    return names
+
+
+@dataclass(frozen=True)
+class Export(Quiet):
+    """Writes a page on which people compare continuations in a browser, without a network, and
+    beside it its key. Of every four items one is a check, whose answer is known: real text goes
+    on better than a model's. With --qualification every item is one.
+
+      fairseq-ebm human-eval export POOLS.jsonl --qualification --dest first.html
+      fairseq-ebm human-eval export POOLS.jsonl --pair joint,base --num-items 444 --dest page.html
+      fairseq-ebm human-eval export big=BIG.jsonl small=SMALL.jsonl --pair big.base,small.joint …
+
+    Send the page to the raters and keep its key. Each rater opens the page, answers, and sends
+    back the file that it gives at the end.
+    """
+
+    pools: Tuple[str, ...] = argument(
+        REQUIRED,
+        "from fairseq-generate --joint-results-path; shards together. Names tell models apart",
+        metavar="[NAME=]POOLS.jsonl",
+        many=True,
+    )
+    pair: Tuple[Pair, ...] = option(
+        (),
+        "two of joint, base and real, or of NAME.joint and so on; several pairs share the items "
+        "(default: joint,base; with --qualification real,base)",
+        pair,
+        metavar="FIRST,SECOND",
+        many=True,
+    )
+    dest: Path = option(REQUIRED, "the page to write", metavar="page.html")
+    num_items: int = option(48, "items on the page, checks among them", whole(FOUR))
+    check_against: Optional[str] = option(
+        None,
+        "what real text is compared with in checks: one of the systems, or shuffled, its own words "
+        "in another order (default: the second of the first pair)",
+    )
+    qualification: bool = option(False, "every item is a check: real text against others")
+    bold_words: int = option(15, "make so many last words of the context bold", whole())
+    seed: int = seed_option()
+    title: str = option("Which text goes on better?", "title of the page", metavar="TEXT")
+
+    def check(self) -> None:
+        super().check()
+        if self.qualification and self.check_against:
+            raise OptionError("{check_against}: {qualification} asks about nothing else; drop one")
+
+
+def _key() -> Any:
+    return argument(REQUIRED, "what export wrote beside the page", metavar="page.key.json")
+
+
+def _votes() -> Any:
+    return argument(REQUIRED, "a file of each rater", metavar="VOTES.json", many=True)
+
+
+@dataclass(frozen=True)
+class Qualify(Reporting):
+    """How often raters tell real text from generated on a page of export --qualification, and who
+    is asked further: as in the first paper the better half, those who are right in more than two
+    of three.
+
+      fairseq-ebm human-eval qualify first.key.json ann.json bob.json --results-path RATERS.json
+    """
+
+    key: Path = _key()
+    votes: Tuple[Path, ...] = _votes()
+    best: float = option(
+        0.5, "share of the raters that qualifies; equal ones do together", share(), metavar="S"
+    )
+    above: float = option(
+        2 / 3,
+        "share of the items that must be right, and more (default: 2/3)",
+        share(),
+        metavar="S",
+    )
+
+
+@dataclass(frozen=True)
+class Count(Reporting):
+    """Drops the answers to every four items whose check was failed, and counts the others.
+    Preferences are of the first of each pair, p is one-sided: of all votes, taken as
+    independent, and of items, each decided by the majority of its votes.
+
+      fairseq-ebm human-eval analyse page.key.json ann.json bob.json --results-path OUT.json
+    """
+
+    key: Path = _key()
+    votes: Tuple[Path, ...] = _votes()
+    ties: str = option(
+        "half",
+        "a tie is half a win, or dropped, or counts against or for the first",
+        one_of(*TIES),
+    )
+    qualified: Optional[Path] = option(
+        None, "what qualify --results-path wrote; other raters are dropped", metavar="RATERS.json"
+    )
+    max_failed_checks: Optional[int] = option(
+        None, "drop raters who fail more altogether (default: none is)", whole()
+    )

@@ -1,0 +1,49 @@
+"""Progress bars on standard error, if that is a terminal or a log that someone reads."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Optional, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+LOGGED_EVERY = 10.0  # seconds
+_logged = False
+_quiet = False
+
+
+def log_progress() -> None:
+    """For whoever reads the log of this process while it works."""
+    global _logged  # noqa: PLW0603 (as standard error, a matter of the whole process)
+    _logged = True
+
+
+@contextmanager
+def silence(quiet: bool) -> Iterator[None]:
+    """No bars meanwhile, if ``quiet``."""
+    global _quiet  # noqa: PLW0603
+    before, _quiet = _quiet, quiet
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
+def progress(
+    items: Iterable[T], label: str, total: Optional[int] = None, done: int = 0
+) -> Iterable[T]:
+    """A bar; ``done`` of the ``total`` are so already."""
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        items,
+        desc=label,
+        total=total,
+        initial=done,
+        disable=_quiet or not (terminal or _logged),
+        mininterval=0.1 if terminal else LOGGED_EVERY,
+        leave=False,
+        dynamic_ncols=True,
+        unit_scale=total is None or total > 9999,
+        unit="",
+    )

@@ -1,0 +1,76 @@
+"""The records of other verbs, on one page."""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from ..errors import UserError
+from ..joint.pools import is_pools, read_pools
+from ..records import read_json
+from . import html, markdown
+from .kinds import KINDS, sections
+from .options import Report
+from .page import Item, Named, Record, Sample, Section, number
+
+
+def report(options: Report) -> Record:
+    paths = [path for run in options.runs for path in _files_of(run)]
+    records = [Named(path.stem, record) for path in paths for record in _known(path)]
+    generated = [path for path in paths if path.suffix == ".jsonl" and is_pools(path)]
+    if not records and not generated:
+        raise UserError(f"{options.runs[0]}: no report of our programs in it")
+    made = sections(records, read_json(options.paper) if options.paper else {})
+    for path in generated if options.samples else ():
+        made.append(samples(path.stem, list(islice(read_pools(path), options.samples))))
+    first = options.runs[0]
+    out = options.dest or (first if first.is_dir() else first.parent) / "report.html"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    origins = [
+        (name, json.dumps(record["provenance"], indent=2))
+        for name, record in records
+        if "provenance" in record
+    ]
+    out.write_text(html.page(options.title, made, origins), encoding="utf-8")
+    beside = out.with_suffix(".md")
+    beside.write_text(markdown.page(options.title, made), encoding="utf-8")
+    return {"kind": "report", "files": [str(out), str(beside)]}
+
+
+def _files_of(run: Path) -> List[Path]:
+    if not run.exists():
+        raise UserError(f"{run}: no such file or folder")
+    if not run.is_dir():
+        return [run]
+    inside = (p for p in sorted(run.rglob("*")) if p.suffix in (".json", ".jsonl"))
+    return [p for p in inside if not any(part.startswith(".") for part in p.relative_to(run).parts)]
+
+
+def _known(path: Path) -> Iterator[Record]:
+    """What is in a file, if it is a record that has a section."""
+    if path.suffix == ".json":
+        record = read_json(path)
+        kind = KINDS.get(str(record.get("kind")))
+        if kind is not None and kind.title:
+            yield record
+
+
+def samples(name: str, prompts: Sequence[Record]) -> Section:
+    """Text side by side, with energies."""
+    items: List[Item] = []
+    for record in prompts:
+        pool, draw = record["pools"][0], record["draws"][0]
+        texts = [
+            ("base LM", record["base_text"], judged(pool["energies"][0], pool["log_p"][0])),
+            ("joint model", draw["text"], judged(draw["energy"], draw["log_p"])),
+        ]
+        if "real" in record:
+            real: Dict[str, Any] = record["real"]
+            texts.append(("real", real["text"], judged(real["energy"], real["log_p"])))
+        items.append(Sample(record["prompt"], texts))
+    return Section(f"Samples side by side ({name})", items)
+
+
+def judged(energy: Optional[float], log_p: float) -> str:
+    return f"energy {number(energy)}, log P of the base LM {log_p:.1f}"

@@ -1,0 +1,64 @@
+"""A record for a terminal."""
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+from typing import Any, List
+
+from tabulate import tabulate
+
+from .kinds import items_of
+from .page import Item, Picture, Record, Sample, Table
+
+HEAD = 14  # characters of a line of a head, where columns must be narrow
+
+
+def shown(record: Record, options: Any = None) -> str:
+    """``options``: which say where the record was written."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    items = items_of(record)
+    lines = [text for item in items if (text := _item(item, width))]
+    return "\n".join([*lines, *_written(items, options)])
+
+
+def _written(items: Sequence[Item], options: Any) -> List[str]:
+    out = getattr(options, "out", None)
+    if out is None:
+        return []
+    names = [item.name for item in items if isinstance(item, Picture)]
+    pictures = [f"{out.stem}.{name}.svg" for name in names if getattr(options, "draw", False)]
+    return [f"written: {', '.join([str(out), *pictures])}"]
+
+
+def _item(item: Item, width: int) -> str:
+    if isinstance(item, Table):
+        return "\n".join([_table(item, width), *([item.note] if item.note else [])])
+    if isinstance(item, (Picture, Sample)):
+        return ""  # on a page
+    return item
+
+
+def _table(table: Table, width: int) -> str:
+    """A single row as a list of its cells; of several rows one line each, if there is room; else
+    intervals below their figures; else each row as a list."""
+    heads, rows = list(table.heads), [list(row) for row in table.rows]
+    if len(rows) == 1:
+        return _listed(heads, rows[0])
+    narrow = [[cell.replace(" (", "\n(", 1) for cell in row] for row in rows]
+    for some_heads, some_rows in (
+        (heads, rows),
+        (["\n".join(textwrap.wrap(head, HEAD)) for head in heads], narrow),
+    ):
+        align = ["left", *["right"] * (len(heads) - 1)]
+        text = tabulate(
+            some_rows, some_heads, "simple", disable_numparse=True, colalign=align,
+            preserve_whitespace=True,
+        )  # fmt: skip
+        if max(map(len, text.splitlines())) <= width:
+            return text
+    return "\n\n".join(_listed(heads, row) for row in rows)
+
+
+def _listed(heads: Sequence[str], cells: Sequence[str]) -> str:
+    pairs = [pair for pair in zip(heads, cells) if pair[1]]
+    return tabulate(pairs, tablefmt="plain", disable_numparse=True)
