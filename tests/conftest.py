@@ -24,18 +24,16 @@ FRESH.set_forkserver_preload(
     [
         "fairseq_cli.train",
         "torch._dynamo",
-        "fairseq_ebm.reports.figures",
-        "fairseq_ebm.cli.human_eval",
-        "fairseq_ebm.cli.prepare",
-        "fairseq_ebm.cli.negatives",
-        "fairseq_ebm.cli.eval_lm",
-        "fairseq_ebm.cli.next_token",
-        "fairseq_ebm.cli.analyse",
-        "fairseq_ebm.cli.discriminate",
-        "fairseq_ebm.workflow.matrix",
-        "fairseq_ebm.cli.weaknesses",
-        "fairseq_ebm.workflow.recipe",
-        "fairseq_ebm.cli.report",
+        "fairseq_ebm.cli.main",
+        "fairseq_ebm.data.prepare",
+        "fairseq_ebm.negatives.generate",
+        "fairseq_ebm.evaluation.eval_lm",
+        "fairseq_ebm.detection.discriminate",
+        "fairseq_ebm.weaknesses.questions",
+        "fairseq_ebm.joint.next_token",
+        "fairseq_ebm.joint.analyse",
+        "fairseq_ebm.human_eval.export",
+        "fairseq_ebm.reports.terminal",
         "fairseq_cli.generate",
         "fairseq_cli.interactive",
     ]
@@ -85,12 +83,13 @@ def _become(command, cwd, environment, out, err):
 
 @pytest.fixture(scope="session")
 def run_program(tmp_path_factory):
-    """Runs an installed program: run_program("fairseq-ebm-prepare", "--help").stdout"""
+    """Runs an installed program: run_program("fairseq-ebm prepare", "--help").stdout"""
 
     def run(program, *arguments, cwd=None, timeout=240, **environment):
         folder = tmp_path_factory.mktemp("output")
         out, err = folder / "out", folder / "err"
-        arguments = [str(argument) for argument in arguments]
+        program, *verb = program.split()
+        arguments = [*verb, *map(str, arguments)]
         where = str(cwd or folder)
         process = FRESH.Process(
             target=_become, args=([program, *arguments], where, environment, out, err)
@@ -114,7 +113,7 @@ def run_program(tmp_path_factory):
 def pydocs(run_program, tmp_path_factory):
     """The corpus pydocs, prepared by the program itself."""
     data = tmp_path_factory.mktemp("prepared") / "py docs"
-    done = run_program("fairseq-ebm-prepare", "--corpus", "pydocs", "--dest", data)
+    done = run_program("fairseq-ebm prepare", "--corpus", "pydocs", "--dest", data)
     assert done.returncode == 0, done.stderr
     return data
 
@@ -150,7 +149,7 @@ def train_lm(run_program, folder, data, *arguments):
 def sums(run_program, tmp_path_factory):
     """The corpus addition with two digits, 10 tokens a sum, prepared by the program itself."""
     data = tmp_path_factory.mktemp("prepared") / "sums"
-    done = run_program("fairseq-ebm-prepare", "--corpus", "addition", "--digits", 2, "--dest", data)
+    done = run_program("fairseq-ebm prepare", "--corpus", "addition", "--digits", 2, "--dest", data)
     assert done.returncode == 0, done.stderr
     return data
 
@@ -167,7 +166,7 @@ def sums_energy(run_program, sums, sums_lm, tmp_path_factory):
     folder = tmp_path_factory.mktemp("energy")
     flags = ["--window", 10, "--stride", 10, "--prefix-length", 6, "--subsets", "train,valid"]
     flags += ["--num-negatives", 2, "--max-windows", 256, "--cpu", "--dest", folder / "neg"]
-    done = run_program("fairseq-ebm-negatives", sums, "--path", sums_lm, *flags)
+    done = run_program("fairseq-ebm negatives", sums, "--path", sums_lm, *flags)
     assert done.returncode == 0, done.stderr
     flags = ["--user-dir", CHECKOUT / "fairseq_ebm", "--task", "residual_ebm_lm"]
     flags += ["--arch", "energy_bilstm", "--encoder-layers", 1, "--encoder-embed-dim", 16]

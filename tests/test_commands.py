@@ -29,17 +29,17 @@ SMALLER = {
     "a.txt": "--vocab-size 400",
     "fairseq-train data": f"{TRAINING} --decoder-input-dim 16 --decoder-output-dim 16",
     "fairseq-train neg": TRAINING,
-    "fairseq-ebm-negatives data": "--max-windows 24 --window 40 --stride 40 --prefix-length 24",
+    "fairseq-ebm negatives data": "--max-windows 24 --window 40 --stride 40 --prefix-length 24",
     "--from-jsonl": "--window 40 --stride 40 --prefix-length 24",
     "torchrun": "--max-windows 8 --window 40 --stride 40 --prefix-length 24 --cpu",
-    "fairseq-ebm-eval-lm": "--max-windows 3 --num-samples 8",
+    "fairseq-ebm eval-lm": "--max-windows 3 --num-samples 8",
     "fairseq-generate": "--joint-samples 8 --prefix-size 24 --window 40",
     "fairseq-interactive": "--joint-samples 8 --generation-length 8",
-    "fairseq-ebm-next-token": "--num-samples 4 --candidates 4",
+    "fairseq-ebm next-token": "--num-samples 4 --candidates 4",
     "webtext": "--cpu",
-    "fairseq-ebm-weaknesses": "--max-windows 4 --positions 2 --edits 2 --visible 4,8",
-    "fairseq-ebm-matrix": "--dry-run",
-    "fairseq-ebm-run": "--dry-run",
+    "fairseq-ebm weaknesses": "--max-windows 4 --positions 2 --edits 2 --visible 4,8",
+    "fairseq-ebm run": "--dry-run",
+    "fairseq-ebm run": "--dry-run",
 }
 
 
@@ -97,7 +97,7 @@ def what_people_bring(command, here):
             votes = [{"item": i["item"], "choice": i["answer"] or "a"} for i in key["items"]]
             ballot = {"format_version": 1, "page": key["page"], "rater": rater, "votes": votes}
             (here / f"{rater}.json").write_text(json.dumps(ballot))
-    if "fairseq-ebm-report" in command:
+    if "fairseq-ebm report" in command:
         (here / "runs" / "demo").mkdir(parents=True)
         for name in ("out.json", "detection.json", "analysis.json", "weak.json"):
             shutil.copy(here / name, here / "runs" / "demo")

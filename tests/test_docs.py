@@ -56,8 +56,8 @@ def test_flags_of_our_programs_exist():
             assert flags <= flags_of(program), command
             checked += len(flags)
     assert checked > 10
-    assert "--draw" in flags_of("fairseq-ebm-eval-lm") and "--path" not in flags_of(
-        "fairseq-ebm-analyse"
+    assert "--draw" in flags_of("fairseq-ebm eval-lm") and "--path" not in flags_of(
+        "fairseq-ebm analyse"
     )
 
 

@@ -11,7 +11,7 @@ from ..errors import UserError
 from .continuation import Continuations
 
 KIND, FORMAT_VERSION = "pools", 1
-FIELDS = ("id", "prompt", "base_text", "truncated", "draws", "pools")
+FIELDS = ("id", "prompt", "base_text", "truncated")
 
 Record = Dict[str, Any]
 
@@ -86,13 +86,14 @@ def _checked(line: bytes, where: str, with_real: bool) -> Record:
         is_ours = record["kind"] == KIND
     except (ValueError, KeyError, TypeError):
         is_ours = False
-    fields = (*FIELDS, "real") if with_real else FIELDS
     if is_ours and record.get("format_version") != FORMAT_VERSION:
         raise UserError(
             f"{where}: format version {record.get('format_version')}, but this program reads "
             f"version {FORMAT_VERSION}; generate again"
         )
-    if not is_ours or any(name not in record for name in fields):
+    parts = ("draws", "pools", *(["real"] * with_real))
+    is_complete = is_ours and all(record.get(name) for name in parts)
+    if not is_complete or any(name not in record for name in FIELDS):
         what = "a prompt, its pools and what really follows" if with_real else "a prompt, its pools"
         raise UserError(
             f"{where}: not {what}, as fairseq-generate --joint-results-path writes them"

@@ -6,8 +6,11 @@ import math
 def record(number, real, base, joint, energies=(0.0, 0.0), **more):
     """Token lists; the pool holds ``base`` and ``joint``, each of log P -10."""
     return {
+        "kind": "pools",
+        "format_version": 1,
         "id": number,
         "prompt": "p",
+        "base_text": "b",
         "truncated": False,
         "draws": [{"tokens": joint, "log_p": -10.0, "energy": energies[1], "share": 0.5}],
         "pools": [

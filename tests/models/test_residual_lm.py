@@ -118,7 +118,7 @@ def test_perplexities_of_the_programs_are_the_models(run_program, sums, ralm, wi
 
     out = tmp_path / "out.json"
     flags = [*SHAPE, "--prefix-length", 0, "--results-path", out]
-    done = run_program("fairseq-ebm-eval-lm", sums, "--path", ralm, *flags)
+    done = run_program("fairseq-ebm eval-lm", sums, "--path", ralm, *flags)
     assert done.returncode == 0, done.stderr
     expected = -token_log_probs(model, windows, 0, without_padding=True).double().mean()
     assert math.log(json.loads(out.read_text())["base_ppl"]) == pytest.approx(float(expected), 1e-5)
@@ -127,7 +127,7 @@ def test_perplexities_of_the_programs_are_the_models(run_program, sums, ralm, wi
 def test_negatives_have_the_log_p_of_scoring(run_program, sums, ralm, tmp_path):
     flags = [*SHAPE, "--prefix-length", 6, "--num-negatives", 3, "--max-windows", 100]
     flags += ["--subsets", "valid", "--dest", tmp_path / "neg"]
-    done = run_program("fairseq-ebm-negatives", sums, "--path", ralm, *flags)
+    done = run_program("fairseq-ebm negatives", sums, "--path", ralm, *flags)
     assert done.returncode == 0, done.stderr
     model = load_base_lm(ralm, sums, "fp32", CPU).model
     subset = NegativesSubset(tmp_path / "neg", "valid")

@@ -120,7 +120,7 @@ def test_subsets_that_are_not_whole(tmp_path):
         NegativesSubset(neg, "train")
     mark_whole(neg, "train", 2)
     (neg / "valid.part").mkdir()
-    with pytest.raises(UserError, match="valid is not whole; run fairseq-ebm-negatives again"):
+    with pytest.raises(UserError, match="valid is not whole; run fairseq-ebm negatives again"):
         NegativesSubset(neg, "valid")
     mark_whole(neg, "train", 3)
     with pytest.raises(UserError, match="holds 2 windows, but the manifest tells 3"):

@@ -1,4 +1,4 @@
-"""fairseq-ebm-eval-lm on random models of a vocabulary so small that every continuation of every
+"""fairseq-ebm eval-lm on random models of a vocabulary so small that every continuation of every
 window can be enumerated: 4 symbols besides padding, 4 tokens, 256 continuations."""
 
 import json
@@ -65,7 +65,7 @@ def toy(run_program, tmp_path_factory):
     neg = folder / "neg"
     flags = ["--dest", neg, "--subsets", "train,valid", "--num-negatives", 1]
     flags += ["--max-windows", 8]
-    done = run_program("fairseq-ebm-negatives", data, "--path", lm, *SHAPE, *flags)
+    done = run_program("fairseq-ebm negatives", data, "--path", lm, *SHAPE, *flags)
     assert done.returncode == 0, done.stderr
     flags = ["--max-update", 1, "--disable-validation"]
     train(run_program, neg, "energy_roberta", folder / "energy", *flags)
@@ -82,7 +82,7 @@ def evaluate(run_program, toy, tmp_path_factory):
 
     def run(*flags):
         flags = ["--path", f"{lm}:{energy}", *SHAPE, "--max-windows", COUNT, *flags]
-        done = run_program("fairseq-ebm-eval-lm", data, *flags, "--results-path", out)
+        done = run_program("fairseq-ebm eval-lm", data, *flags, "--results-path", out)
         assert done.returncode == 0, done.stderr
         return json.loads(out.read_text())
 

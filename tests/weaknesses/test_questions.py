@@ -1,4 +1,4 @@
-"""fairseq-ebm-weaknesses on small stores."""
+"""fairseq-ebm weaknesses on small stores."""
 
 import json
 
@@ -11,7 +11,7 @@ from fairseq_ebm.weaknesses.attacks import ATTACKS
 def store(run_program, folder, sums, lm, *more):
     flags = ["--window", 10, "--stride", 10, "--prefix-length", "4,6", "--num-negatives", 2]
     flags += ["--subsets", "valid,test", "--max-windows", 100, "--cpu", "--dest", folder, *more]
-    done = run_program("fairseq-ebm-negatives", sums, "--path", lm, *flags)
+    done = run_program("fairseq-ebm negatives", sums, "--path", lm, *flags)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -26,7 +26,7 @@ def weaknesses(run_program, tmp_path_factory):
     def run(*flags):
         out = tmp_path_factory.mktemp("report") / "a folder" / "out.json"
         flags = [*flags, "--results-path", out, "--cpu", "--max-windows", 30]
-        done = run_program("fairseq-ebm-weaknesses", *flags)
+        done = run_program("fairseq-ebm weaknesses", *flags)
         assert done.returncode == 0, done.stderr
         return json.loads(out.read_text()), done.stdout, out
 
@@ -136,7 +136,7 @@ def test_right_to_left(weaknesses, run_program, backward_neg, sums_energy, backw
     for kind in ("real", "generated"):
         for example in report["token_edits"][kind]["examples"]:
             assert all(edit["position"] <= 6 for edit in example["edits"])
-    done = run_program("fairseq-ebm-weaknesses", *flags, "--visible", 2, "--cpu")
+    done = run_program("fairseq-ebm weaknesses", *flags, "--visible", 2, "--cpu")
     assert done.returncode == 2 and "--visible: not for text" in done.stderr
 
 
@@ -158,6 +158,6 @@ def test_bad_input(run_program, neg, sums_energy, sums_lm, tmp_path):
         ([*good, "--unit", "word", "--replaced", "John"], "--replaced: 'John' stands in none"),
         ([*good, "--unit", "letter"], "invalid choice: 'letter'"),
     ):
-        done = run_program("fairseq-ebm-weaknesses", *flags)
+        done = run_program("fairseq-ebm weaknesses", *flags)
         assert done.returncode == 2 and words in done.stderr, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1 and not done.stdout

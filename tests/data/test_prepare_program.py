@@ -1,4 +1,4 @@
-"""fairseq-ebm-prepare as users run it: in fresh processes, on good text and bad."""
+"""fairseq-ebm prepare as users run it: in fresh processes, on good text and bad."""
 
 import fcntl
 import json
@@ -57,7 +57,7 @@ def documents(data, split):
 def refused(done, *parts):
     """Exit code 2, one line on standard error with all ``parts``, nothing on standard output."""
     assert done.returncode == 2, done
-    assert done.stderr.startswith("fairseq-ebm-prepare: error: "), done.stderr
+    assert done.stderr.startswith("fairseq-ebm prepare: error: "), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert all(part in done.stderr for part in parts), done.stderr
     assert done.stdout == ""
@@ -75,7 +75,7 @@ def test_pydocs_is_what_was_promised(pydocs):
 
 def test_twice_is_the_same_to_the_byte_and_in_time(pydocs, tmp_path):
     """In a process of its own, with another order of sets than the first."""
-    program = str(Path(sys.executable).parent / "fairseq-ebm-prepare")
+    program = str(Path(sys.executable).parent / "fairseq-ebm prepare")
     command = [program, "--corpus", "pydocs", "--dest", str(tmp_path / "again"), "--quiet"]
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
     again = subprocess.run(command, env=environment, capture_output=True, timeout=120)
@@ -95,7 +95,7 @@ def test_fairseq_trains_on_it(pydocs, run_program, tmp_path, task):
 def test_addition(run_program, tmp_path):
     data = tmp_path / "sums"
     arguments = ["--corpus", "addition", "--digits", "2", "--dest", data]
-    done = run_program("fairseq-ebm-prepare", *arguments)
+    done = run_program("fairseq-ebm prepare", *arguments)
     assert done.returncode == 0, done.stderr
     assert not (data / "sentencepiece.model").exists()
     texts = [text for split in ("train", "valid", "test") for text in documents(data, split)]
@@ -108,7 +108,7 @@ def test_weird_text_survives(run_program, tmp_path):
     data = tmp_path / "some" / "da ta"
     files = ["--train", "a file", "english", "--valid", "a file", "--test", "english"]
     done = run_program(
-        "fairseq-ebm-prepare", *files, "--dest", data, "--vocab-size", "300", cwd=tmp_path
+        "fairseq-ebm prepare", *files, "--dest", data, "--vocab-size", "300", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert "\n".join(documents(data, "valid")) == WEIRD
@@ -123,18 +123,18 @@ def test_vocabulary_of_another_directory(pydocs, run_program, tmp_path):
     (tmp_path / "new.txt").write_text("Return the naïve 漢字.\n")
     dest = tmp_path / "new"
     arguments = ["--test", tmp_path / "new.txt", "--vocab-from", pydocs, "--dest", dest]
-    assert run_program("fairseq-ebm-prepare", *arguments).returncode == 0
+    assert run_program("fairseq-ebm prepare", *arguments).returncode == 0
     assert documents(dest, "test") == ["Return the naïve 漢字."]
     assert (dest / "dict.txt").read_bytes() == (pydocs / "dict.txt").read_bytes()
 
 
 def test_again_with_the_same_options_does_nothing_and_with_others_is_refused(run_program, tmp_path):
     arguments = ["--corpus", "addition", "--digits", "1", "--dest", tmp_path / "data"]
-    assert run_program("fairseq-ebm-prepare", *arguments).returncode == 0
+    assert run_program("fairseq-ebm prepare", *arguments).returncode == 0
     before = os.stat(tmp_path / "data" / "train.bin").st_mtime_ns
-    assert run_program("fairseq-ebm-prepare", *arguments).returncode == 0
+    assert run_program("fairseq-ebm prepare", *arguments).returncode == 0
     assert os.stat(tmp_path / "data" / "train.bin").st_mtime_ns == before
-    done = run_program("fairseq-ebm-prepare", *arguments, "--seed", "2")
+    done = run_program("fairseq-ebm prepare", *arguments, "--seed", "2")
     refused(done, "--dest", "other options")
 
 
@@ -174,7 +174,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing(run_program, tmp_path, name)
     for file, content in FILES.items():
         (tmp_path / file).write_bytes(content)
     line = ["--dest", "out", *arguments.split()]
-    done = run_program("fairseq-ebm-prepare", *line, cwd=tmp_path)
+    done = run_program("fairseq-ebm prepare", *line, cwd=tmp_path)
     refused(done, *parts)
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
 
@@ -182,7 +182,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing(run_program, tmp_path, name)
 @pytest.mark.parametrize("stage", ["making the vocabulary", "encoding train"])
 def test_a_small_terminal_shows_progress_and_ctrl_c_leaves_nothing(tmp_path, stage):
     (tmp_path / "text").write_text("".join(f"line {i} of some text\n" for i in range(200_000)))
-    program = str(Path(sys.executable).parent / "fairseq-ebm-prepare")
+    program = str(Path(sys.executable).parent / "fairseq-ebm prepare")
     command = [
         program,
         "--train",

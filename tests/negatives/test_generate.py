@@ -1,4 +1,4 @@
-"""fairseq-ebm-negatives as users run it: killed, sharded, merged, backwards, and on bad input."""
+"""fairseq-ebm negatives as users run it: killed, sharded, merged, backwards, and on bad input."""
 
 import json
 import random
@@ -19,7 +19,7 @@ from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.scoring import token_log_probs
 from fairseq_ebm.negatives.store import NegativesSubset
 
-PROGRAM = "fairseq-ebm-negatives"
+PROGRAM = "fairseq-ebm negatives"
 SHAPE = ["--window", 10, "--stride", 10, "--prefix-length", "6,8", "--num-negatives", 3]
 
 

@@ -1,4 +1,4 @@
-"""fairseq-ebm-human-eval: a page, its key, and what votes on it say."""
+"""fairseq-ebm human-eval: a page, its key, and what votes on it say."""
 
 import json
 import random
@@ -62,7 +62,7 @@ def test_from_pools_to_preferences(run_program, pools, tmp_path):
     out = tmp_path / "a folder" / "page.html"
     flags = ["--pair", "joint,base", "--pair", "joint,real", "--num-items", 20, "--dest", out]
     flags += ["--check-against", "shuffled"]
-    done = run_program("fairseq-ebm-human-eval", "export", pools, *flags)
+    done = run_program("fairseq-ebm human-eval", "export", pools, *flags)
     assert done.returncode == 0, done.stderr
     assert "20 items, 5 of them checks" in done.stdout
     assert "joint,base: the same words after 0 of 30 prompts" in done.stdout
@@ -73,7 +73,7 @@ def test_from_pools_to_preferences(run_program, pools, tmp_path):
     votes = ballots(key, tmp_path, Ann=joint_first, Bob=joint_first, Cy=careful_tie, Dan=careless)
     results = tmp_path / "there" / "out.json"
     flags = [out.parent / "page.key.json", *votes, "--results-path", results]
-    done = run_program("fairseq-ebm-human-eval", "analyse", *flags)
+    done = run_program("fairseq-ebm human-eval", "analyse", *flags)
     assert done.returncode == 0, done.stderr
     found = json.loads(results.read_text())
     assert (found["raters_kept"], found["raters_dropped"], found["ties"]) == (4, 0, "half")
@@ -91,7 +91,7 @@ def test_from_pools_to_preferences(run_program, pools, tmp_path):
     assert "joint over base" in done.stdout and "83.33%" in done.stdout
 
     flags += ["--ties", "drop", "--max-failed-checks", 4, "--quiet"]
-    done = run_program("fairseq-ebm-human-eval", "analyse", *flags)
+    done = run_program("fairseq-ebm human-eval", "analyse", *flags)
     assert done.returncode == 0 and done.stdout == ""
     found = json.loads(results.read_text())
     assert found["raters_kept"] == 3 and found["ties"] == "drop"
@@ -99,7 +99,7 @@ def test_from_pools_to_preferences(run_program, pools, tmp_path):
 
 def test_a_round_of_qualification(run_program, pools, tmp_path):
     def ours(*flags, code=0):
-        done = run_program("fairseq-ebm-human-eval", *flags)
+        done = run_program("fairseq-ebm human-eval", *flags)
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
 
@@ -133,7 +133,7 @@ def test_a_round_of_qualification(run_program, pools, tmp_path):
 
 def test_the_page_is_that_of_its_options(run_program, pools, tmp_path):
     def export(*flags):
-        done = run_program("fairseq-ebm-human-eval", "export", pools, "--num-items", 8, *flags)
+        done = run_program("fairseq-ebm human-eval", "export", pools, "--num-items", 8, *flags)
         return done.returncode, done.stderr
 
     out, key = tmp_path / "page.html", tmp_path / "page.key.json"
@@ -154,7 +154,7 @@ def test_several_models_and_shards(run_program, tmp_path):
     out = tmp_path / "page.html"
     files = [*(f"big={path}" for path in shards), f"small={small}"]
     flags = ["--pair", "big.joint,small.base", "--num-items", 12, "--dest", out, "--quiet"]
-    done = run_program("fairseq-ebm-human-eval", "export", *files, *flags)
+    done = run_program("fairseq-ebm human-eval", "export", *files, *flags)
     assert done.returncode == 0 and done.stdout == "", done.stderr
     items = json.loads((tmp_path / "page.key.json").read_text())["items"]
     assert {item["prompt"] for item in items} == set(range(8, 20))
@@ -200,7 +200,7 @@ def test_bad_input_of_export(run_program, pools, tmp_path):
         ([pools, "--pair", "joint,base", "--pair", "base,joint"], "the same pair twice"),
         ([pools, "--num-items", 3], "'3' is not a whole number from 4"),
     ):
-        done = run_program("fairseq-ebm-human-eval", "export", *flags, "--dest", out)
+        done = run_program("fairseq-ebm human-eval", "export", *flags, "--dest", out)
         assert done.returncode == 2 and words in done.stderr, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1 and not done.stdout
         assert not out.exists() and not (tmp_path / "page.key.json").exists()
@@ -210,7 +210,7 @@ def test_bad_input_of_analyse(run_program, pools, tmp_path):
     keys = []
     for seed in (1, 2):
         flags = ["--num-items", 8, "--seed", seed, "--dest", tmp_path / f"{seed}.html"]
-        done = run_program("fairseq-ebm-human-eval", "export", pools, *flags)
+        done = run_program("fairseq-ebm human-eval", "export", pools, *flags)
         assert done.returncode == 0, done.stderr
         keys.append(tmp_path / f"{seed}.key.json")
     (ann,) = ballots(json.loads(keys[0].read_text()), tmp_path, Ann=joint_first)
@@ -224,18 +224,18 @@ def test_bad_input_of_analyse(run_program, pools, tmp_path):
         ([keys[0]], "the following arguments are required: VOTES.json"),
     ):
         out = tmp_path / "out.json"
-        done = run_program("fairseq-ebm-human-eval", "analyse", *arguments, "--results-path", out)
+        done = run_program("fairseq-ebm human-eval", "analyse", *arguments, "--results-path", out)
         assert done.returncode == 2 and words in done.stderr, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1 and not done.stdout and not out.exists()
-    done = run_program("fairseq-ebm-human-eval")
+    done = run_program("fairseq-ebm human-eval")
     assert done.returncode == 2 and "{export,qualify,analyse}" in done.stderr
 
 
 def test_no_vote_left(run_program, pools, tmp_path):
     flags = ["--num-items", 4, "--dest", tmp_path / "page.html"]
-    run_program("fairseq-ebm-human-eval", "export", pools, *flags)
+    run_program("fairseq-ebm human-eval", "export", pools, *flags)
     key = tmp_path / "page.key.json"
     votes = ballots(json.loads(key.read_text()), tmp_path, Eve=lambda item: "tie")
-    done = run_program("fairseq-ebm-human-eval", "analyse", key, *votes)
+    done = run_program("fairseq-ebm human-eval", "analyse", key, *votes)
     assert done.returncode == 0, done.stderr
     assert "Eve: failed 1 of 1 checks; 3 of 3 votes dropped" in done.stdout

@@ -1,4 +1,4 @@
-"""fairseq-ebm-report on a folder of what the programs wrote."""
+"""fairseq-ebm report on a folder of what the programs wrote."""
 
 import json
 
@@ -23,7 +23,7 @@ def folder(tmp_path):
 
 
 def test_a_folder(run_program, folder):
-    done = run_program("fairseq-ebm-report", folder, "--title", "My run")
+    done = run_program("fairseq-ebm report", folder, "--title", "My run")
     assert done.returncode == 0, done.stderr
     page, text = (folder / f"report.{end}" for end in ("html", "md"))
     assert str(page) in done.stdout and "<h1>My run</h1>" in page.read_text()
@@ -37,7 +37,7 @@ def test_files_and_the_paper(run_program, folder, tmp_path):
     paper.write_text('{"perplexity": {"joint_ppl": "13.97 to 14.00"}}')
     out = tmp_path / "there" / "page.html"
     flags = [folder / "perplexity.json", "--paper", paper, "--dest", out, "--quiet"]
-    done = run_program("fairseq-ebm-report", *flags)
+    done = run_program("fairseq-ebm report", *flags)
     assert done.returncode == 0 and done.stdout == ""
     assert "13.97 to 14.00" in out.read_text() and "Samples" not in out.read_text()
 
@@ -47,8 +47,8 @@ def test_wrong_command_lines(run_program, tmp_path):
         (tmp_path, "no report of our programs in it"),
         (tmp_path / "x", "no such file or folder"),
     ):
-        done = run_program("fairseq-ebm-report", argument)
+        done = run_program("fairseq-ebm report", argument)
         assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
     (tmp_path / "bad.jsonl").write_text("{\n")
-    done = run_program("fairseq-ebm-report", tmp_path)
+    done = run_program("fairseq-ebm report", tmp_path)
     assert done.returncode == 2 and "bad.jsonl: line 1 is not JSON" in done.stderr

@@ -20,7 +20,7 @@ SHAPE = ["--window", 10, "--stride", 10, "--prefix-length", 6, "--cpu"]
 @pytest.fixture(scope="module")
 def evaluate(run_program, sums):
     def run(*arguments, data=sums, fails=False, shape=SHAPE):
-        done = run_program("fairseq-ebm-eval-lm", data, *shape, *arguments)
+        done = run_program("fairseq-ebm eval-lm", data, *shape, *arguments)
         assert done.returncode == (2 if fails else 0), done.stderr
         return done
 
@@ -107,15 +107,15 @@ def test_shards_merge_exactly(evaluate, run_program, both, whole, tmp_path):
         flags = ["--results-path", out, "--num-shards", 3, "--shard-id", shard]
         done = evaluate("--path", both, *whole[2], *flags)
         assert f"shard {shard} of 3: done; after all: --merge {out}" in done.stdout
-    done = run_program("fairseq-ebm-eval-lm", "--merge", out)
+    done = run_program("fairseq-ebm eval-lm", "--merge", out)
     assert done.returncode == 0 and json.loads(out.read_text()) == whole[1]
     results_file = tmp_path / "out.shard-1-of-3.windows.jsonl"
     lines = results_file.read_text().splitlines()
     results_file.write_text("\n".join(lines[:-3]) + "\n")
-    done = run_program("fairseq-ebm-eval-lm", "--merge", out)
+    done = run_program("fairseq-ebm eval-lm", "--merge", out)
     assert done.returncode == 2 and "97 of 100 windows are done" in done.stderr
     results_file.unlink()
-    done = run_program("fairseq-ebm-eval-lm", "--merge", out)
+    done = run_program("fairseq-ebm eval-lm", "--merge", out)
     assert done.returncode == 2 and "missing; run shard 1 of 3" in done.stderr
 
 
@@ -147,7 +147,7 @@ def test_resume_goes_on_where_it_was(evaluate, both, whole, tmp_path):
 def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
     """Ctrl-C in the middle: a report that says that it is partial, and --resume ends it."""
     out = tmp_path / "out.json"
-    program = Path(sys.executable).parent / "fairseq-ebm-eval-lm"
+    program = Path(sys.executable).parent / "fairseq-ebm eval-lm"
     command = [program, sums, "--path", both, *SHAPE, "--results-path", out]
     command += ["--num-samples", 5000]
     process = subprocess.Popen(
@@ -263,7 +263,7 @@ def other_sums(run_program, sums, tmp_path_factory):
     """Other sums of two digits: their documents have the same lengths."""
     data = tmp_path_factory.mktemp("other") / "sums"
     flags = ["--corpus", "addition", "--digits", 2, "--seed", 2, "--dest", data]
-    done = run_program("fairseq-ebm-prepare", *flags)
+    done = run_program("fairseq-ebm prepare", *flags)
     assert done.returncode == 0, done.stderr
     shutil.copy(sums / "dict.txt", data)  # the same symbols, counted otherwise
     return data

@@ -10,7 +10,7 @@ FLAGS = ["--prefix", "1 2 + 3 4 =", "--cpu"]
 def next_token(run_program, sums, sums_lm, sums_energy):
     def run(*flags, fails=False):
         path = ["--path", f"{sums_lm}:{sums_energy}"]
-        done = run_program("fairseq-ebm-next-token", sums, *path, *FLAGS, *flags)
+        done = run_program("fairseq-ebm next-token", sums, *path, *FLAGS, *flags)
         assert done.returncode == (2 if fails else 0), done.stderr
         return done
 

@@ -1,4 +1,4 @@
-"""fairseq-ebm-discriminate on small stores and on files of texts."""
+"""fairseq-ebm discriminate on small stores and on files of texts."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def store(run_program, sums, sums_lm, tmp_path_factory):
     neg = tmp_path_factory.mktemp("detected") / "neg of sums"
     flags = ["--window", 10, "--stride", 10, "--prefix-length", "4,6", "--num-negatives", 2]
     flags += ["--max-windows", 200, "--cpu", "--dest", neg]
-    done = run_program("fairseq-ebm-negatives", sums, "--path", sums_lm, *flags)
+    done = run_program("fairseq-ebm negatives", sums, "--path", sums_lm, *flags)
     assert done.returncode == 0, done.stderr
     return neg
 
@@ -30,7 +30,7 @@ def store(run_program, sums, sums_lm, tmp_path_factory):
 def discriminate(run_program, tmp_path_factory):
     def run(*flags, fails=False):
         out = tmp_path_factory.mktemp("report") / "a folder" / "out.json"
-        done = run_program("fairseq-ebm-discriminate", *flags, "--results-path", out, "--cpu")
+        done = run_program("fairseq-ebm discriminate", *flags, "--results-path", out, "--cpu")
         if fails:
             assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
             return done.stderr
