@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class TokenStatistics(NamedTuple):
-    """Of each token, float64, all of one shape (..., L); natural logarithms."""
+    """Of each token, in float64 and of one shape (..., L); natural logarithms."""
 
     log_p: Tensor
     log_rank: Tensor  # rank 1: no symbol was more probable
-    entropy: Tensor  # of the distribution that the token was drawn from
+    entropy: Tensor  # of the distribution that predicts the token
     variance: Tensor  # of log p under that distribution
 
 
@@ -37,13 +37,13 @@ def _log_rank(s: TokenStatistics, is_token: Tensor) -> Tensor:
 
 
 def _entropy(s: TokenStatistics, is_token: Tensor) -> Tensor:
-    """The sign of the field's baselines, and what was found (docs/benchmarks.md): real text leads
-    to places where a language model is surer."""
+    """Higher for generated text, as in the field's baselines and as measured (docs/benchmarks.md):
+    real text leads to places where a language model is more certain."""
     return _mean(s.entropy, is_token)
 
 
 def _lrr(s: TokenStatistics, is_token: Tensor) -> Tensor:
-    """Log-likelihood over log-rank; where all tokens had rank 1, as if one had rank 2."""
+    """Log-likelihood over log-rank; if all tokens have rank 1, as if one had rank 2."""
     least = torch.tensor(2.0, dtype=torch.float64).log()
     return -_sum(s.log_p, is_token) / _sum(s.log_rank, is_token).clamp_min(least)
 
