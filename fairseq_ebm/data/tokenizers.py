@@ -84,7 +84,7 @@ def require_known(encoded: Sequence[np.ndarray], dictionary: Dictionary, where: 
         raise UserError(
             f"{where}: the vocabulary of the data does not know this text: {unknown:,} of "
             f"{tokens:,} tokens are <unk>; if it is GPT-2's, put {ENCODER_NAME} and {MERGES_NAME} "
-            f"beside {DICTIONARY_NAME}, else give text in the symbols of {DICTIONARY_NAME}"
+            f"beside {DICTIONARY_NAME}, else use text in the symbols of {DICTIONARY_NAME}"
         )
 
 

@@ -29,7 +29,7 @@ from ..numerics.partition import log_partition
 
 GROUP = 32  # windows that share a part of the error
 PILOT = 32  # samples of a window used only to decide how many it needs
-SCOUTED = 4  # the first of every so many windows of a group has its pilot before the others
+SCOUTED = 4  # in a group, one in this many windows has its pilot before the others
 ALIKE = 0.5  # pilots are alike if a smaller share of their differences is not luck
 STEP = 16  # sizes are multiples of it, so that windows of one size can be drawn together
 MARGIN = 1.1  # times what the pilot asks for, as it knows σ only roughly

@@ -154,17 +154,17 @@ def evaluate(
     later = _later(joint, read, prefix_length, streams, options, [len(pool) for pool in pools])
     exact = _exact_last(joint, read) if options.exact_last_position else None
     for i, (number, pool) in enumerate(zip(numbers, pools)):
-        whole = log_partition_bounds(pool)
-        steps = [_bounds(whole), *(_bounds_of(position_pools[i]) for position_pools in later)]
+        log_z = log_partition_bounds(pool)
+        steps = [_bounds(log_z), *(_bounds_of(position_pools[i]) for position_pools in later)]
         yield WindowResult(
             number=number,
             log_lm=float(token_log_lm[i].sum()),
             energy=float(energies[i]),
             log_z=steps[0],
             num_samples=len(pool),
-            ess=float(whole.ess),
-            pareto_k=float(whole.pareto_k),
-            **_nce(energies[i], pool, float(whole.jackknife)),
+            ess=float(log_z.ess),
+            pareto_k=float(log_z.pareto_k),
+            **_nce(energies[i], pool, float(log_z.jackknife)),
             curve=[_bounds_of(pool[:n]) for n in options.sample_curve],
             token_log_lm=token_log_lm[i].tolist() if options.per_position else [],
             position_log_z=steps if options.per_position else [],

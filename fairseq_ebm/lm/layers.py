@@ -124,8 +124,8 @@ class Layer:
         """All C positions of M continuations of each prefix at once: (W, M, C, d) -> same."""
         q, k, v = (part.permute(0, 3, 1, 2, 4) for part in self._project(x))  # (W, h, M, C, d_h)
         keys, values = shared
-        prefix_length, own = values.size(2), q.size(3)
-        later = torch.ones(own, own, dtype=torch.bool, device=x.device).triu(1)
+        prefix_length, length = values.size(2), q.size(3)
+        later = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
 
         on_prefix = torch.matmul(q.flatten(2, 3), keys).unflatten(2, q.shape[2:4])
         on_own = torch.matmul(q, k.transpose(3, 4)).masked_fill(later, float("-inf"))

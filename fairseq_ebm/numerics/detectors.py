@@ -19,13 +19,13 @@ class TokenStatistics(NamedTuple):
 
 def token_statistics(log_probs: Tensor, tokens: Tensor) -> TokenStatistics:
     """Normalised ``log_probs`` (A, V), -inf allowed, and ``tokens`` (A, 1) -> four of (A,)."""
-    own = log_probs.gather(1, tokens)
-    rank = 1 + (log_probs > own).sum(dim=1)
+    log_p = log_probs.gather(1, tokens)
+    rank = 1 + (log_probs > log_p).sum(dim=1)
     p = log_probs.double().exp()
     finite = log_probs.double().masked_fill(p == 0, 0.0)  # 0 log 0 = 0
     mean = (p * finite).sum(dim=1)
     variance = (p * (finite - mean.unsqueeze(1)).square()).sum(dim=1)
-    return TokenStatistics(own[:, 0].double(), rank.double().log(), -mean, variance)
+    return TokenStatistics(log_p[:, 0].double(), rank.double().log(), -mean, variance)
 
 
 def _log_likelihood(s: TokenStatistics, is_token: Tensor) -> Tensor:
