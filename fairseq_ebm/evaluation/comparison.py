@@ -36,7 +36,7 @@ def _read(report: Path, about: Mapping[str, Any]) -> Baseline:
     path = results_path(report)
     if not path.exists():
         raise UserError(
-            f"--baseline: {path}: no such file; fairseq-ebm-eval-lm writes it beside the report"
+            f"--baseline: {path}: not there; fairseq-ebm-eval-lm writes it beside the report"
         )
     theirs, results = read_results(path)
     different = difference(_which(theirs), _which(about))
