@@ -1,16 +1,16 @@
-"""What programs can be asked for: a frozen dataclass a verb.
+"""What verbs can be asked for: a frozen dataclass each, in the room that does the work.
 
 A field is a parameter in Python and a flag of the program, with one help text and one check for
-both. Nothing heavy is imported here or in a room's ``options``, so that a wrong flag is refused at
-once.
+both. Nothing heavy is imported here or in a room's ``options``: a wrong flag is refused at once.
 """
 
 import dataclasses
 import operator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Optional, Tuple
 
 from .errors import OptionError
 from .launchers import launched, local_rank
@@ -21,34 +21,123 @@ if TYPE_CHECKING:
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
 MACHINE, OUTPUT = "machine", "output"
 
-Kind = Callable[[Any], Any]  # a word of the command line, or a value from Python -> the value
+Read = Callable[[Any], Any]  # a word of the command line, or a value from Python -> the value
 Record = Dict[str, Any]
 
 
-def option(
-    default: Any,
-    help: str,
-    kind: Optional[Kind] = None,
-    *,
-    metavar: Optional[str] = None,
-    group: str = "",
-    many: bool = False,
-) -> Any:
-    """A flag. ``kind`` reads and checks the value, of each where there are ``many``; a path where
-    the annotation says so, else text. With ``default`` REQUIRED there must be one."""
-    return field(default=default, metadata={**locals(), "positional": False})
+def option(read: Read, default: Any, help: str, metavar: str, **more: Any) -> Any:
+    """A field. ``more``: ``group`` of flags (default: that of the field before); ``many`` values;
+    ``argument``: given by its place; ``names`` to choose from. REQUIRED: there is no default."""
+    group = "" if more.get("argument") else None
+    known = {"group": group, "many": False, "argument": False, "names": (), **more}
+    return dataclasses.field(
+        default=default, metadata={"read": read, "help": help, "metavar": metavar, **known}
+    )
 
 
-def argument(
-    default: Any, help: str, kind: Optional[Kind] = None, *, metavar: str, many: bool = False
-) -> Any:
-    """As ``option``, but given by its place."""
-    return field(default=default, metadata={**locals(), "group": "", "positional": True})
+def flag(help: str, **more: Any) -> Any:
+    return option(bool, False, help, "", **more)
+
+
+def text(default: Any, help: str, metavar: str = "NAME", **more: Any) -> Any:
+    return option(str, default, help, metavar, **more)
+
+
+def file(default: Any, help: str, metavar: str, **more: Any) -> Any:
+    return option(Path, default, help, metavar, **more)
+
+
+def number(default: Any, help: str, metavar: str, **more: Any) -> Any:
+    return option(read_number, default, help, metavar, **more)
+
+
+def whole(default: Any, help: str, least: int = 0, most: int = 2**63 - 1, **more: Any) -> Any:
+    return option(whole_from(least, most), default, help, "N", **more)
+
+
+def wholes(default: Any, help: str, least: int, metavar: str = "N,N,…", **more: Any) -> Any:
+    return option(wholes_from(least), default, help, metavar, **more)
+
+
+def share(default: Any, help: str, least: float = 0.0, metavar: str = "S", **more: Any) -> Any:
+    return option(share_from(least), default, help, metavar, **more)
+
+
+def choice(default: Any, help: str, names: Tuple[str, ...], **more: Any) -> Any:
+    return option(one_of(names), default, help, f"{{{','.join(names)}}}", names=names, **more)
+
+
+def read_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (ValueError, TypeError):
+        raise ValueError(f"'{value}' is not a number") from None
+
+
+def whole_from(least: int, most: int = 2**63 - 1) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        try:
+            number = int(value) if isinstance(value, str) else operator.index(value)
+        except (ValueError, TypeError):
+            number = least - 1
+        if not least <= number <= most:
+            limit = f" up to {most}" if most < 2**63 - 1 else ""
+            raise ValueError(f"'{value}' is not a whole number from {least}{limit}")
+        return number
+
+    return read
+
+
+def wholes_from(least: int) -> Callable[[Any], Tuple[int, ...]]:
+    """Several, with commas in text."""
+
+    def read(value: Any) -> Tuple[int, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        try:
+            return tuple(map(whole_from(least), [parts] if isinstance(parts, int) else parts))
+        except ValueError:
+            problem = f"'{value}' is not whole numbers from {least} with commas between them"
+            raise ValueError(problem) from None
+
+    return read
+
+
+def share_from(least: float) -> Callable[[Any], float]:
+    """From ``least`` to 1; of text, "0.1%", "0.001" or "2/3"."""
+
+    def read(value: Any) -> float:
+        try:
+            percent = isinstance(value, str) and value.endswith("%")
+            found = float(Fraction(str(value)[:-1]) / 100 if percent else Fraction(value))
+        except (ValueError, TypeError, ZeroDivisionError):
+            found = -1.0
+        if not least <= found <= 1:
+            meant = f"; {value}% may be meant" if 1 < found < 100 else ""
+            raise ValueError(f"'{value}' is not a share from {least:g} to 1{meant}")
+        return found
+
+    return read
+
+
+def one_of(names: Tuple[str, ...]) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"'{value}' is none of {', '.join(names)}")
+        return str(value)
+
+    return read
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is wrong is an ``OptionError`` that names the parameter; programs say the flag."""
+    """What is wrong is an ``OptionError`` that names the parameter; programs say the flag.
+
+    ``makes``: what of what, in the map of verbs; ``work``: MODULE:FUNCTION that does it.
+    """
+
+    makes: ClassVar[str] = ""
+    work: ClassVar[str] = ""
+    needs_fairseq: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
@@ -63,29 +152,27 @@ class Options:
         """What belongs together, and what does not."""
 
     @classmethod
-    def flags(cls) -> Mapping[str, str]:
-        """What parameters that are no flags are called on a command line."""
-        positional = (each for each in dataclasses.fields(cls) if each.metadata["positional"])
-        return {each.name: each.metadata["metavar"] for each in positional}
+    def arguments(cls) -> Mapping[str, str]:
+        """What those that are no flags are called on a command line."""
+        fields = (each for each in dataclasses.fields(cls) if each.metadata["argument"])
+        return {each.name: each.metadata["metavar"] for each in fields}
 
     def recorded(self, *names: str) -> Record:
         """So many of the options, as JSON has them."""
         return {name: _plain(getattr(self, name)) for name in names}
 
-
-def kind_of(each: "dataclasses.Field[Any]") -> Kind:
-    kind: Optional[Kind] = each.metadata["kind"]
-    return kind or (Path if "Path" in str(each.type) else str)
+    def need(self, *names: str, why: str = "") -> None:
+        for name in names:
+            if getattr(self, name) is None:
+                raise OptionError(f"{{{name}}}: needed{why}")
 
 
 def _read(each: "dataclasses.Field[Any]", value: Any) -> Any:
-    if isinstance(each.default, bool):
-        return bool(value)
-    kind = kind_of(each)
+    read = each.metadata["read"]
     try:
         if each.metadata["many"]:
-            return tuple(map(kind, [value] if isinstance(value, (str, Path)) else value))
-        return kind(value)
+            return tuple(map(read, [value] if isinstance(value, (str, Path)) else value))
+        return read(value)
     except (ValueError, TypeError) as error:
         raise OptionError(f"{{{each.name}}}: {error}") from None
 
@@ -96,81 +183,16 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def whole(least: int = 0, most: int = 2**63 - 1) -> Kind:
-    def read(value: Union[str, int]) -> int:
-        try:
-            number = int(value) if isinstance(value, str) else operator.index(value)
-        except (ValueError, TypeError):
-            number = least - 1
-        if not least <= number <= most:
-            limit = f" up to {most}" if most < 2**63 - 1 else ""
-            raise ValueError(f"'{value}' is not a whole number from {least}{limit}")
-        return number
-
-    return read
-
-
-def number(value: Union[str, float]) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError(f"'{value}' is not a number") from None
-
-
-def share(least: float = 0.0) -> Kind:
-    """From ``least`` to 1; of text, "0.1%", "0.001" or "2/3"."""
-
-    def read(value: Union[str, float]) -> float:
-        try:
-            percent = isinstance(value, str) and value.endswith("%")
-            found = float(Fraction(str(value)[:-1]) / 100 if percent else Fraction(value))
-        except (ValueError, ZeroDivisionError):
-            found = -1.0
-        if not least <= found <= 1:
-            meant = f"; {value}% may be meant" if 1 < found < 100 else ""
-            raise ValueError(f"'{value}' is not a share from {least:g} to 1{meant}")
-        return found
-
-    return read
-
-
-def wholes(least: int = 0) -> Kind:
-    """Several, with commas in text."""
-
-    def read(value: Any) -> Tuple[int, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
-        try:
-            return tuple(map(whole(least), [parts] if isinstance(parts, int) else parts))
-        except ValueError:
-            raise ValueError(
-                f"'{value}' is not whole numbers from {least} with commas between them"
-            ) from None
-
-    return read
-
-
-def one_of(*names: str) -> Kind:
-    def read(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"'{value}' is none of {', '.join(names)}")
-        return value
-
-    read.names = names  # type: ignore[attr-defined]
-    return read
-
-
 @dataclass(frozen=True)
 class Quiet(Options):
-    quiet: bool = option(False, "print nothing but errors", group=OUTPUT)
+    quiet: bool = flag("print nothing but errors", group=OUTPUT)
 
 
 @dataclass(frozen=True)
 class Reporting(Quiet):
     """Of verbs whose record can be kept."""
 
-    results_path: Optional[Path] = option(
-        None, "write the report there", metavar="OUT.json", group=OUTPUT
-    )
+    results_path: Optional[Path] = file(None, "write the report there", "OUT.json")
 
     @property
     def out(self) -> Optional[Path]:
@@ -179,7 +201,7 @@ class Reporting(Quiet):
 
 @dataclass(frozen=True)
 class Drawing(Reporting):
-    draw: bool = option(False, "draw the report's pictures beside it: OUT.NAME.svg", group=OUTPUT)
+    draw: bool = flag("draw the report's pictures beside it: OUT.NAME.svg")
 
     def check(self) -> None:
         super().check()
@@ -189,9 +211,9 @@ class Drawing(Reporting):
 
 @dataclass(frozen=True)
 class Machine(Options):
-    cpu: bool = option(False, "use no GPU even if there is one", group=MACHINE)
-    bf16: bool = option(False, "the model in bfloat16", group=MACHINE)
-    fp16: bool = option(False, "the model in float16; needs a GPU", group=MACHINE)
+    cpu: bool = flag("use no GPU even if there is one", group=MACHINE)
+    bf16: bool = flag("the model in bfloat16")
+    fp16: bool = flag("the model in float16; needs a GPU")
 
     def check(self) -> None:
         super().check()
@@ -214,28 +236,21 @@ class Machine(Options):
 
 @dataclass(frozen=True)
 class Sampling(Machine):
-    sampling_memory: Optional[float] = option(
+    sampling_memory: Optional[float] = number(
         None,
         "what samples in hand may take (default: 24 on a GPU, 1 on a CPU); how work is cut follows "
         "from it, and with that the last bit of what is computed, so it is recorded",
-        number,
-        metavar="GIB",
-        group=MACHINE,
+        "GIB",
     )
 
 
 @dataclass(frozen=True)
 class Shards(Options):
-    num_shards: Optional[int] = option(
-        None,
-        "do a part of the work, 1/N (default: from torchrun or Slurm, else all)",
-        whole(1),
-        metavar="N",
+    num_shards: Optional[int] = whole(
+        None, "do a part of the work, 1/N (default: from torchrun or Slurm, else all)", 1,
         group=MACHINE,
-    )
-    shard_id: Optional[int] = option(
-        None, "which part, from 0", whole(), metavar="I", group=MACHINE
-    )
+    )  # fmt: skip
+    shard_id: Optional[int] = whole(None, "which part, from 0")
 
     def check(self) -> None:
         super().check()
@@ -256,5 +271,6 @@ class Shards(Options):
         return index, shards
 
 
-def seed_option() -> Any:
-    return option(1, "of all random numbers", whole(), metavar="N")
+@dataclass(frozen=True)
+class Seeded(Options):
+    seed: int = whole(1, "of all random numbers", group="")

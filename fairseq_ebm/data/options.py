@@ -5,19 +5,11 @@ from pathlib import Path
 from typing import Dict, Optional, Tuple
 
 from ..errors import OptionError
-from ..options import REQUIRED, Quiet, one_of, option, whole
+from ..options import REQUIRED, Quiet, choice, file, whole
 
 SPLITS = ("train", "valid", "test")
 BUILT_IN = ("pydocs", "pysource", "addition")
 VOCAB_SIZE = 8000
-TEXT = "text, one of"
-
-
-def _files(split: str) -> Tuple[Path, ...]:
-    files: Tuple[Path, ...] = option(
-        (), f"UTF-8 text for the split {split}", metavar="FILE", group=TEXT, many=True
-    )
-    return files
 
 
 @dataclass(frozen=True)
@@ -33,27 +25,27 @@ class Prepare(Quiet):
     In files, every line is a document and ends in </s>. Text is kept as it is, to the byte.
     """
 
-    corpus: Optional[str] = option(
+    makes = "text -> vocabulary and tokens"
+    work = "data.prepare:prepare_text"
+
+    corpus: Optional[str] = choice(
         None,
         "built-in corpus, which needs no network: the running Python's documentation, its source "
         "code without that documentation, or sums of numbers, whose true probabilities are known",
-        one_of(*BUILT_IN),
-        group=TEXT,
-    )
-    train: Tuple[Path, ...] = _files("train")
-    valid: Tuple[Path, ...] = _files("valid")
-    test: Tuple[Path, ...] = _files("test")
-    dest: Path = option(REQUIRED, "directory to write", metavar="DEST")
-    vocab_size: Optional[int] = option(
+        BUILT_IN, group="text, one of",
+    )  # fmt: skip
+    train: Tuple[Path, ...] = file((), "UTF-8 text to learn from", "FILE", many=True)
+    valid: Tuple[Path, ...] = file((), "UTF-8 text for validation", "FILE", many=True)
+    test: Tuple[Path, ...] = file((), "UTF-8 text for the final figures", "FILE", many=True)
+    dest: Path = file(REQUIRED, "directory to write", "DEST", group="")
+    vocab_size: Optional[int] = whole(
         None,
         f"symbols in the vocabulary, 4 special ones and 256 bytes included (default: {VOCAB_SIZE})",
-        whole(1, 10**7),
-    )
-    vocab_from: Optional[Path] = option(
-        None, "use the vocabulary of this prepared directory", metavar="DATA"
-    )
-    digits: int = option(10, "addition only: digits of a term", whole(1, 1000))
-    seed: int = option(1, "addition only: which sums", whole())
+        1, 10**7,
+    )  # fmt: skip
+    vocab_from: Optional[Path] = file(None, "use this prepared directory's vocabulary", "DATA")
+    digits: int = whole(10, "addition only: digits of a term", 1, 1000)
+    seed: int = whole(1, "addition only: which sums")
 
     @property
     def files(self) -> Dict[str, Tuple[Path, ...]]:
@@ -64,12 +56,9 @@ class Prepare(Quiet):
             raise OptionError("give the text: {corpus}, or {train}, {valid} and {test}")
         if self.corpus and self.files:
             first = next(iter(self.files))
-            raise OptionError(
-                f"{{{first}}}: {{corpus}} {self.corpus} brings its own text; drop one"
-            )
+            problem = f"{{corpus}} {self.corpus} brings its own text; drop one"
+            raise OptionError(f"{{{first}}}: {problem}")
         if self.vocab_size and self.vocab_from:
             raise OptionError("{vocab_size}: {vocab_from} brings the vocabulary; drop one")
         if self.files and not self.train and not self.vocab_from:
-            raise OptionError(
-                "{train}: needed to make a vocabulary, unless {vocab_from} brings one"
-            )
+            raise OptionError("{train}: needed to make a vocabulary, unless {vocab_from} has one")

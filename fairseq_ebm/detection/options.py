@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Optional, Tuple
 
-from ..errors import OptionError, UserError
-from ..options import Drawing, Machine, argument, one_of, option, seed_option, whole
+from ..errors import OptionError
+from ..options import Drawing, Machine, Seeded, choice, file, flag, text, whole
 
 VALID = "valid"
-SCORERS, STORES = "scorers", "stores"
-TEXTS = 'whole texts, a JSON object with "text" in each line'
 
 
 @dataclass(frozen=True)
-class Discriminate(Drawing, Machine):
+class Discriminate(Drawing, Machine, Seeded):
     """How well an energy, the scores of a language model and TF-IDF tell generated text from
     real. A higher score means generated; thresholds are set on the valid subset.
 
@@ -22,52 +20,30 @@ class Discriminate(Drawing, Machine):
           [--valid-real R2.jsonl --valid-fake F2.jsonl]
     """
 
-    stores: Tuple[Path, ...] = argument((), "stores of negatives", metavar="NEG", many=True)
-    path: Optional[Path] = option(None, "an energy", metavar="ENERGY.pt", group=SCORERS)
-    lm: Optional[Path] = option(
-        None, "a language model: six scores in one pass", metavar="LM.pt", group=SCORERS
+    makes = "an energy, texts -> how well it tells generated text from real"
+    work = "detection.discriminate:discriminate"
+
+    stores: Tuple[Path, ...] = file((), "stores of negatives", "NEG", argument=True, many=True)
+    path: Optional[Path] = file(None, "an energy", "ENERGY.pt", group="scorers")
+    lm: Optional[Path] = file(None, "a language model: six scores in one pass", "LM.pt")
+    tfidf: bool = flag(
+        "words and pairs of words, by logistic regression on the train subset of each store"
     )
-    tfidf: bool = option(
-        False,
-        "words and pairs of words, by logistic regression on the train subset of each store",
-        group=SCORERS,
+    tfidf_from: Optional[Path] = file(None, "the same, but learnt from the store NEG", "NEG")
+    gen_subset: str = text("test", "subset to judge", group="stores")
+    max_windows: Optional[int] = whole(None, "judge at most so many windows, at random", 1)
+    real: Optional[Path] = file(
+        None, "texts of people", "R.jsonl", group='whole texts, a line {"text": …} each'
     )
-    tfidf_from: Optional[Path] = option(
-        None, "the same, but learnt from the store NEG", metavar="NEG", group=SCORERS
-    )
-    gen_subset: str = option("test", "subset to judge", group=STORES)
-    max_windows: Optional[int] = option(
-        None, "judge at most so many windows of a subset, at random", whole(1), group=STORES
-    )
-    real: Optional[Path] = option(None, "texts of people", metavar="R.jsonl", group=TEXTS)
-    fake: Optional[Path] = option(None, "generated texts", metavar="F.jsonl", group=TEXTS)
-    valid_real: Optional[Path] = option(
-        None, "texts of people, to set thresholds", metavar="R.jsonl", group=TEXTS
-    )
-    valid_fake: Optional[Path] = option(
-        None, "generated texts, to set thresholds", metavar="F.jsonl", group=TEXTS
-    )
-    like: Optional[Path] = option(
-        None, "prepared text with the scorers' vocabulary", metavar="DATA", group=TEXTS
-    )
-    window: Optional[int] = option(
-        None, "tokens of a block (default: the energy's window, or 160)", whole(1), group=TEXTS
-    )
-    stride: Optional[int] = option(
-        None,
-        "tokens from one block to the next (default: half a window)",
-        whole(1),
-        group=TEXTS,
-    )
-    mean_of: str = option(
-        "energy",
-        "what of a text's blocks is averaged",
-        one_of("energy", "probability"),
-        group=TEXTS,
-    )
-    skip_short: bool = option(False, "pass over texts shorter than a block", group=TEXTS)
-    skip_bad_lines: bool = option(False, "pass over broken lines, and count them", group=TEXTS)
-    seed: int = seed_option()
+    fake: Optional[Path] = file(None, "generated texts", "F.jsonl")
+    valid_real: Optional[Path] = file(None, "texts of people, to set thresholds", "R.jsonl")
+    valid_fake: Optional[Path] = file(None, "generated texts, to set thresholds", "F.jsonl")
+    like: Optional[Path] = file(None, "prepared text with the scorers' vocabulary", "DATA")
+    window: Optional[int] = whole(None, "tokens of a block (default: the energy's, or 160)", 1)
+    stride: Optional[int] = whole(None, "from one block to the next (default: half a window)", 1)
+    mean_of: str = choice("energy", "what of blocks is averaged", ("energy", "probability"))
+    skip_short: bool = flag("pass over texts shorter than a block")
+    skip_bad_lines: bool = flag("pass over broken lines, and count them")
 
     @property
     def files(self) -> Dict[str, Path]:
@@ -96,4 +72,4 @@ class Discriminate(Drawing, Machine):
         if self.draw and not (self.stores and self.path):
             raise OptionError("{draw}: draws an energy ({path}) on stores of negatives")
         if self.gen_subset == VALID:
-            raise UserError(f"--gen-subset {VALID}: sets the thresholds, and cannot judge them too")
+            raise OptionError(f"{{gen_subset}} {VALID}: sets the thresholds, and cannot judge too")

@@ -6,25 +6,15 @@ from typing import Optional, Tuple
 
 from ..errors import OptionError
 from ..options import (
-    OUTPUT,
-    Drawing,
-    Sampling,
-    Shards,
-    argument,
-    option,
-    seed_option,
-    share,
-    whole,
-    wholes,
-)
+    OUTPUT, Drawing, Sampling, Seeded, Shards, file, flag, share, text, whole, wholes,
+)  # fmt: skip
 
 LEAST_ERROR = 1e-6  # that anyone could pay for
 NUM_SAMPLES, MAX_SAMPLES = 1000, 100_000
-WINDOWS, ESTIMATES = "windows", "estimates"
 
 
 @dataclass(frozen=True)
-class EvalLM(Drawing, Sampling, Shards):
+class EvalLM(Drawing, Sampling, Shards, Seeded):
     """Perplexity of the continuations of windows of a split: of a language model, and lower
     and upper bounds of that of the joint model P_LM(x) exp(-E(x)) / Z.
 
@@ -35,57 +25,37 @@ class EvalLM(Drawing, Sampling, Shards):
     Ctrl-C prints and writes what is done; --resume continues.
     """
 
-    data: Optional[Path] = argument(None, "prepared directory", metavar="DATA")
-    path: Optional[str] = option(
-        None, "checkpoints, in any order, joined by a colon", metavar="LM.pt[:ENERGY.pt]"
+    makes = "a language model, an energy -> perplexity and its bounds"
+    work = "evaluation.eval_lm:eval_lm"
+
+    data: Optional[Path] = file(None, "prepared directory", "DATA", argument=True)
+    path: Optional[str] = text(None, "checkpoints, in any order", "LM.pt[:ENERGY.pt]")
+    merge: Optional[Path] = file(None, "join the shards of a report", "OUT.json")
+    gen_subset: str = text("test", "split to evaluate", group="windows")
+    window: int = whole(160, "tokens of a window", 1)
+    stride: int = whole(160, "tokens from one window to the next", 1)
+    prefix_length: int = whole(120, "tokens of context")
+    max_windows: Optional[int] = whole(None, "evaluate at most so many windows, at random", 1)
+    num_samples: Optional[int] = whole(
+        None, f"samples for each window (default: {NUM_SAMPLES})", 2, group="estimates"
     )
-    merge: Optional[Path] = option(None, "join the shards of a report", metavar="OUT.json")
-    gen_subset: str = option("test", "split", group=WINDOWS)
-    window: int = option(160, "tokens of a window", whole(1), group=WINDOWS)
-    stride: int = option(160, "tokens from one window to the next", whole(1), group=WINDOWS)
-    prefix_length: int = option(120, "tokens of context", whole(), group=WINDOWS)
-    max_windows: Optional[int] = option(
-        None, "evaluate at most so many windows, chosen at random", whole(1), group=WINDOWS
-    )
-    num_samples: Optional[int] = option(
-        None, f"samples for each window (default: {NUM_SAMPLES})", whole(2), group=ESTIMATES
-    )
-    sampling_error: Optional[float] = option(
+    sampling_error: Optional[float] = share(
         None,
         "instead of --num-samples: as many samples as each window needs until the joint "
         "perplexity's own standard error of sampling is at most E of it, as 0.1% or 0.001",
-        share(LEAST_ERROR),
-        metavar="E",
-        group=ESTIMATES,
+        LEAST_ERROR, "E",
+    )  # fmt: skip
+    max_samples: Optional[int] = whole(
+        None, f"at most so many for one window, then (default: {MAX_SAMPLES:,})", 2
     )
-    max_samples: Optional[int] = option(
-        None,
-        f"with --sampling-error: at most so many samples for one window (default: {MAX_SAMPLES:,})",
-        whole(2),
-        group=ESTIMATES,
-    )
-    sample_curve: Tuple[int, ...] = option(
-        (),
-        "also give the bounds from the first N samples of each pool",
-        wholes(1),
-        metavar="N,N,…",
-        group=ESTIMATES,
-    )
-    per_position: bool = option(
-        False, "bounds at every position, from a pool for each", group=ESTIMATES
-    )
-    exact_last_position: bool = option(
-        False, "the last position over the whole vocabulary, without samples", group=ESTIMATES
-    )
-    seed: int = seed_option()
-    baseline: Tuple[Path, ...] = option(
-        (),
-        "reports on the same windows, of other models, to compare with window by window",
-        metavar="OUT.json",
-        group=OUTPUT,
-        many=True,
-    )
-    resume: bool = option(False, "continue what OUT.windows.jsonl holds", group=OUTPUT)
+    sample_curve: Tuple[int, ...] = wholes((), "also bounds from the first N samples of each", 1)
+    per_position: bool = flag("bounds at every position, from a pool for each")
+    exact_last_position: bool = flag("the last position over the whole vocabulary, no samples")
+    baseline: Tuple[Path, ...] = file(
+        (), "reports of other models on the same windows, to compare with window by window",
+        "OUT.json", group=OUTPUT, many=True,
+    )  # fmt: skip
+    resume: bool = flag("continue what OUT.windows.jsonl holds")
 
     @property
     def out(self) -> Optional[Path]:
@@ -94,9 +64,7 @@ class EvalLM(Drawing, Sampling, Shards):
     def check(self) -> None:
         if self.merge is not None:
             return
-        for name in ("data", "path"):
-            if getattr(self, name) is None:
-                raise OptionError(f"{{{name}}}: needed")
+        self.need("data", "path")
         if (self.shard[1] > 1 or self.resume or self.draw) and self.results_path is None:
             raise OptionError("{results_path}: needed with shards, {resume} and {draw}")
         super().check()

@@ -6,16 +6,8 @@ from typing import Any, Optional, Tuple
 
 from ..errors import OptionError
 from ..options import (
-    REQUIRED,
-    Quiet,
-    Reporting,
-    argument,
-    one_of,
-    option,
-    seed_option,
-    share,
-    whole,
-)
+    REQUIRED, Quiet, Reporting, Seeded, choice, file, flag, option, share, text, whole,
+)  # fmt: skip
 
 FOUR = 4  # items from 1, from 5 and so on: one is a check, and stands for the answers to all
 # What a tie adds to the successes, and to the trials.
@@ -24,7 +16,7 @@ TIES = {"half": (0.5, 1), "drop": (0.0, 0), "against": (0.0, 1), "for": (1.0, 1)
 Pair = Tuple[str, str]
 
 
-def pair(value: Any) -> Pair:
+def read_pair(value: Any) -> Pair:
     names = tuple(value.split(",") if isinstance(value, str) else value)
     if len(names) != 2 or names[0] == names[1] or not all(names):
         raise ValueError(f"'{value}' is not two different names with a comma")
@@ -32,7 +24,7 @@ def pair(value: Any) -> Pair:
 
 
 @dataclass(frozen=True)
-class Export(Quiet):
+class Export(Quiet, Seeded):
     """Writes a page on which people compare continuations in a browser, without a network, and
     beside it its key. Of every four items one is a check, whose answer is known: real text goes
     on better than a model's. With --qualification every item is one.
@@ -45,31 +37,31 @@ class Export(Quiet):
     back the file that it gives at the end.
     """
 
-    pools: Tuple[str, ...] = argument(
+    makes = "generated text -> a page on which people compare it"
+    work = "human_eval.export:export"
+    needs_fairseq = False
+
+    pools: Tuple[str, ...] = text(
         REQUIRED,
         "from fairseq-generate --joint-results-path; shards together. Names tell models apart",
-        metavar="[NAME=]POOLS.jsonl",
-        many=True,
-    )
+        "[NAME=]POOLS.jsonl", argument=True, many=True,
+    )  # fmt: skip
     pair: Tuple[Pair, ...] = option(
-        (),
+        read_pair, (),
         "two of joint, base and real, or of NAME.joint and so on; several pairs share the items "
         "(default: joint,base; with --qualification real,base)",
-        pair,
-        metavar="FIRST,SECOND",
-        many=True,
-    )
-    dest: Path = option(REQUIRED, "the page to write", metavar="page.html")
-    num_items: int = option(48, "items on the page, checks among them", whole(FOUR))
-    check_against: Optional[str] = option(
+        "FIRST,SECOND", many=True,
+    )  # fmt: skip
+    dest: Path = file(REQUIRED, "the page to write", "page.html")
+    num_items: int = whole(48, "items on the page, checks among them", FOUR)
+    check_against: Optional[str] = text(
         None,
         "what real text is compared with in checks: one of the systems, or shuffled, its own words "
         "in another order (default: the second of the first pair)",
     )
-    qualification: bool = option(False, "every item is a check: real text against others")
-    bold_words: int = option(15, "make so many last words of the context bold", whole())
-    seed: int = seed_option()
-    title: str = option("Which text goes on better?", "title of the page", metavar="TEXT")
+    qualification: bool = flag("every item is a check: real text against others")
+    bold_words: int = whole(15, "make so many last words of the context bold")
+    title: str = text("Which text goes on better?", "title of the page", "TEXT")
 
     def check(self) -> None:
         super().check()
@@ -77,16 +69,18 @@ class Export(Quiet):
             raise OptionError("{check_against}: {qualification} asks about nothing else; drop one")
 
 
-def _key() -> Any:
-    return argument(REQUIRED, "what export wrote beside the page", metavar="page.key.json")
+@dataclass(frozen=True)
+class Votes(Reporting):
+    needs_fairseq = False
 
-
-def _votes() -> Any:
-    return argument(REQUIRED, "a file of each rater", metavar="VOTES.json", many=True)
+    key: Path = file(REQUIRED, "what export wrote beside the page", "page.key.json", argument=True)
+    votes: Tuple[Path, ...] = file(
+        REQUIRED, "a file of each rater", "VOTES.json", argument=True, many=True
+    )
 
 
 @dataclass(frozen=True)
-class Qualify(Reporting):
+class Qualify(Votes):
     """How often raters tell real text from generated on a page of export --qualification, and who
     is asked further: as in the first paper the better half, those who are right in more than two
     of three.
@@ -94,21 +88,15 @@ class Qualify(Reporting):
       fairseq-ebm human-eval qualify first.key.json ann.json bob.json --results-path RATERS.json
     """
 
-    key: Path = _key()
-    votes: Tuple[Path, ...] = _votes()
-    best: float = option(
-        0.5, "share of the raters that qualifies; equal ones do together", share(), metavar="S"
-    )
-    above: float = option(
-        2 / 3,
-        "share of the items that must be right, and more (default: 2/3)",
-        share(),
-        metavar="S",
-    )
+    makes = "votes -> who can tell real text from generated"
+    work = "human_eval.qualification:qualification"
+
+    best: float = share(0.5, "share of the raters that qualifies; equal ones do together", group="")
+    above: float = share(2 / 3, "share of items that must be right, and more (default: 2/3)")
 
 
 @dataclass(frozen=True)
-class Count(Reporting):
+class Count(Votes):
     """Drops the answers to every four items whose check was failed, and counts the others.
     Preferences are of the first of each pair, p is one-sided: of all votes, taken as
     independent, and of items, each decided by the majority of its votes.
@@ -116,16 +104,14 @@ class Count(Reporting):
       fairseq-ebm human-eval analyse page.key.json ann.json bob.json --results-path OUT.json
     """
 
-    key: Path = _key()
-    votes: Tuple[Path, ...] = _votes()
-    ties: str = option(
-        "half",
-        "a tie is half a win, or dropped, or counts against or for the first",
-        one_of(*TIES),
+    makes = "votes -> which text people prefer"
+    work = "human_eval.votes:count"
+
+    ties: str = choice(
+        "half", "a tie is half a win, or dropped, or counts against or for the first",
+        tuple(TIES), group="",
+    )  # fmt: skip
+    qualified: Optional[Path] = file(
+        None, "what qualify --results-path wrote; other raters are dropped", "RATERS.json"
     )
-    qualified: Optional[Path] = option(
-        None, "what qualify --results-path wrote; other raters are dropped", metavar="RATERS.json"
-    )
-    max_failed_checks: Optional[int] = option(
-        None, "drop raters who fail more altogether (default: none is)", whole()
-    )
+    max_failed_checks: Optional[int] = whole(None, "drop raters who fail more (default: none is)")

@@ -4,20 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
 
-from ..options import (
-    REQUIRED,
-    Drawing,
-    Reporting,
-    Sampling,
-    argument,
-    option,
-    seed_option,
-    whole,
-)
+from ..options import REQUIRED, Drawing, Reporting, Sampling, Seeded, file, text, whole
 
 
 @dataclass(frozen=True)
-class NextToken(Reporting, Sampling):
+class NextToken(Reporting, Sampling, Seeded):
     """Probabilities of the next token after a text: of the language model, and of the joint
     model P_LM(x) exp(-E(x)) / Z, which looks ahead by completing the text many times after
     each of the likeliest candidates.
@@ -25,18 +16,18 @@ class NextToken(Reporting, Sampling):
       fairseq-ebm next-token DATA --path lm.pt:energy.pt --prefix "The function returns"
     """
 
-    data: Path = argument(REQUIRED, "prepared directory, for its vocabulary", metavar="DATA")
-    path: str = option(REQUIRED, "checkpoints, in any order", metavar="LM.pt:ENERGY.pt")
-    prefix: str = option(REQUIRED, "the text that is continued", metavar="TEXT")
-    top: int = option(10, "candidates to show", whole(1))
-    candidates: int = option(128, "symbols that the language model finds likeliest", whole(2))
-    num_samples: int = option(1000, "completions of each candidate", whole(2))
-    window: Optional[int] = option(
-        None,
-        "tokens up to which a text is completed (default: what the energy was trained on)",
-        whole(1),
+    makes = "a text -> what comes next, looking ahead"
+    work = "joint.next_token:next_token"
+
+    data: Path = file(REQUIRED, "prepared directory, for its vocabulary", "DATA", argument=True)
+    path: str = text(REQUIRED, "checkpoints, in any order", "LM.pt:ENERGY.pt")
+    prefix: str = text(REQUIRED, "the text that is continued", "TEXT")
+    top: int = whole(10, "candidates to show", 1)
+    candidates: int = whole(128, "symbols that the language model finds likeliest", 2)
+    num_samples: int = whole(1000, "completions of each candidate", 2)
+    window: Optional[int] = whole(
+        None, "tokens of a completed text (default: what the energy was trained on)", 1
     )
-    seed: int = seed_option()
 
 
 @dataclass(frozen=True)
@@ -50,6 +41,9 @@ class Analyse(Drawing):
       fairseq-ebm analyse POOLS.jsonl --results-path OUT.json --draw
     """
 
-    pools: Tuple[Path, ...] = argument(
-        REQUIRED, "prompts with their pools; shards together", metavar="POOLS.jsonl", many=True
+    makes = "generated text -> repetition and densities"
+    work = "joint.analyse:analyse"
+
+    pools: Tuple[Path, ...] = file(
+        REQUIRED, "prompts with their pools; shards together", "POOLS.jsonl", argument=True, many=True
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from ..errors import OptionError
-from ..options import REQUIRED, Quiet, argument, option, whole
+from ..options import REQUIRED, Quiet, file, text, whole
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,20 @@ class Report(Quiet):
       fairseq-ebm report causal.json analysis.json pools.jsonl --dest report.html
     """
 
-    runs: Tuple[Path, ...] = argument(
-        REQUIRED, "folders, or files in them", metavar="RUN", many=True
+    makes = "the records of all these -> one page"
+    work = "reports.report:report"
+    needs_fairseq = False
+
+    runs: Tuple[Path, ...] = file(REQUIRED, "folders, or files", "RUN", argument=True, many=True)
+    dest: Optional[Path] = file(
+        None, "page to write (default: report.html in the first folder)", "OUT.html"
     )
-    dest: Optional[Path] = option(
-        None, "page to write (default: report.html in the first folder)", metavar="OUT.html"
-    )
-    title: str = option("Residual energy-based models of text", "title of the page", metavar="TEXT")
-    samples: int = option(6, "prompts to show", whole())
-    paper: Optional[Path] = option(
-        None,
-        'what the papers found where the setting is theirs: {"record": {"entry": "text"}}',
-        metavar="PAPER.json",
-    )
+    title: str = text("Residual energy-based models of text", "title of the page", "TEXT")
+    samples: int = whole(6, "prompts to show")
+    paper: Optional[Path] = file(
+        None, 'what the papers found in the same setting: {"record": {"entry": "text"}}',
+        "PAPER.json",
+    )  # fmt: skip
 
     def check(self) -> None:
         super().check()

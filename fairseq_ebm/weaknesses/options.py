@@ -5,24 +5,14 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from ..options import (
-    REQUIRED,
-    Drawing,
-    Machine,
-    argument,
-    one_of,
-    option,
-    seed_option,
-    share,
-    whole,
-    wholes,
-)
+    REQUIRED, Drawing, Machine, Seeded, choice, file, share, text, whole, wholes,
+)  # fmt: skip
 
-QUESTIONS = "questions"
 UNITS = ("token", "word")
 
 
 @dataclass(frozen=True)
-class Weaknesses(Drawing, Machine):
+class Weaknesses(Drawing, Machine, Seeded):
     """Four questions to an energy that tells real text from generated: what does one changed
     word or token do to it, by its place? How few tokens, chosen by its own gradients, turn
     its verdict, and what does each of them do alone? What do attacks on the text do that
@@ -35,56 +25,30 @@ class Weaknesses(Drawing, Machine):
     (0 if NEG has none, or where that is the subset looked at).
     """
 
-    neg: Path = argument(REQUIRED, "store of negatives", metavar="NEG")
-    path: Path = option(REQUIRED, "checkpoint of the energy", metavar="ENERGY.pt")
-    lm: Optional[Path] = option(None, "a language model that judges beside it", metavar="LM.pt")
-    gen_subset: str = option("test", "subset to take windows from")
-    max_windows: int = option(
-        200, "take at most so many windows, at random, and the first negative of each", whole(2)
+    makes = "an energy, texts -> what turns its verdict"
+    work = "weaknesses.questions:weaknesses"
+
+    neg: Path = file(REQUIRED, "store of negatives", "NEG", argument=True)
+    path: Path = file(REQUIRED, "checkpoint of the energy", "ENERGY.pt")
+    lm: Optional[Path] = file(None, "a language model that judges beside it", "LM.pt")
+    gen_subset: str = text("test", "subset to take windows from")
+    max_windows: int = whole(200, "windows at most, at random; of each the first negative", 2)
+    positions: int = whole(16, "change so many places of a window, evenly", 1, group="questions")
+    unit: str = choice("token", "change one token there, or the word it belongs to", UNITS)
+    entity: Optional[str] = text(
+        None, "a name to put in there (default: the most frequent that looks like one)", "WORD"
     )
-    seed: int = seed_option()
-    positions: int = option(
-        16,
-        "change something at so many places of a window, evenly spaced",
-        whole(1),
-        group=QUESTIONS,
+    common: Optional[str] = text(
+        None, "a common word to put in there (default: the most frequent)", "WORD"
     )
-    unit: str = option(
-        "token",
-        "change one token there, or the whole word it belongs to",
-        one_of(*UNITS),
-        group=QUESTIONS,
-    )
-    entity: Optional[str] = option(
-        None,
-        "a name to put in there (default: the most frequent that looks like one)",
-        metavar="WORD",
-        group=QUESTIONS,
-    )
-    common: Optional[str] = option(
-        None,
-        "a common word to put in there (default: the most frequent)",
-        metavar="WORD",
-        group=QUESTIONS,
-    )
-    replaced: Optional[str] = option(
+    replaced: Optional[str] = text(
         None,
         "change this word, the first in each window that has it, instead of what is at --positions",
-        metavar="WORD",
-        group=QUESTIONS,
+        "WORD",
     )
-    edits: int = option(5, "edit at most so many tokens of a text", whole(1), group=QUESTIONS)
-    top_edits: int = option(
-        20, "compare the true effect of so many edits with the predicted one", whole(1),
-        group=QUESTIONS,
-    )  # fmt: skip
-    share: float = option(
-        0.5, "share of places that an attack changes", share(), metavar="S", group=QUESTIONS
-    )
-    visible: Tuple[int, ...] = option(
-        (),
-        "show the energy the first L generated tokens (default: 5,10,20,40 and all)",
-        wholes(1),
-        metavar="L,L,…",
-        group=QUESTIONS,
+    edits: int = whole(5, "edit at most so many tokens of a text", 1)
+    top_edits: int = whole(20, "compare so many edits' true effect with the predicted one", 1)
+    share: float = share(0.5, "share of places that an attack changes")
+    visible: Tuple[int, ...] = wholes(
+        (), "show the energy the first L generated tokens (default: 5,10,20,40 and all)", 1, "L,L,…"
     )
