@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Optional, TypeVar
 
-from tqdm import tqdm
-
 T = TypeVar("T")
 LOGGED_EVERY = 10.0  # seconds
 _logged = False
@@ -34,6 +32,8 @@ def progress(
     items: Iterable[T], label: str, total: Optional[int] = None, done: int = 0
 ) -> Iterable[T]:
     """A bar; ``done`` of the ``total`` are so already."""
+    from tqdm import tqdm  # noqa: PLC0415 (not for a wrong flag)
+
     terminal = sys.stderr.isatty()
     return tqdm(
         items,

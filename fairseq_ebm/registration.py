@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from types import ModuleType
-from typing import Any, Optional
+from typing import Optional
 
 PROGRAMS = "fairseq_cli"
 
@@ -52,16 +52,3 @@ def import_fairseq() -> None:
     import_module("fairseq")
     logging.root.setLevel(before[0])
     logging.root.handlers[:] = before[1]
-
-
-def public_name(name: str) -> Any:
-    """What the package offers, imported when it is asked for."""
-    from .verbs import options_classes  # noqa: PLC0415 (which no plugin needs)
-
-    places = {**options_classes(), "JointModel": "joint.api:JointModel", "run": "verbs:run"}
-    if name not in places:
-        raise AttributeError(f"module 'fairseq_ebm' has no attribute '{name}'")
-    if name == "JointModel":
-        import_fairseq()
-    module, _, own = places[name].partition(":")
-    return getattr(import_module(f".{module}", __package__), own)

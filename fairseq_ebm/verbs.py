@@ -8,7 +8,7 @@ report = run(EvalLM(data="DATA", path="lm.pt:energy.pt", num_samples=100))
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Dict, Type
+from typing import Any, Type
 
 from .errors import Interrupted
 from .options import Drawing, Options, Record
@@ -138,6 +138,12 @@ def _imported(place: str) -> Any:
     return getattr(import_module(f".{module}", __package__), name)
 
 
-def options_classes() -> Dict[str, str]:
-    """Name -> MODULE:NAME, of what the package offers."""
-    return {verb.options.partition(":")[2]: verb.options for verb in VERBS.values()}
+def public_name(name: str) -> Any:
+    """What the package offers, imported when it is asked for."""
+    places = {verb.options.partition(":")[2]: verb.options for verb in VERBS.values()}
+    places = {**places, "JointModel": "joint.api:JointModel", "run": "verbs:run"}
+    if name not in places:
+        raise AttributeError(f"module '{__package__}' has no attribute '{name}'")
+    if name == "JointModel":
+        import_fairseq()
+    return _imported(places[name])

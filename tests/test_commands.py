@@ -39,7 +39,6 @@ SMALLER = {
     "webtext": "--cpu",
     "fairseq-ebm weaknesses": "--max-windows 4 --positions 2 --edits 2 --visible 4,8",
     "fairseq-ebm run": "--dry-run",
-    "fairseq-ebm run": "--dry-run",
 }
 
 

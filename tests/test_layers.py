@@ -7,16 +7,18 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "fairseq_ebm"
 NAME = PACKAGE.name
 LAYERS = [
-    {"version", "errors", "files", "records", "launchers", "options", "progress"},
+    {"version", "errors", "files", "records", "launchers"},
+    {"options", "progress", "provenance", "registration"},
     {"numerics"},
     {"data"},
     {"lm"},
     {"negatives"},
     {"models"},
     {"criterions", "joint", "detection"},
-    {"evaluation", "weaknesses", "human_eval"},
+    {"evaluation", "weaknesses"},
     {"tasks"},
     {"reports"},
+    {"human_eval"},
     {"workflow"},
     {"verbs", "cli"},
 ]

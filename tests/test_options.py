@@ -41,12 +41,12 @@ def test_values_are_read_from_text_and_from_python_alike():
 
 
 def test_errors_name_the_parameter_and_programs_the_flag():
-    with pytest.raises(OptionError, match="^files: needed$") as error:
+    with pytest.raises(OptionError, match=r"^files: needed$") as error:
         Some()
     assert str(error.value.in_flags(Some.flags())) == "FILE: needed"
-    with pytest.raises(OptionError, match="^count: '11' is not a whole number from 1 up to 10"):
+    with pytest.raises(OptionError, match=r"^count: '11' is not a whole number from 1 up to 10"):
         Some(files="a", count=11)
-    with pytest.raises(OptionError, match="^count: '2.5' is not"):
+    with pytest.raises(OptionError, match=r"^count: '2\.5' is not"):
         Some(files="a", count=2.5)
 
 

@@ -1,3 +1,3 @@
-"""Criteria, one a file: thin around ``numerics.losses``. Importing a file registers it."""
+"""Criteria, one per file: thin wrappers of ``numerics.losses``. Importing a file registers it."""
 
 from . import conditional_nce, energy_ranking, ranking_nce  # noqa: F401

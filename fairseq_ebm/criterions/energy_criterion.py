@@ -1,4 +1,4 @@
-"""From a batch of pairs to a loss and its log: what all criteria of energies share."""
+"""From a batch to a loss and its log: what all criteria of energies share."""
 
 from typing import Any, Dict, List, Mapping, Tuple
 
@@ -16,8 +16,8 @@ Log = Dict[str, Any]
 class EnergyCriterion(FairseqCriterion):
     """Losses are in nats, summed over windows; the trainer divides by their number.
 
-    ``calibrated``: the loss ties energies to the threshold 0, so that an accuracy there says
-    something. Losses that only compare do not.
+    ``calibrated``: the loss ties energies to the threshold 0, so that the accuracy there has a
+    meaning. Losses that only compare energies do not.
     """
 
     calibrated = False
@@ -37,7 +37,7 @@ class EnergyCriterion(FairseqCriterion):
         return losses.sum(), len(losses), log
 
     def _log(self, positive: Tensor, negatives: Tensor, losses: Tensor) -> Log:
-        """Sums, so that workers and steps can be added up."""
+        """Sums, so that those of workers and steps can be added up."""
         knowing_nothing = self.loss(torch.zeros_like(positive), torch.zeros_like(negatives))
         log: Log = {
             "loss": losses.sum().double(),
@@ -81,7 +81,7 @@ class EnergyCriterion(FairseqCriterion):
 
 
 def require_finite(energies: Tensor, ids: Tensor) -> None:
-    """Energies (B, ...) of the windows ``ids`` (B,)."""
+    """Checks the energies (B, ...) of the windows ``ids`` (B,)."""
     finite = torch.isfinite(energies).flatten(1).all(dim=1)
     if not bool(finite.all()):
         bad = ids[~finite.to(ids.device)].tolist()
@@ -93,7 +93,7 @@ def require_finite(energies: Tensor, ids: Tensor) -> None:
 
 
 def _gain(meters: Mapping[str, Any]) -> float:
-    """How far the loss lies below that of E = 0, in nats."""
+    """How far the loss is below that of E = 0, in nats."""
     return round(float(meters["_knowing_nothing"].avg) - float(meters["loss"].avg), 4)
 
 
@@ -103,11 +103,11 @@ def _accuracy(meters: Mapping[str, Any]) -> float:
 
 
 def in_words(meters: Mapping[str, Any]) -> str:
-    """What a validation found, for a person."""
-    loss, nothing = float(meters["loss"].avg), float(meters["_knowing_nothing"].avg)
-    where = "below" if loss < nothing else "above (worse than)" if loss > nothing else "from"
+    """The result of a validation as a sentence."""
+    loss, chance = float(meters["loss"].avg), float(meters["_knowing_nothing"].avg)
+    side = "below" if loss < chance else "above (worse than)" if loss > chance else "from"
     words = [
-        f"loss {loss:.4f} nats, {abs(nothing - loss):.4f} {where} the {nothing:.4f} of an energy "
+        f"loss {loss:.4f} nats, {abs(chance - loss):.4f} {side} the {chance:.4f} of an energy "
         "that knows nothing"
     ]
     if "_right_real" in meters:

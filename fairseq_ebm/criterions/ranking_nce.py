@@ -1,4 +1,4 @@
-"""``ranking_nce``: the real continuation among all; energies up to a constant for each prefix."""
+"""``ranking_nce``: picks the real continuation; energies up to a constant for each prefix."""
 
 from fairseq.criterions import register_criterion
 from fairseq.dataclass import FairseqDataclass

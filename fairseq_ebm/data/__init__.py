@@ -1,1 +1,1 @@
-"""Text on its way in: corpora, their vocabulary, and prepared data on disk."""
+"""Input text: corpora, their vocabulary, and prepared data on disk."""

@@ -7,10 +7,10 @@ NUM_SUMS = 100_000
 
 
 def sums(digits: int, seed: int) -> List[str]:
-    """``NUM_SUMS`` documents such as "0 7 + 9 5 = 1 0 2", symbols apart, for ``digits`` of 2.
+    """``NUM_SUMS`` documents, for 2 digits such as "0 7 + 9 5 = 1 0 2", with spaces in between.
 
-    Both terms are uniform over all numbers of so many digits, leading zeros kept, and the result
-    has one digit more: every document is 3 * digits + 3 symbols long. The terms carry
+    Both terms are uniform over all numbers of ``digits`` digits, with leading zeros, and the result
+    has one digit more: every document has 3 * digits + 3 symbols. The terms carry
     2 * digits * log(10) nats, the result none.
     """
     generator = random.Random(seed)

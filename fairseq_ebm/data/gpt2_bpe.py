@@ -1,4 +1,4 @@
-"""GPT-2's byte-level BPE, as fairseq reads it: RoBERTa's vocabulary too."""
+"""GPT-2's byte-level BPE as fairseq reads it, which is also RoBERTa's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ MERGES_NAME = "vocab.bpe"
 
 
 class Gpt2Tokenizer:
-    """fairseq's encoder. The symbols of ``dictionary`` are the decimal ids of its tokens; what else
-    stands there, <mask> or fairseq's filling, is text of its own name."""
+    """fairseq's encoder. The symbols of ``dictionary`` are the decimal ids of its tokens; any other
+    symbol, such as <mask> or fairseq's padding words, decodes to its own name."""
 
     def __init__(self, encoder: Encoder, dictionary: Dictionary) -> None:
         self.dictionary = dictionary
@@ -43,19 +43,22 @@ def load_gpt2(data: Path, dictionary: Dictionary) -> Gpt2Tokenizer:
     paths = [data / name for name in (ENCODER_NAME, MERGES_NAME)]
     for path in paths:
         if not path.exists():
-            raise UserError(f"{path}: no such file; GPT-2's BPE needs it beside the other one")
+            raise UserError(
+                f"{path}: no such file; GPT-2's BPE needs it beside the other of "
+                f"{ENCODER_NAME} and {MERGES_NAME}"
+            )
     try:
         encoder = get_encoder(*map(str, paths))
-        found = Gpt2Tokenizer(encoder, dictionary)
+        tokenizer = Gpt2Tokenizer(encoder, dictionary)
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise UserError(
-            f"{data}: {ENCODER_NAME} and {MERGES_NAME}: not GPT-2's ({error!r})"
+            f"{data}: {ENCODER_NAME} and {MERGES_NAME}: not GPT-2's ({error!r}); copy them again"
         ) from None
     pieces = [*encoder.byte_encoder.values(), *("".join(pair) for pair in encoder.bpe_ranks)]
     missing = [piece for piece in pieces if piece not in encoder.encoder]
     if missing:
         raise UserError(
             f"{paths[0]}: has no token {missing[0]!r}, which {MERGES_NAME} makes; take "
-            "both files of the same model"
+            "both files from the same model"
         )
-    return found
+    return tokenizer

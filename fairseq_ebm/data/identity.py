@@ -1,7 +1,6 @@
-"""Which text a prepared split is: the SHA-256 of its tokens.
+"""Which text a prepared split holds: the SHA-256 of its tokens, ``{split}.bin``.
 
-Of ``{split}.bin``, that is; ``{split}.idx`` holds the lengths of documents and no token, and
-different texts may well have the same one.
+``{split}.idx`` holds the lengths of documents and no tokens: different texts may share one.
 """
 
 from collections.abc import Mapping
@@ -12,17 +11,17 @@ from ..files import sha256_of
 from ..records import read_json
 from .prepare import FORMAT_VERSION, RECORD_NAME
 
-LARGE = 2**30  # bytes: a second or two
+LARGE = 2**30  # bytes: hashing them takes a second or two
 SHOWN = 12  # digits of a hash in a message
 
 
 def token_hashes(data: Path) -> Dict[str, str]:
-    """Of every split that there is, whatever it is called."""
+    """Of every split in ``data``, whatever its name."""
     return {path.stem: token_hash(data, path.stem) for path in sorted(data.glob("*.bin"))}
 
 
 def token_hash(data: Path, split: str) -> str:
-    """Read from the tokens; of texts so large that this takes time, as prepare.json has it."""
+    """Computed from the tokens; for texts above ``LARGE``, taken from prepare.json if possible."""
     is_large = _file(data, split).stat().st_size > LARGE
     return (_recorded(data, split) if is_large else None) or sha256_of(_file(data, split))
 
@@ -38,19 +37,19 @@ def _recorded(data: Path, split: str) -> Optional[str]:
     if record.get("format_version") != FORMAT_VERSION or counts is None:
         return None
     size, tokens = _file(data, split).stat().st_size, counts["tokens"]
-    is_what_was_written = size in (2 * tokens, 4 * tokens)  # tokens of 16 or 32 bits
-    return str(counts["tokens_sha256"]) if is_what_was_written else None
+    is_as_written = size in (2 * tokens, 4 * tokens)  # tokens of 16 or 32 bits
+    return str(counts["tokens_sha256"]) if is_as_written else None
 
 
 def other_text(before: Mapping[str, Any], now: Mapping[str, Any]) -> Optional[str]:
-    """Of two results of ``token_hashes``: the first split in which they differ, in words."""
+    """The first split in which two results of ``token_hashes`` differ, in words."""
     for split in sorted({*before, *now}):
-        was, becomes = before.get(split), now.get(split)
-        if was == becomes:
+        old, new = before.get(split), now.get(split)
+        if old == new:
             continue
-        if was is None or becomes is None:
+        if old is None or new is None:
             return f"split ({', '.join(before) or 'none'}, now {', '.join(now) or 'none'})"
-        return f"{split} (SHA-256 of its tokens {_shown(was)}, now {_shown(becomes)})"
+        return f"{split} (SHA-256 of its tokens {_shown(old)}, now {_shown(new)})"
     return None
 
 

@@ -1,10 +1,10 @@
-"""The corpora ``pydocs`` and ``pysource``: what every Python brings along, so no network is needed.
+"""The corpora ``pydocs`` and ``pysource``: they come with every Python, so no network is needed.
 
 pydocs    the English of the running Python's documentation: docstrings of the standard library,
-          written in Python or compiled, and the language reference as ``pydoc`` shows it
+          its Python and its compiled modules, and the language reference as ``pydoc`` shows it
 pysource  the standard library's source code without those docstrings: the two share no text
 
-Both depend on the version of Python, and on nothing else.
+Both depend on the version of Python and on nothing else.
 """
 
 import ast
@@ -22,7 +22,7 @@ from pydoc_data.topics import topics
 from types import ModuleType
 from typing import List, Optional, Tuple, Union
 
-# Tests, what is no part of the library, and what only some builds of Python bring along.
+# Tests, what is not part of the library, and what only some builds of Python include.
 LEFT_OUT = {"__pycache__", "site-packages", "dist-packages", "ensurepip", "lib2to3", "pydoc_data"}
 LEFT_OUT |= {"test", "tests", "idle_test"}
 
@@ -30,7 +30,7 @@ Documented = Union[ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionD
 
 
 def pydocs() -> Iterator[str]:
-    """Docstrings in the order of the files, then of the compiled modules, then the reference."""
+    """Docstrings, by file and then by compiled module, then the reference."""
     for _, tree in _standard_library():
         for node in _documented(tree):
             text = ast.get_docstring(node)
@@ -43,7 +43,7 @@ def pydocs() -> Iterator[str]:
 
 
 def pysource() -> Iterator[str]:
-    """One document a file."""
+    """One document per file."""
     for source, tree in _standard_library():
         code = _without_docstrings(source, tree)
         if code.strip() and _is_text(code):
@@ -51,7 +51,7 @@ def pysource() -> Iterator[str]:
 
 
 def _is_text(text: str) -> bool:
-    """Has a letter, and no half of a surrogate pair (which some docstrings show as an example)."""
+    """Has a letter and no lone surrogate (some docstrings contain one as an example)."""
     return any(c.isalpha() for c in text) and not re.search("[\ud800-\udfff]", text)
 
 
@@ -70,8 +70,8 @@ def _standard_library() -> Iterator[Tuple[str, ast.Module]]:
 
 
 def _parse(source: str) -> ast.Module:
-    """Without collecting garbage: in Python 3.11 whatever that runs may upset the parser's count of
-    its recursion (SystemError), and syntax trees are many small objects, so it is faster too."""
+    """Without garbage collection: in Python 3.11 whatever it runs may upset the parser's recursion
+    count (SystemError). Syntax trees are many small objects, so this is faster too."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -90,7 +90,7 @@ def _documented(tree: ast.Module) -> List[Documented]:
 
 
 def _without_docstrings(source: str, tree: ast.Module) -> str:
-    """The source, less the lines of its docstrings; one that shares a line with code stays."""
+    """The source without the lines of its docstrings; one that shares a line with code stays."""
     lines: List[Optional[str]] = list(source.split("\n"))  # as ast counts them
     for node in _documented(tree):
         if ast.get_docstring(node, clean=False) is not None:
@@ -134,7 +134,7 @@ def _members_docstrings(owner: Union[ModuleType, type]) -> Iterator[str]:
 
 
 def _reference() -> Iterator[str]:
-    """The language reference by sections, since its pages contain one another whole."""
+    """The language reference by section, since some of its pages contain other pages entirely."""
     for _, page in sorted(topics.items()):
         for section in _sections(page):
             if _is_text(section):
@@ -142,7 +142,7 @@ def _reference() -> Iterator[str]:
 
 
 def _sections(page: str) -> Iterator[str]:
-    """Cuts before each underlined heading and drops the underline, which differs by depth."""
+    """Cuts before each underlined heading; drops the underline, which varies with depth."""
     lines = page.split("\n")
     section: List[str] = []
     for line in lines:

@@ -10,9 +10,9 @@ from torch import Tensor
 class RightToLeftBlocks(BaseWrapperDataset):
     """A ``TokenBlockDataset`` with targets, each block reversed.
 
-    An item is (source, target, past target), as fairseq's ``MonolingualDataset`` takes it. A
-    reversed block starts anew from </s>, like a reversed window that is sampled or scored: the text
-    to its right lies outside. With ``whole_documents``, a document's </s> stays at its end.
+    An item is (source, target, past target), as fairseq's ``MonolingualDataset`` expects. A
+    reversed block starts from </s>, like a reversed window that is sampled or scored: the text to
+    its right is not seen. With ``whole_documents``, a document's </s> stays at its end.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class RightToLeftBlocks(BaseWrapperDataset):
         _, block, _ = self.dataset[index]
         target = block.flip(0)
         if self._whole_documents:
-            target = target.roll(-1)  # </s> was the last, so it came first
+            target = target.roll(-1)  # </s> was last and is now first
         source = torch.cat([target.new_tensor([self._eos]), target[:-1]])
         past_target = torch.cat([target.new_tensor([self._pad]), source[:-1]])
         return source, target, past_target

@@ -1,4 +1,4 @@
-"""Where documents come from: built-in corpora or the user's files, as re-readable splits."""
+"""Sources of documents: built-in corpora or the user's files, as re-readable splits."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,11 +9,11 @@ from ..errors import UserError
 from . import addition, python_corpora
 from .options import SPLITS
 
-HELD_OUT_PERCENT = 10  # of the documents go to valid, and as many to test
+HELD_OUT_PERCENT = 10  # of the documents are in valid, and as many in test
 
 
 def built_in_corpus(name: str, digits: int, seed: int) -> Dict[str, List[str]]:
-    """The documents of a built-in corpus by split: distinct, in their order."""
+    """The documents of a built-in corpus by split: distinct, in the order of the corpus."""
     if name == "addition":
         documents: Iterable[str] = addition.sums(digits, seed)
     else:
@@ -23,17 +23,20 @@ def built_in_corpus(name: str, digits: int, seed: int) -> Dict[str, List[str]]:
         splits[split_of(document)].append(document)
     for split in SPLITS:
         if not splits[split]:
-            raise UserError(f"--corpus {name}: this Python brings no text for the split {split}")
+            raise UserError(
+                f"--corpus {name}: this Python has no text for the split {split}; use another "
+                "Python or corpus"
+            )
     return splits
 
 
 def text_digest(document: str) -> int:
-    """64 bits that stand for a document."""
+    """A document's 64-bit hash."""
     return int.from_bytes(hashlib.blake2b(document.encode("utf-8"), digest_size=8).digest(), "big")
 
 
 def split_of(document: str) -> str:
-    """Decided by the text alone: the same document falls in the same split in every corpus."""
+    """Decided by the text alone: a document is in the same split in every corpus."""
     percentile = text_digest(document) % 100
     if percentile < HELD_OUT_PERCENT:
         return "valid"
@@ -43,8 +46,8 @@ def split_of(document: str) -> str:
 class TextFiles:
     """The lines of UTF-8 files, in order, each a document without its line feed.
 
-    As in ``fairseq-preprocess``, whose data set has an end-of-sentence symbol after every line. But
-    only "\\n" ends a line, and every other character is part of the text, carriage returns too.
+    As in ``fairseq-preprocess``, which writes an end-of-sentence symbol after every line. But only
+    "\\n" ends a line; every other character is part of the text, even a carriage return.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -57,7 +60,7 @@ class TextFiles:
     def __iter__(self) -> Iterator[str]:
         for path in self.paths:
             if path.exists() and not path.is_file() and not path.is_dir():
-                raise UserError(f"{path}: text is read more than once; give a file, not a pipe")
+                raise UserError(f"{path}: text is read more than once; pass a file, not a pipe")
             try:
                 with path.open("rb") as lines:
                     for number, line in enumerate(lines, start=1):

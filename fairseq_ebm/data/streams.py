@@ -1,5 +1,5 @@
-"""Random numbers that follow from what they are for, whichever process, batch or shard draws them:
-numpy's counter-based Philox, with a key of two numbers."""
+"""Random numbers determined by what they are for, whichever process, batch or shard draws them:
+numpy's counter-based Philox, keyed by two numbers."""
 
 import zlib
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 
 def philox(seed: int, stream: int = 0) -> np.random.Generator:
-    """The only way to make one here: numpy turns a list of large whole numbers into floats, and
-    keys that differ in their last digits would be the same."""
+    """Make every generator here: from a list of large integers numpy makes floats, so that keys
+    differing in their last digits would be equal."""
     key = np.array([seed % 2**64, stream % 2**64], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
 
@@ -18,8 +18,8 @@ def philox(seed: int, stream: int = 0) -> np.random.Generator:
 class WindowStream:
     """The random numbers of one window: a function of (seed, subset, window, purpose).
 
-    Numbers are taken in order, so the first samples of many are the samples of few, and cutting a
-    pool into chunks changes nothing. On the CPU for every device.
+    They are taken in order, so a smaller pool is the beginning of a larger one, and splitting a
+    pool into chunks changes nothing. Drawn on the CPU, whatever the device.
     """
 
     def __init__(self, seed: int, subset: str, window: int, purpose: str = "sample") -> None:
@@ -27,5 +27,5 @@ class WindowStream:
         self._generator = philox(seed, (name << 32) + window % 2**32)
 
     def uniforms(self, *shape: int) -> Tensor:
-        """Float64 in [0, 1), the next so many."""
+        """The next ones, of this shape: float64 in [0, 1)."""
         return torch.from_numpy(self._generator.random(shape))

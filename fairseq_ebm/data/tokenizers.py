@@ -5,6 +5,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import List, Optional, Protocol, Union
 
@@ -20,7 +21,7 @@ DICTIONARY_NAME = "dict.txt"
 VOCABULARY_FILES = (DICTIONARY_NAME, MODEL_NAME, ENCODER_NAME, MERGES_NAME)
 SPACE = "\u2581"  # sentencepiece's sign for a space
 SPACE_SIGN_BYTES = [f"<0x{byte:02X}>" for byte in SPACE.encode("utf-8")]
-NUM_SPECIAL = 4  # <s> <pad> </s> <unk>, the same first four in fairseq and in our models
+NUM_SPECIAL = 4  # <s> <pad> </s> <unk>, the first four in fairseq and in our models alike
 LONGEST_TRAINING_LINE = 4000  # characters; sentencepiece would drop longer ones
 
 
@@ -30,14 +31,14 @@ class Tokenizer(Protocol):
     dictionary: Dictionary
 
     def encode(self, texts: Sequence[str]) -> List[np.ndarray]:
-        """One array of indices a text."""
+        """One array of indices per text."""
 
     def decode(self, indices: Sequence[int]) -> str:
         """The text of ``indices``; an end-of-sentence symbol among them becomes a line feed."""
 
 
 def load_tokenizer(data: Union[str, Path]) -> Tokenizer:
-    """The tokenizer of prepared data: sentencepiece's or GPT-2's, whose files lie there, else the
+    """The tokenizer of prepared data: sentencepiece's or GPT-2's if its files are there, else the
     symbols themselves."""
     dictionary = load_dictionary(Path(data) / DICTIONARY_NAME)
     model = Path(data) / MODEL_NAME
@@ -47,7 +48,7 @@ def load_tokenizer(data: Union[str, Path]) -> Tokenizer:
     try:
         return SentencePieceTokenizer(model.read_bytes(), dictionary)
     except (OSError, RuntimeError) as error:
-        raise UserError(f"{model}: not a sentencepiece model ({error})") from None
+        raise UserError(f"{model}: not a sentencepiece model ({error}); copy it again") from None
 
 
 def load_dictionary(path: Path) -> Dictionary:
@@ -55,46 +56,45 @@ def load_dictionary(path: Path) -> Dictionary:
         return Dictionary.load(str(path))
     except FileNotFoundError:
         raise UserError(
-            f"{path}: no such file; is {path.parent} a directory that fairseq-ebm-prepare or "
-            "fairseq-preprocess --only-source has written?"
+            f"{path}: no such file; is {path.parent} a directory written by fairseq-ebm-prepare or "
+            "fairseq-preprocess --only-source?"
         ) from None
-    except Exception as error:  # fairseq raises bare ones for bad lines
+    except Exception as error:  # fairseq raises a bare Exception for a bad line
         raise UserError(f"{path}: not a fairseq dictionary ({error})") from None
 
 
 def require_same_dictionary(ours: Path, theirs: Path, beginning: str) -> None:
-    """Or an error that opens with ``beginning`` and names the first symbol in which they differ."""
-    here, there = load_dictionary(ours), load_dictionary(theirs)
-    for i in range(max(len(here), len(there))):
-        own = here[i] if i < len(here) else "nothing"
-        other = there[i] if i < len(there) else "nothing"
-        if own != other:
+    """Else raises an error that opens with ``beginning`` and names the first differing symbol."""
+    our_symbols, their_symbols = (load_dictionary(path).symbols for path in (ours, theirs))
+    pairs = zip_longest(our_symbols, their_symbols, fillvalue="nothing")
+    for i, (our_symbol, their_symbol) in enumerate(pairs):
+        if our_symbol != their_symbol:
             raise UserError(
-                f"{beginning}, which differs from {ours}: symbol {i} is {other!r} there and "
-                f"{own!r} here"
+                f"{beginning}, which differs from {ours}: symbol {i} is {their_symbol!r} there "
+                f"and {our_symbol!r} here"
             )
 
 
 def require_known(encoded: Sequence[np.ndarray], dictionary: Dictionary, where: str) -> None:
-    """Or an error that opens with ``where``: text of which most tokens are <unk> is in another form
-    than the vocabulary's, words for instance where that has the ids of pieces."""
+    """Else raises an error that opens with ``where``: text that is mostly <unk> is in another form
+    than the vocabulary, for instance words where that has the ids of pieces."""
     tokens = sum(map(len, encoded))
     unknown = sum(int((text == dictionary.unk()).sum()) for text in encoded)
     if 2 * unknown > tokens:
         raise UserError(
             f"{where}: the vocabulary of the data does not know this text: {unknown:,} of "
             f"{tokens:,} tokens are <unk>; if it is GPT-2's, put {ENCODER_NAME} and {MERGES_NAME} "
-            f"beside {DICTIONARY_NAME}, else give text in the symbols of {DICTIONARY_NAME}"
+            f"beside {DICTIONARY_NAME}, else use text in the symbols of {DICTIONARY_NAME}"
         )
 
 
 def digest_of(dictionary: Dictionary) -> str:
-    """SHA-256 of the symbols in their order; how often each stands in a text does not matter."""
+    """SHA-256 of the symbols in their order, without their counts."""
     return hashlib.sha256("\n".join(dictionary.symbols).encode()).hexdigest()
 
 
 class SymbolTokenizer:
-    """Symbols between spaces, as stock ``fairseq-preprocess`` reads them."""
+    """Symbols separated by spaces, as stock ``fairseq-preprocess`` reads them."""
 
     def __init__(self, dictionary: Dictionary) -> None:
         self.dictionary = dictionary
@@ -110,10 +110,10 @@ class SymbolTokenizer:
 
 
 class SentencePieceTokenizer:
-    """A byte-fallback sentencepiece model; what its vocabulary lacks, it spells in bytes.
+    """A byte-fallback sentencepiece model: it spells in bytes what its vocabulary lacks.
 
-    ``dictionary`` holds the model's pieces in an order of its own. Left out, it has the model's
-    order, which serves until the pieces have been counted.
+    ``dictionary`` holds the model's pieces in an order of its own; by default in the model's, which
+    serves until the pieces have been counted.
     """
 
     def __init__(self, model: bytes, dictionary: Union[Dictionary, None] = None) -> None:
@@ -124,7 +124,7 @@ class SentencePieceTokenizer:
             for piece in pieces[NUM_SPECIAL:]:
                 dictionary.add_symbol(piece)
         self.dictionary = dictionary
-        # A piece that the dictionary lacks becomes <unk>, and so does its index on the way back.
+        # A piece that the dictionary lacks becomes <unk>, which decodes to the model's <unk>.
         self._index = np.array([dictionary.index(piece) for piece in pieces], dtype=np.int64)
         self._piece = np.full(len(dictionary), self._processor.unk_id(), dtype=np.int64)
         self._piece[self._index] = np.arange(len(pieces))
@@ -138,11 +138,11 @@ class SentencePieceTokenizer:
         return [self._index[np.array(ids, dtype=np.int64)] for ids in pieces]
 
     def _encode_space_signs(self, text: str) -> List[int]:
-        """A text with sentencepiece's own sign for a space: spelled in bytes, it survives."""
-        first, *rest = self._processor.encode(text.split(SPACE))
+        """For a text that has sentencepiece's own sign for a space, which survives as bytes."""
+        encoded, *rest = self._processor.encode(text.split(SPACE))
         for ids in rest:
-            first = first + self._space_sign + ids
-        return first
+            encoded = encoded + self._space_sign + ids
+        return encoded
 
     def decode(self, indices: Sequence[int]) -> str:
         indices = np.asarray(indices, dtype=np.int64)
@@ -152,12 +152,12 @@ class SentencePieceTokenizer:
 
 
 def train_sentencepiece(texts: Iterable[str], vocab_size: int, share: float = 1.0) -> bytes:
-    """A byte-pair model of ``vocab_size`` pieces, specials and the 256 bytes among them, made of
-    a ``share`` of the text.
+    """A byte-pair model of ``vocab_size`` pieces, including special symbols and the 256 bytes,
+    trained on a ``share`` of the text.
 
-    Nothing is normalised and no space is dropped, so that text decodes as it was. Line breaks,
-    control characters and other spaces than " " never become part of a piece: a piece is one word
-    to fairseq, which reads them split at white space.
+    Nothing is normalised and no space is dropped, so text decodes unchanged. Line breaks, control
+    characters and spaces other than " " never become part of a piece: fairseq splits at white
+    space, and a piece must be one word to it.
     """
     lines = _TrainingLines(texts, share)
     model = io.BytesIO()
@@ -181,18 +181,18 @@ def train_sentencepiece(texts: Iterable[str], vocab_size: int, share: float = 1.
             minloglevel=2,
         )
     except RuntimeError as error:
-        if lines.failure is not None:  # sentencepiece makes a message of it
+        if lines.failure is not None:  # sentencepiece turned it into a message
             raise lines.failure from None
         raise UserError(_vocabulary_error(str(error), vocab_size)) from None
     return model.getvalue()
 
 
 class _TrainingLines:
-    """Printable lines of the texts, cut to a length, of which a hash chooses a share."""
+    """Printable lines of the texts, cut to a length; a hash chooses the ``share`` of them."""
 
     def __init__(self, texts: Iterable[str], share: float) -> None:
         self.texts, self.share = texts, share
-        self.failure: Optional[BaseException] = None  # what stopped the reading, Ctrl-C included
+        self.failure: Optional[BaseException] = None  # that stopped the reading, even Ctrl-C
 
     def __iter__(self) -> Iterator[str]:
         try:
@@ -212,7 +212,7 @@ def _vocabulary_error(message: str, vocab_size: int) -> str:
     largest = re.search(r"Vocabulary size too high.*<= (\d+)", message)
     if largest:
         return (
-            f"--vocab-size: {vocab_size} symbols are more than this text can fill; "
+            f"--vocab-size: {vocab_size} symbols are more than this text supports; "
             f"it allows at most {largest[1]}"
         )
     smallest = re.search(r"smaller than required_chars\. \d+ vs (\d+)", message)
@@ -222,5 +222,5 @@ def _vocabulary_error(message: str, vocab_size: int) -> str:
             f"it needs at least {smallest[1]}"
         )
     if "sentences_.empty()" in message:
-        return "--train: no printable character to make a vocabulary of"
+        return "--train: no printable character to build a vocabulary from"
     return f"--vocab-size: sentencepiece failed ({message})"

@@ -1,4 +1,4 @@
-"""Windows over the running text of a prepared split: contexts and what really followed them."""
+"""Windows over the running text of a prepared split: contexts and their real continuations."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from .streams import WindowStream, philox
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """``prefix_lengths``: one, or several of equal probability; ``max_windows``: chosen at random.
+    """``prefix_lengths``: one, or several equally likely; ``max_windows``: this many, at random.
 
     Right to left, the prefix is what the model reads first: the end of the window.
     """
@@ -33,8 +33,8 @@ class WindowOptions:
 
 
 class Windows:
-    """The windows of one split. ``numbers[i]`` is a window's place among all: it starts at token
-    number * stride, and its random numbers follow from that, whichever windows are chosen."""
+    """The windows of one split. Window ``numbers[i]`` of all starts at token number * stride, and
+    its number determines its random numbers, whichever windows are chosen."""
 
     def __init__(self, data: Union[str, Path], subset: str, options: WindowOptions) -> None:
         self.subset, self.options = subset, options
@@ -65,15 +65,15 @@ class Windows:
 
 
 def running_text(data: Path, subset: str) -> np.ndarray:
-    """All tokens of a split, documents after one another, each with its </s>; memory-mapped."""
+    """All tokens of a split, document after document, each with its </s>; memory-mapped."""
     if not data.is_dir():
         raise UserError(f"{data}: no such directory")
     prefix = str(data / subset)
     if not indexed_dataset.dataset_exists(prefix, "mmap"):
-        raise UserError(f"{prefix}.bin: no such split; prepare it, or name another")
+        raise UserError(f"{prefix}.bin: no such split; prepare it or name another")
     if indexed_dataset.infer_dataset_impl(prefix) != "mmap":
-        raise UserError(f"{prefix}.bin: not in fairseq's format mmap; preprocess it again")
+        raise UserError(f"{prefix}.bin: not in fairseq's mmap format; preprocess it again")
     dtype = indexed_dataset.MMapIndexedDataset.Index(f"{prefix}.idx").dtype
     if not Path(f"{prefix}.bin").stat().st_size:
-        raise UserError(f"{prefix}.bin: there is nothing in it")
+        raise UserError(f"{prefix}.bin: empty; prepare it again")
     return np.memmap(f"{prefix}.bin", dtype=dtype, mode="r")

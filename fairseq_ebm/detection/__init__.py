@@ -1,1 +1,1 @@
-"""Telling real text from generated: scores, thresholds and how well they do."""
+"""Telling real text from generated: scores, thresholds and how well they work."""

@@ -1,7 +1,7 @@
-"""How well scores tell generated text from real, with thresholds that other text has set.
+"""How well scores tell generated text from real, with thresholds set on other text.
 
-Generated is the positive class: a text is called generated where its score is above the threshold;
-on it, one half.
+Generated is the positive class: a text is called generated if its score is above the threshold; a
+score equal to it counts one half.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from ..numerics.discrimination import credit_above, credit_first
 
 RESAMPLES = 1000
-BARS = 50  # of a histogram
+BARS = 50  # in a histogram
 Interval = Optional[Tuple[float, float]]
 FALSE_POSITIVES = {"fpr_5": 0.05, "fpr_1": 0.01}
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Real texts (N,); generated ones (N, K), in the place of each real one, or (M,), unrelated.
+    """Of real texts (N,) and generated ones: K in place of each real one (N, K), or unrelated (M,).
 
-    ``shared``: tokens that a real text has in common with those in its place (N,), if so.
+    ``shared`` (N,): how many tokens a real text has in common with those in its place, if paired.
     """
 
     real: np.ndarray
@@ -47,60 +47,61 @@ class Scores:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """None: nothing was there to set it. Infinite: any lower one is too low; none is generated."""
+    """None: there was nothing to set it on. Infinite: any finite one is too low; no text is called
+    generated."""
 
     accuracy: Optional[float] = None
     fpr_5: Optional[float] = None
     fpr_1: Optional[float] = None
-    natural: Optional[float] = None  # where the score itself draws the line
+    natural: Optional[float] = None  # of the score itself
 
 
 def thresholds(valid: Scores, natural: Optional[float] = None) -> Thresholds:
-    """The best balanced accuracy, and the most found at so many false alarms, on ``valid``.
+    """On ``valid``: for the best balanced accuracy, and the most hits at limited false alarms.
 
-    Each lies halfway between the lowest score above it and the next one, so that no text of
+    Each is halfway between the lowest score above it and the next lower one, so that no text of
     ``valid`` is on it.
     """
-    false, true, at = roc_curve(*valid.labels(), drop_intermediate=False)
-    at[:-1] = (at[:-1] + at[1:]) / 2  # the first is infinite, the last is never the best
-    few = {name: float(at[false <= most][-1]) for name, most in FALSE_POSITIVES.items()}
-    return Thresholds(float(at[np.argmax(true - false)]), natural=natural, **few)
+    false, true, cuts = roc_curve(*valid.labels(), drop_intermediate=False)
+    cuts[:-1] = (cuts[:-1] + cuts[1:]) / 2  # the first is infinite, the last is never the best
+    by_rate = {name: float(cuts[false <= most][-1]) for name, most in FALSE_POSITIVES.items()}
+    return Thresholds(float(cuts[np.argmax(true - false)]), natural=natural, **by_rate)
 
 
 def row(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
-    """What fairseq-ebm-discriminate tells of a scorer and an input, with 95% intervals."""
+    """What fairseq-ebm-discriminate reports about a scorer and an input, with 95% intervals."""
     generated = test.generated.reshape(len(test.generated), -1)
     counts = _resampled(len(test.real), len(generated), test.paired, seed)
-    found: Dict[str, Any] = {}
+    record: Dict[str, Any] = {}
 
-    def tell(name: str, value: Optional[float], resampled: Callable[[], np.ndarray]) -> None:
-        found[name] = value
-        found[f"{name}_ci95"] = None if value is None else _interval(resampled())
+    def add(name: str, value: Optional[float], resampled: Callable[[], np.ndarray]) -> None:
+        record[name] = value
+        record[f"{name}_ci95"] = None if value is None else _interval(resampled())
 
-    for name, at in (("accuracy", given.accuracy), ("accuracy_natural", given.natural)):
-        alarms, hits = _called(test.real[:, None], generated, at)
+    for name, cut in (("accuracy", given.accuracy), ("accuracy_natural", given.natural)):
+        alarms, hits = _called(test.real[:, None], generated, cut)
 
         def balanced(alarms: Any = alarms, hits: Any = hits) -> np.ndarray:
             return (1 - _means(alarms, counts[0]) + _means(hits, counts[1])) / 2
 
-        tell(name, _mean_accuracy(alarms, hits), balanced)
-        found[f"{name.replace('accuracy_n', 'n')}_threshold"] = _finite(at)
+        add(name, _mean_accuracy(alarms, hits), balanced)
+        record[f"{name.replace('accuracy_n', 'n')}_threshold"] = _finite(cut)
     first = _credits(test)
-    tell("p_at_1", _mean(first), lambda: _means(first, counts[0]))
+    add("p_at_1", _mean(first), lambda: _means(first, counts[0]))
     area = _area(test.real, generated)
     auroc = float(roc_auc_score(*test.labels()))
-    tell("auroc", auroc, lambda: np.array([area(a, b) for a, b in zip(*counts)]))
+    add("auroc", auroc, lambda: np.array([area(a, b) for a, b in zip(*counts)]))
     for name in FALSE_POSITIVES:
         alarms, hits = _called(test.real[:, None], generated, getattr(given, name))
-        tell(f"tpr_at_{name}", _mean(hits), lambda hits=hits: _means(hits, counts[1]))
-        found[f"{name}_threshold"] = _finite(getattr(given, name))
-        found[f"{name}_on_test"] = _mean(alarms)
-    found["n_real"], found["n_fake"] = len(test.real), int(generated.size)
-    return found
+        add(f"tpr_at_{name}", _mean(hits), lambda hits=hits: _means(hits, counts[1]))
+        record[f"{name}_threshold"] = _finite(getattr(given, name))
+        record[f"{name}_on_test"] = _mean(alarms)
+    record["n_real"], record["n_fake"] = len(test.real), int(generated.size)
+    return record
 
 
 def row_by_prefix_length(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
-    """``row`` of all, and of those texts that share as many tokens; ``differences`` of pairs."""
+    """``row`` of all texts and by the number of tokens they share; ``differences`` of pairs."""
     assert test.shared is not None
     parts = [
         {"prefix_length": int(length), **row(test.where(test.shared == length), given, seed)}
@@ -111,26 +112,26 @@ def row_by_prefix_length(test: Scores, given: Thresholds, seed: int) -> Dict[str
 
 
 def differences(real: np.ndarray, generated: np.ndarray) -> Dict[str, Any]:
-    """Scores of generated texts (N, K) less those of the real one in their place (N,): a histogram
-    whose bars are as wide as each other, one of them beginning at 0."""
+    """Scores of generated texts (N, K) minus that of the real one in their place (N,): a histogram
+    with bars of equal width, one of them beginning at 0."""
     apart = generated - real[:, None]
     width = max(float(apart.max() - apart.min()), 1e-6) / BARS
-    places = np.floor(apart / width).astype(int).ravel()
-    first = places.min()
-    edges = width * np.arange(first, places.max() + 2)
+    bars = np.floor(apart / width).astype(int).ravel()
+    first = bars.min()
+    edges = width * np.arange(first, bars.max() + 2)
     return {
         "mean": float(apart.mean()),
         "standard_deviation": float(apart.std()),
         "above_zero": float((apart > 0).mean()),
         "edges": edges.tolist(),
-        "counts": np.bincount(places - first).tolist(),
+        "counts": np.bincount(bars - first).tolist(),
     }
 
 
 def _called(
     real: np.ndarray, generated: np.ndarray, threshold: Optional[float]
 ) -> Tuple[Optional[np.ndarray], Optional[np.ndarray]]:
-    """Shares of each row that are called generated: (N, 1), (M, K) -> (N,), (M,)"""
+    """The share of each row that is called generated: (N, 1), (M, K) -> (N,), (M,)"""
     if threshold is None:
         return None, None
     called = (credit_above(torch.from_numpy(scores), threshold) for scores in (real, generated))
@@ -139,7 +140,7 @@ def _called(
 
 
 def _mean_accuracy(alarms: Optional[np.ndarray], hits: Optional[np.ndarray]) -> Optional[float]:
-    """Balanced: both kinds of text count half."""
+    """Balanced: both kinds of text count one half."""
     return None if alarms is None or hits is None else float(1 - alarms.mean() + hits.mean()) / 2
 
 
@@ -154,12 +155,12 @@ def _mean(values: Optional[np.ndarray]) -> Optional[float]:
 
 
 def _finite(threshold: Optional[float]) -> Optional[float]:
-    """JSON knows no infinity."""
+    """None if infinite, which JSON has no number for."""
     return threshold if threshold is not None and np.isfinite(threshold) else None
 
 
 def _resampled(real: int, generated: int, paired: bool, seed: int) -> Tuple[np.ndarray, np.ndarray]:
-    """How often each counts in each resample (R, N), (R, M); pairs stay together."""
+    """How often each text counts in each resample: (R, N), (R, M); pairs stay together."""
     generator = np.random.default_rng(seed)
 
     def draw(size: int) -> np.ndarray:
@@ -182,13 +183,13 @@ def _interval(resampled: np.ndarray) -> Tuple[float, float]:
 def _area(real: np.ndarray, generated: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:
     """The area under the ROC curve as a function of how often each real text (N,) and each row of
     generated ones (M, K) counts. Scores are sorted once."""
-    values, place = np.unique(np.concatenate([real, generated.ravel()]), return_inverse=True)
-    of_real, of_generated = place[: len(real)], place[len(real) :]
+    values, ranks = np.unique(np.concatenate([real, generated.ravel()]), return_inverse=True)
+    real_ranks, generated_ranks = ranks[: len(real)], ranks[len(real) :]
 
-    def area(count_real: np.ndarray, count_generated: np.ndarray) -> float:
-        each = np.repeat(count_generated, generated.shape[1])
-        a = np.bincount(of_real, count_real, len(values))
-        b = np.bincount(of_generated, each, len(values))
+    def area(real_counts: np.ndarray, generated_counts: np.ndarray) -> float:
+        repeated = np.repeat(generated_counts, generated.shape[1])
+        a = np.bincount(real_ranks, real_counts, len(values))
+        b = np.bincount(generated_ranks, repeated, len(values))
         return float(b @ (a.cumsum() - a / 2) / (a.sum() * b.sum()))
 
     return area

@@ -1,6 +1,6 @@
 """What gives texts scores: energies, language models, TF-IDF. Higher: more likely generated."""
 
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -9,16 +9,16 @@ from ..joint.model import ROWS
 from ..lm.scoring import text_statistics, token_log_probs
 from ..numerics.detectors import DETECTORS, TokenStatistics
 
-# (texts (B, M, T), padded at the end; how many tokens at the beginning the M of a row share; how
+# (texts (B, M, T), padded at the end; how many tokens the M of a row share at the beginning; how
 # many at the end) -> {name: (B, M) float64}
 Scorer = Callable[[Tensor, int, int], Dict[str, Tensor]]
 
 
 class EnergyScorer:
-    """E itself: low means real. Or, with ``probability``, 1 / (1 + exp(-E)): that the text is
-    generated, if both kinds are as frequent.
+    """E itself: low means real. With ``probability``, 1 / (1 + exp(-E)): the probability that the
+    text is generated, if both kinds are equally frequent.
 
-    ``threshold``: where the energy itself draws the line, if it was trained to.
+    ``threshold``: the energy's own, if it was trained to have one.
     """
 
     names = ("energy",)
@@ -33,19 +33,19 @@ class EnergyScorer:
     def __call__(self, texts: Tensor, before: int, after: int) -> Dict[str, Tensor]:
         rows = max(1, ROWS[self.device.type] // texts.size(1))
         parts = [self.energy(part.to(self.device), before) for part in texts.split(rows)]
-        found = torch.cat(parts).double().cpu()
-        return {"energy": found.sigmoid() if self.probability else found}
+        energies = torch.cat(parts).double().cpu()
+        return {"energy": energies.sigmoid() if self.probability else energies}
 
 
 WHOLE = "log_likelihood_whole"
 
 
 class LanguageModelScorer:
-    """Of the tokens that a language model predicts after what the texts of a row share.
+    """Scores of the tokens that a language model predicts after what the texts of a row share.
 
-    It judges all that it reads after that: if the texts share their end instead, everything.
+    It judges all that it reads after that: if they share their end instead, everything.
     ``log_likelihood_whole`` is of all tokens, as in the second paper: what texts share does not
-    tell them apart, but shifts the scores of one row against those of the next.
+    tell them apart, but shifts the scores of one row relative to those of another.
     """
 
     names = (*DETECTORS, WHOLE)
@@ -59,25 +59,29 @@ class LanguageModelScorer:
         if self.right_to_left:
             texts, before = reversed_texts(texts, self.padding), after
         flat = texts.flatten(0, 1)
-        rows = flat.split(max(1, ROWS[self.device.type] // 4))
-        parts = [text_statistics(self.model, part, before) for part in rows]
+        parts = [text_statistics(self.model, part, before) for part in self._split(flat)]
         statistics = TokenStatistics(*(torch.cat(values) for values in zip(*parts)))
         is_token = flat[:, before:] != self.padding
-        found = {name: score(statistics, is_token) for name, score in DETECTORS.items()}
+        scores = {name: score(statistics, is_token) for name, score in DETECTORS.items()}
         tokens, shared = is_token.sum(dim=1), self._shared(texts[:, 0, :before])
-        own = found["log_likelihood"] * tokens
-        found[WHOLE] = (own + shared.repeat_interleave(texts.size(1))) / (tokens + before)
-        return {name: values.view(texts.shape[:2]) for name, values in found.items()}
+        own = scores["log_likelihood"] * tokens
+        scores[WHOLE] = (own + shared.repeat_interleave(texts.size(1))) / (tokens + before)
+        return {name: values.view(texts.shape[:2]) for name, values in scores.items()}
 
     def _shared(self, beginnings: Tensor) -> Tensor:
         """log P_LM of what the texts of each row share at first: (B, p) -> (B,) float64"""
-        rows = beginnings.split(max(1, ROWS[self.device.type] // 4))
-        parts = [token_log_probs(self.model, part, 0, without_padding=True) for part in rows]
+        parts = [
+            token_log_probs(self.model, part, 0, without_padding=True)
+            for part in self._split(beginnings)
+        ]
         return torch.cat(parts).double().sum(dim=1)
+
+    def _split(self, texts: Tensor) -> Tuple[Tensor, ...]:
+        return texts.split(max(1, ROWS[self.device.type] // 4))
 
 
 def reversed_texts(texts: Tensor, padding: int) -> Tensor:
     """(…, T) backwards, padding still at the end."""
     length = (texts != padding).sum(dim=-1, keepdim=True)
-    place = torch.arange(texts.size(-1)).expand_as(texts)
-    return texts.gather(-1, torch.where(place < length, length - 1 - place, place))
+    position = torch.arange(texts.size(-1)).expand_as(texts)
+    return texts.gather(-1, torch.where(position < length, length - 1 - position, position))

@@ -1,4 +1,4 @@
-"""Real and generated windows of a store, given scores."""
+"""Scores of the real and generated windows of a store."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Dict, List, NamedTuple, Optional
@@ -16,7 +16,8 @@ from .scorers import Scorer
 
 
 class Batch(NamedTuple):
-    """``texts`` (B, 1 + K, T), the real one first; those of a row share tokens before and after."""
+    """``texts`` (B, 1 + K, T), the real one first; those of a row share ``before`` tokens at the
+    beginning and ``after`` at the end."""
 
     members: Sequence[int]
     texts: Tensor
@@ -25,36 +26,36 @@ class Batch(NamedTuple):
 
 
 def chosen(subset: NegativesSubset, max_windows: Optional[int], seed: int) -> List[int]:
-    """All windows, or so many at random."""
+    """All windows, or ``max_windows`` at random."""
     if max_windows is None or max_windows >= len(subset):
         return list(range(len(subset)))
     return sorted(philox(seed).choice(len(subset), max_windows, replace=False).tolist())
 
 
 def batches(subset: NegativesSubset, members: Sequence[int]) -> Iterator[Batch]:
-    """Of windows near to each other, those with as much context."""
+    """Windows that are stored together, batched by the length of their context."""
     for start in range(0, len(members), BLOCK):
-        some = list(members[start : start + BLOCK])
-        examples = [subset[i] for i in some]
+        block = list(members[start : start + BLOCK])
+        examples = [subset[i] for i in block]
         lengths = np.array([example.prefix_length for example in examples])
         for length in np.unique(lengths):
-            own = np.flatnonzero(lengths == length)
-            texts = [np.vstack([examples[i].real[None], examples[i].negatives]) for i in own]
+            alike = np.flatnonzero(lengths == length)
+            texts = [np.vstack([examples[i].real[None], examples[i].negatives]) for i in alike]
             backwards = subset.manifest.right_to_left
             yield Batch(
-                [some[i] for i in own],
+                [block[i] for i in alike],
                 torch.from_numpy(np.stack(texts)),
                 0 if backwards else int(length),
                 int(length) if backwards else 0,
             )
 
 
-def score_windows(found: Iterable[Batch], scorers: Sequence[Scorer]) -> Dict[str, Scores]:
-    """By scorer, in the order of the windows."""
+def score_windows(windows: Iterable[Batch], scorers: Sequence[Scorer]) -> Dict[str, Scores]:
+    """By name of score, in the order of the windows."""
     members: List[int] = []
     shared: List[int] = []
     parts: Dict[str, List[Tensor]] = {}
-    for batch in found:
+    for batch in windows:
         members += batch.members
         shared += [batch.before + batch.after] * len(batch.members)
         for scorer in scorers:
@@ -63,10 +64,9 @@ def score_windows(found: Iterable[Batch], scorers: Sequence[Scorer]) -> Dict[str
     order = np.argsort(members)
     scores = {}
     for name, values in parts.items():
-        all_of = torch.cat(values).numpy()[order]
-        require_finite(name, all_of, np.array(members)[order])
-        lengths = np.array(shared)[order]
-        scores[name] = Scores(all_of[:, 0], all_of[:, 1:], lengths)
+        ordered = torch.cat(values).numpy()[order]
+        require_finite(name, ordered, np.array(members)[order])
+        scores[name] = Scores(ordered[:, 0], ordered[:, 1:], np.array(shared)[order])
     return scores
 
 

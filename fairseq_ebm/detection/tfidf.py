@@ -1,4 +1,4 @@
-"""The baseline that knows words only: TF-IDF and logistic regression, by scikit-learn."""
+"""The baseline that only knows words: scikit-learn's TF-IDF and logistic regression."""
 
 from collections.abc import Iterable
 from typing import Any, Dict, List, Tuple
@@ -15,13 +15,13 @@ from ..numerics.discrimination import balanced_accuracy
 from .stores import Batch
 
 FEATURES = 2**21
-STRENGTHS = [2.0**power for power in range(-4, 9, 2)]  # of C, from much to little regularisation
+STRENGTHS = [2.0**power for power in range(-4, 9, 2)]  # values of C: strong to weak regularisation
 
 Labelled = Tuple[List[str], np.ndarray]  # texts, and which of them are generated
 
 
 class TfIdfScorer:
-    """Reads continuations alone: what a real window and those in its place share tells nothing."""
+    """Reads only continuations: what a real window and those in its place share says nothing."""
 
     names = ("tfidf",)
 
@@ -32,7 +32,7 @@ class TfIdfScorer:
             features = self.vectorizer.fit_transform(train[0])
         except ValueError:
             raise UserError(
-                "--tfidf: no word stands in 5 of the texts of the train subset; give more text"
+                "--tfidf: no word is in 5 texts of the train subset; use a store with more text"
             ) from None
         held_out = self.vectorizer.transform(valid[0])
         self.accuracy, self.strength, self.model = max(
@@ -57,14 +57,14 @@ class TfIdfScorer:
 
 
 def continuations(tokenizer: Tokenizer, texts: Tensor, before: int, after: int) -> List[str]:
-    """(B, M, T) -> B * M texts, without what those of a row share."""
+    """(B, M, T) -> B * M texts without what those of a row share."""
     own = texts[..., before : texts.size(-1) - after].flatten(0, 1)
     padding = tokenizer.dictionary.pad()
     return [tokenizer.decode(tokens[tokens != padding].tolist()) for tokens in own]
 
 
 def labelled(tokenizer: Tokenizer, batches: Iterable[Batch]) -> Labelled:
-    """The continuations in batches of windows, and which are generated."""
+    """The continuations in ``batches``, and which of them are generated."""
     texts: List[str] = []
     generated: List[Tensor] = []
     for batch in batches:

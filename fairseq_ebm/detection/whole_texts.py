@@ -1,4 +1,4 @@
-"""Texts of any length, each given the mean score of the overlapping blocks that it is cut into."""
+"""Scores of texts of any length: the mean over the overlapping blocks that each is cut into."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ BLOCKS = 64  # scored at once
 
 @dataclass(frozen=True)
 class BlockOptions:
-    """The last block ends where the text does."""
+    """A block of ``window`` tokens every ``stride`` tokens; the last ends where the text does."""
 
     window: int = 160
     stride: int = 80
-    skip_short: bool = False  # texts of fewer tokens than a window
+    skip_short: bool = False  # passes over texts shorter than a window
 
     def starts(self, length: int) -> List[int]:
         last = max(0, length - self.window)
@@ -29,7 +29,7 @@ class BlockOptions:
 
 @dataclass
 class TextScores:
-    """By scorer, a score for each text that has one; what was passed over is counted."""
+    """By name of score, one for each text that has any; the empty and the short are counted."""
 
     scores: Dict[str, np.ndarray] = field(default_factory=dict)
     num_blocks: int = 0
@@ -40,32 +40,31 @@ class TextScores:
 def score_texts(
     texts: Iterable[str], tokenizer: Tokenizer, scorers: Sequence[Scorer], options: BlockOptions
 ) -> TextScores:
-    """No more than ``BLOCKS`` blocks, and one text, are held at a time."""
-    found = TextScores()
+    """Holds no more than ``BLOCKS`` blocks and one text at a time."""
+    result = TextScores()
     sums: Dict[str, List[float]] = {}
     sizes: List[int] = []
-    for members, blocks in _batches(texts, tokenizer, options, found, sizes):
+    for members, blocks in _batches(texts, tokenizer, options, result, sizes):
         for scorer in scorers:
             for name, values in scorer(blocks.unsqueeze(1), 0, 0).items():
                 total = sums.setdefault(name, [])
                 total += [0.0] * (len(sizes) - len(total))
                 for i, value in zip(members, values[:, 0].tolist()):
                     total[i] += value
-        found.num_blocks += len(members)
+        result.num_blocks += len(members)
     for name, total in sums.items():
-        found.scores[name] = np.array(total) / np.array(sizes)
-        if not np.isfinite(found.scores[name]).all():
-            raise UserError(
-                f"{name}: not finite for {(~np.isfinite(found.scores[name])).sum()} texts"
-            )
-    return found
+        result.scores[name] = np.array(total) / np.array(sizes)
+        bad = ~np.isfinite(result.scores[name])
+        if bad.any():
+            raise UserError(f"{name}: not finite for {bad.sum()} texts")
+    return result
 
 
 def _batches(
     texts: Iterable[str],
     tokenizer: Tokenizer,
     options: BlockOptions,
-    found: TextScores,
+    counts: TextScores,
     sizes: List[int],
 ) -> Iterator[Tuple[List[int], torch.Tensor]]:
     """Numbers of texts and their blocks (B, T); ``sizes``: how many blocks each text has."""
@@ -73,9 +72,9 @@ def _batches(
     blocks: List[np.ndarray] = []
     for text in texts:
         (tokens,) = tokenizer.encode([text])
-        found.empty += not len(tokens)
+        counts.empty += not len(tokens)
         short = len(tokens) < options.window
-        found.short += bool(len(tokens)) and short
+        counts.short += bool(len(tokens)) and short
         if not len(tokens) or (short and options.skip_short):
             continue
         starts = options.starts(len(tokens))

@@ -1,1 +1,1 @@
-"""Streams data through models into numerics; returns records. Knows no task and no parser."""
+"""Feeds data through models into numerics and returns records. Knows no task and no parser."""

@@ -1,15 +1,15 @@
-"""How many samples each window gets: the same number, or as many as it needs.
+"""How many samples each window gets: a fixed number, or as many as it needs.
 
 With n_w samples of window w, whose log Z then has the standard error σ_w / √n_w, the joint
 perplexity of W windows of L predicted tokens has the relative sampling error
 
     ε = √(Σ_w σ_w² / n_w) / (W L).
 
-For a given ε the fewest samples are those with n_w in proportion to σ_w (Neyman, 1934). σ_w comes
-from a pilot, whose samples are then put aside: a size that depended on samples in the estimate
-would bend it. Windows are worked on in groups, each with its part of the error, so that a shard
-needs to know nothing of the others; what the pilots misjudge is put right by a whole group at a
-time, on which no window has much say.
+For a given ε the total is smallest with n_w in proportion to σ_w (Neyman, 1934). σ_w comes from a
+pilot, whose samples are then set aside: a size that depended on samples in the estimate would bias
+it. Windows are processed in groups, each with its part of the error, so that a shard needs to know
+nothing of the others; what the pilots misjudge is corrected for a whole group at a time, over which
+no single window has much influence.
 """
 
 import dataclasses
@@ -28,19 +28,19 @@ from ..joint.model import Joint, Streams
 from ..numerics.partition import log_partition
 
 GROUP = 32  # windows that share a part of the error
-PILOT = 32  # samples of each window that only tell how many it needs
-SCOUTED = 4  # of so many windows of a group one has its pilot first
-ALIKE = 0.5  # or less of what pilots differ by is not luck
-STEP = 16  # sizes are multiples, so that windows of one size can be drawn together
-MARGIN = 1.1  # more than the pilot asks for: it knows σ roughly
-HOPELESS = 0.8  # of the variance, in windows that can have no more samples: out of reach
-SMALLEST, LARGEST = 1e-6, 5.0  # standard errors that are believed of a pilot
-SAMPLES_AT_ONCE = 1024  # windows whose pools are small are drawn together
+PILOT = 32  # samples of a window used only to decide how many it needs
+SCOUTED = 4  # in a group, one in this many windows has its pilot before the others
+ALIKE = 0.5  # pilots are alike if a smaller share of their differences is not luck
+STEP = 16  # sizes are multiples of it, so that windows of one size can be drawn together
+MARGIN = 1.1  # times what the pilot asks for, as it knows σ only roughly
+HOPELESS = 0.8  # of the variance in windows that can have no more samples: out of reach
+SMALLEST, LARGEST = 1e-6, 5.0  # a pilot's standard error is clamped to these
+SAMPLES_AT_ONCE = 1024  # windows with small pools are drawn together
 
 
 @dataclass(frozen=True)
 class Prefixes:
-    """Beginnings (W, p) of windows that are ``length`` tokens longer; and their random numbers."""
+    """Beginnings (W, p) of windows that are ``length`` tokens longer, and their random numbers."""
 
     joint: Joint
     tokens: Tensor
@@ -48,23 +48,23 @@ class Prefixes:
     streams: Streams
 
     def pools(self, sizes: Sequence[int], purpose: str = "pool") -> List[Tensor]:
-        """E of ``sizes[w]`` samples after each: W of (n_w,); those of one size drawn together."""
+        """E of ``sizes[w]`` samples after each: W of (n_w,); equal sizes are drawn together."""
         pools: List[Tensor] = [torch.empty(0, dtype=torch.float64)] * len(sizes)
         for size in sorted(set(sizes) - {0}):
             members = [w for w, wanted in enumerate(sizes) if wanted == size]
             at_once = max(1, SAMPLES_AT_ONCE // size)
             for start in range(0, len(members), at_once):
-                some = members[start : start + at_once]
-                for w, pool in zip(some, self._draw(some, size, purpose)):
+                part = members[start : start + at_once]
+                for w, pool in zip(part, self._draw(part, size, purpose)):
                     pools[w] = pool
         return pools
 
     def _draw(self, members: List[int], size: int, purpose: str) -> Tensor:
         numbers = [self.streams.numbers[w] for w in members]
-        own = dataclasses.replace(self.streams, numbers=numbers, purpose=purpose)
-        energies = self.joint.pool(self.tokens[members], size, self.length, own)
-        for row, number in zip(energies, numbers):
-            require_finite(row, number)
+        streams = dataclasses.replace(self.streams, numbers=numbers, purpose=purpose)
+        energies = self.joint.pool(self.tokens[members], size, self.length, streams)
+        for pool, number in zip(energies, numbers):
+            require_finite(pool, number)
         return energies
 
 
@@ -74,7 +74,7 @@ def require_finite(values: Tensor, number: int, what: str = "the energy") -> Non
 
 
 def groups(windows: int) -> List[range]:
-    """Of ``GROUP`` windows or more: a smaller rest joins the last one."""
+    """Groups of ``GROUP`` windows; a smaller remainder joins the last one."""
     starts = range(0, max(1, windows - GROUP + 1), GROUP)
     ends = [*starts[1:], windows]
     return [range(start, end) for start, end in zip(starts, ends)]
@@ -84,18 +84,18 @@ def pools_within(prefixes: Prefixes, variance: float, most: int) -> List[Tensor]
     """Pools whose squared errors of log Z add up to ``variance`` or less, unless that takes more
     than ``most`` samples of a window.
 
-    What the pilot promised and the pools do not hold is made up for by all of them in proportion:
-    of many windows none decides when to stop. Fewer keep to what the pilot said.
+    Where pools miss what the pilot promised, all of them grow in proportion: among many windows
+    none decides alone when to stop. Fewer than ``GROUP`` windows keep to the pilot's sizes.
     """
     sizes = allocation(spreads_of(prefixes), variance / MARGIN, most)
     pools = prefixes.pools(sizes)
     for part in count(1):
         errors = [float(log_partition(pool).error) ** 2 for pool in pools]
-        at_most = sum(e for e, size in zip(errors, sizes) if size >= most)
-        allowed = variance - at_most
+        exhausted = sum(e for e, size in zip(errors, sizes) if size >= most)
+        allowed = variance - exhausted
         if sum(errors) <= variance or allowed < (1 - HOPELESS) * variance or len(pools) < GROUP:
             break
-        growth = MARGIN * min((sum(errors) - at_most) / allowed, 4.0)
+        growth = MARGIN * min((sum(errors) - exhausted) / allowed, 4.0)
         wanted = [min(most, STEP * math.ceil(size * growth / STEP)) for size in sizes]
         more = [new - size for new, size in zip(wanted, sizes)]
         drawn = prefixes.pools(more, f"pool-part-{part}")
@@ -104,44 +104,44 @@ def pools_within(prefixes: Prefixes, variance: float, most: int) -> List[Tensor]
 
 
 def spreads_of(prefixes: Prefixes) -> List[float]:
-    """σ of each window by a pilot; where those of every fourth window of a group are alike, the
-    others need none."""
+    """σ of each window from a pilot; if every fourth window of a group has about the same, the
+    others need no pilot."""
     windows = len(prefixes.tokens)
     scouts = [PILOT if w % SCOUTED == 0 or windows < GROUP else 0 for w in range(windows)]
-    found = {w: spread(p) for w, p in enumerate(prefixes.pools(scouts, "pilot")) if len(p)}
-    if len(found) < windows:
-        if kept(list(found.values())) < ALIKE:
-            return [sum(found.values()) / len(found)] * windows
-        rest = prefixes.pools([PILOT - size for size in scouts], "pilot")
-        found.update({w: spread(pool) for w, pool in enumerate(rest) if len(pool)})
-    return shrunk([found[w] for w in range(windows)])
+    spreads = {w: spread(p) for w, p in enumerate(prefixes.pools(scouts, "pilot")) if len(p)}
+    if len(spreads) < windows:
+        if kept(list(spreads.values())) < ALIKE:
+            return [sum(spreads.values()) / len(spreads)] * windows
+        others = prefixes.pools([PILOT - size for size in scouts], "pilot")
+        spreads.update({w: spread(pool) for w, pool in enumerate(others) if len(pool)})
+    return shrunk([spreads[w] for w in range(windows)])
 
 
 def spread(pool: Tensor) -> float:
-    """σ: the standard error of log Z from one sample, as the pool (n,) has it."""
+    """σ: the standard error of log Z from one sample, estimated from the pool (n,)."""
     error = min(float(log_partition(pool).error), LARGEST)
     return max(error, SMALLEST) * math.sqrt(len(pool))
 
 
 def shrunk(spreads: Sequence[float]) -> List[float]:
-    """Drawn towards their mean, as far as they differ by the luck of the pilots."""
+    """Shrunk towards their mean, as far as the pilots' luck explains their differences."""
     mean, share = sum(spreads) / len(spreads), kept(spreads)
     return [mean + share * (value - mean) for value in spreads]
 
 
 def kept(spreads: Sequence[float]) -> float:
-    """The share of how pilots differ that is not their luck: one of n samples knows σ to a relative
-    variance of about 1 / n."""
+    """The share of the pilots' variance that is not luck: from n samples, σ has a relative variance
+    of about 1 / n."""
     values = np.array(spreads)
-    noise, seen = values.mean() ** 2 / PILOT, values.var()
-    return max(0.0, float(1 - noise / seen)) if seen > 0 else 0.0
+    noise, variance = values.mean() ** 2 / PILOT, values.var()
+    return max(0.0, float(1 - noise / variance)) if variance > 0 else 0.0
 
 
 def allocation(spreads: Sequence[float], variance: float, most: int) -> List[int]:
-    """The fewest n_w with Σ σ_w² / n_w ≤ ``variance``, in steps, and no more than ``most``.
+    """The fewest n_w with Σ σ_w² / n_w ≤ ``variance``, in multiples of ``STEP``, at most ``most``.
 
-    Windows that would need more have ``most``; the others share what is left of the variance, or
-    all of it, where nothing is left.
+    Windows that would need more get ``most``; the others share what is left of the variance, or
+    all of it if too little is left.
     """
     sizes = [0.0] * len(spreads)
     while True:

@@ -1,4 +1,4 @@
-"""What a model is worth beside others that were evaluated on the same windows, paired by window."""
+"""A model against others that were evaluated on the same windows, paired by window."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from . import perplexity, uncertainty
 from .log_probs import WindowResult
 from .results import difference, read_results, results_path
 
-SAME = ("text", "windows", "seed")  # of provenance: which windows they are
-PREDICTED = ("window", "prefix_length", "right_to_left")  # and what of them is predicted
+SAME = ("text", "windows", "seed")  # parts of provenance that say which windows they are
+PREDICTED = ("window", "prefix_length", "right_to_left")  # which of their tokens are predicted
 
 
 class Baseline(NamedTuple):
-    """``log_probs`` of windows by their numbers; of a joint model the highest its bounds allow,
-    with the ``errors`` of its log Z. ``same_samples``: they come from the same pools as ours."""
+    """``log_probs`` of windows by number: of a joint model the highest that its bounds allow, with
+    the ``errors`` of its log Z. ``same_samples``: they come from the same pools as ours."""
 
     name: str
     log_probs: Dict[int, float]
@@ -28,25 +28,29 @@ class Baseline(NamedTuple):
 
 
 def read_baselines(reports: Sequence[str], about: Mapping[str, Any]) -> List[Baseline]:
-    """Of reports of fairseq-ebm-eval-lm, with their windows beside them; ``about`` ours."""
+    """From reports of fairseq-ebm-eval-lm and the windows beside them; ``about`` is our own run."""
     return [_read(Path(report), about) for report in reports]
 
 
 def _read(report: Path, about: Mapping[str, Any]) -> Baseline:
     path = results_path(report)
     if not path.exists():
-        raise UserError(f"--baseline: {path}: not there; it is written beside a report")
-    own, results = read_results(path)
-    other = difference(_which(own), _which(about))
-    if other is not None:
-        raise UserError(f"--baseline: {report}: of other {other}; evaluate it on the same windows")
-    if len(results) < own["num_windows"]:
-        raise UserError(f"--baseline: {report}: is not whole; go on with it by --resume")
+        raise UserError(
+            f"--baseline: {path}: not there; fairseq-ebm-eval-lm writes it beside the report"
+        )
+    theirs, results = read_results(path)
+    different = difference(_which(theirs), _which(about))
+    if different is not None:
+        raise UserError(
+            f"--baseline: {report}: of other {different}; evaluate it on the same windows"
+        )
+    if len(results) < theirs["num_windows"]:
+        raise UserError(f"--baseline: {report}: is not whole; complete it with --resume")
     numbers = [result.number for result in results]
     errors = [result.log_z.error for result in results]
-    log_probs = _log_probs(own, results)
-    lms = {each["provenance"]["language_model"]["sha256"] for each in (about, own)}
-    same = len(lms) == 1 and bool(about["energy"] and own["energy"])
+    log_probs = _log_probs(theirs, results)
+    lms = {each["provenance"]["language_model"]["sha256"] for each in (about, theirs)}
+    same = len(lms) == 1 and bool(about["energy"] and theirs["energy"])
     return Baseline(report.stem, dict(zip(numbers, log_probs)), dict(zip(numbers, errors)), same)
 
 
@@ -69,13 +73,13 @@ def against(
     tokens: int,
     seed: int,
 ) -> List[Dict[str, Any]]:
-    """Our windows and their ``log_probs`` (W,), of ``tokens`` predicted tokens each.
+    """Our windows, with their ``log_probs`` (W,) of ``tokens`` predicted tokens each.
 
-    gain = 1 − our perplexity / theirs, below 0 where they are better.
+    gain = 1 − our perplexity / theirs: negative where theirs is better.
     """
     numbers = [result.number for result in results]
     errors = uncertainty.errors_of([result.log_z for result in results])
-    found: List[Dict[str, Any]] = []
+    rows: List[Dict[str, Any]] = []
     for baseline in baselines:
         theirs, their_errors = (
             np.array([values[number] for number in numbers])
@@ -86,5 +90,5 @@ def against(
         luck = math.inf if baseline.same_samples else uncertainty.of_mean(independent, tokens)
         row = {"name": baseline.name, "ppl": perplexity.perplexity(theirs, tokens)}
         row.update({"gain": gain, "gain_ci95": between})
-        found.append({**row, "gain_sampling_ci95": intervals.gain_interval(gain, luck)})
-    return found
+        rows.append({**row, "gain_sampling_ci95": intervals.gain_interval(gain, luck)})
+    return rows

@@ -22,14 +22,14 @@ from ..numerics.partition import (
 from . import allocation
 from .allocation import Prefixes, pools_within, require_finite
 
-LM_ALONE = 8  # windows that a language model alone reads together
-LEAST_ERROR = 1e-6  # that anyone could pay for
+LM_ALONE = 8  # windows read together if there is no energy
+LEAST_ERROR = 1e-6  # a smaller one takes more samples than anyone could pay for
 VOCABULARY_AT_ONCE = 4096  # symbols whose energies are computed together
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of log Z of one prefix; ``error``: the standard error of ``jackknife`` by sampling."""
+    """Of log Z of one prefix; ``error``: the standard error of ``jackknife`` from sampling."""
 
     lower: float
     upper: float
@@ -39,7 +39,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class LastPosition:
-    """log P_LM of the last token, and log Z of all before it: estimated, and over every symbol."""
+    """log P_LM of the last token; log Z of what precedes it, estimated and over every symbol."""
 
     log_lm: float
     log_z: Bounds
@@ -58,7 +58,7 @@ class WindowResult:
     ess: float = 0.0
     pareto_k: float = 0.0
     nce: float = 0.0  # conditional NCE of the real continuation against the pool
-    nce_normalised: float = 0.0  # the same of E + log Z, whose Z is 1
+    nce_normalised: float = 0.0  # the same for E + log Z, whose Z is 1
     curve: Sequence[Bounds] = ()  # at the sizes of ``EvaluationOptions.sample_curve``
     token_log_lm: Sequence[float] = ()  # of positions p + 1 to T, with ``per_position``
     position_log_z: Sequence[Bounds] = ()  # of the prefixes of p, p + 1, … T - 1 tokens
@@ -67,8 +67,8 @@ class WindowResult:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """``num_samples`` of each window; or, with ``sampling_error``, as many as it takes, up to
-    ``max_samples``, until the joint perplexity has no larger relative standard error of sampling.
+    """``num_samples`` for each window; or, with ``sampling_error``, as many as it takes, up to
+    ``max_samples``, for the joint perplexity to have no larger relative standard error of sampling.
     """
 
     num_samples: int = 1000
@@ -104,15 +104,15 @@ class EvaluationOptions:
 def blocks(
     joint: Joint, windows: int, options: EvaluationOptions, shard: int, shards: int
 ) -> List[range]:
-    """The windows that are worked on together; shards take whole blocks, so that a window is
+    """The windows that are processed together. Shards take whole blocks, so that a window is
     computed in the same way however the work is divided."""
     if joint.energy is not None and options.sampling_error is not None:
-        every = allocation.groups(windows)
+        parts = allocation.groups(windows)
     else:
         alone = joint.energy is None
         size = LM_ALONE if alone else max(1, allocation.SAMPLES_AT_ONCE // options.num_samples)
-        every = [range(start, min(start + size, windows)) for start in range(0, windows, size)]
-    return every[len(every) * shard // shards : len(every) * (shard + 1) // shards]
+        parts = [range(start, min(start + size, windows)) for start in range(0, windows, size)]
+    return parts[len(parts) * shard // shards : len(parts) * (shard + 1) // shards]
 
 
 def evaluate_all(
@@ -122,7 +122,7 @@ def evaluate_all(
     options: EvaluationOptions,
     done: Collection[int] = (),
 ) -> Iterator[WindowResult]:
-    """The results of all windows but those whose numbers are ``done``."""
+    """The results of all windows except those whose numbers are in ``done``."""
     for part in parts:
         if any(int(windows.numbers[i]) not in done for i in part):
             for result in evaluate(joint, windows, part, options):
@@ -133,7 +133,7 @@ def evaluate_all(
 def evaluate(
     joint: Joint, windows: Windows, members: Sequence[int], options: EvaluationOptions
 ) -> Iterator[WindowResult]:
-    """The results of some windows, which are worked on together."""
+    """The results of windows that are processed together."""
     (prefix_length,) = windows.options.prefix_lengths
     text = np.stack([windows.tokens(i) for i in members]).astype(np.int64)
     read = joint.reading_order(torch.from_numpy(text))
@@ -154,17 +154,17 @@ def evaluate(
     later = _later(joint, read, prefix_length, streams, options, [len(pool) for pool in pools])
     exact = _exact_last(joint, read) if options.exact_last_position else None
     for i, (number, pool) in enumerate(zip(numbers, pools)):
-        whole = log_partition_bounds(pool)
-        steps = [_bounds(whole), *(_bounds_of(pools_there[i]) for pools_there in later)]
+        log_z = log_partition_bounds(pool)
+        steps = [_bounds(log_z), *(_bounds_of(position_pools[i]) for position_pools in later)]
         yield WindowResult(
             number=number,
             log_lm=float(token_log_lm[i].sum()),
             energy=float(energies[i]),
             log_z=steps[0],
             num_samples=len(pool),
-            ess=float(whole.ess),
-            pareto_k=float(whole.pareto_k),
-            **_nce(energies[i], pool, float(whole.jackknife)),
+            ess=float(log_z.ess),
+            pareto_k=float(log_z.pareto_k),
+            **_nce(energies[i], pool, float(log_z.jackknife)),
             curve=[_bounds_of(pool[:n]) for n in options.sample_curve],
             token_log_lm=token_log_lm[i].tolist() if options.per_position else [],
             position_log_z=steps if options.per_position else [],
@@ -182,7 +182,7 @@ def _pools(
     options: EvaluationOptions,
     windows: int,
 ) -> List[Tensor]:
-    """E of the samples after each prefix: W of (n_w,). ``windows``: how many there are in all."""
+    """E of the samples after each prefix: W of (n_w,). ``windows``: their number in all."""
     length = read.size(1) - prefix_length
     prefixes = Prefixes(joint, read[:, :prefix_length], length, streams)
     if options.sampling_error is None:
@@ -199,7 +199,7 @@ def _later(
     options: EvaluationOptions,
     sizes: List[int],
 ) -> List[List[Tensor]]:
-    """The same, for the longer prefixes that the options ask for; the last of T - 1 tokens."""
+    """The same for the longer prefixes that the options ask for, the last of T - 1 tokens."""
     last = read.size(1) - 1
     lengths: Sequence[int] = range(prefix_length + 1, last + 1) if options.per_position else ()
     if options.exact_last_position and last > prefix_length:
@@ -216,8 +216,8 @@ def _nce(energy: Tensor, pool: Tensor, log_z: float) -> Dict[str, float]:
     }
 
 
-def _bounds(found: Union[LogPartition, LogPartitionBounds]) -> Bounds:
-    return Bounds(*(float(getattr(found, f.name)) for f in dataclasses.fields(Bounds)))
+def _bounds(log_z: Union[LogPartition, LogPartitionBounds]) -> Bounds:
+    return Bounds(*(float(getattr(log_z, f.name)) for f in dataclasses.fields(Bounds)))
 
 
 def _bounds_of(pool: Tensor) -> Bounds:
@@ -228,12 +228,12 @@ def _exact_last(joint: Joint, read: Tensor) -> Tensor:
     """log Σ_v P_LM(v|x_<T) exp(-E(x_<T, v)) over all symbols but padding: (W,)"""
     prefix_length = read.size(1) - 1
     totals = []
-    for row in read:
-        log_lm, symbols = joint.next_symbols(row[:prefix_length])
-        parts = []
-        for some, log_p in zip(symbols.split(VOCABULARY_AT_ONCE), log_lm.split(VOCABULARY_AT_ONCE)):
-            prefix = row[:prefix_length].expand(len(some), -1)
-            windows = torch.cat([prefix, some.unsqueeze(1)], dim=1).unsqueeze(0)
-            parts.append(log_p - joint.energies(windows, prefix_length)[0])
-        totals.append(torch.logsumexp(torch.cat(parts), dim=0))
+    for window in read:
+        prefix = window[:prefix_length]
+        log_lm, symbols = joint.next_symbols(prefix)
+        terms = []
+        for part, log_p in zip(symbols.split(VOCABULARY_AT_ONCE), log_lm.split(VOCABULARY_AT_ONCE)):
+            completed = torch.cat([prefix.expand(len(part), -1), part.unsqueeze(1)], dim=1)
+            terms.append(log_p - joint.energies(completed.unsqueeze(0), prefix_length)[0])
+        totals.append(torch.logsumexp(torch.cat(terms), dim=0))
     return torch.stack(totals)

@@ -1,4 +1,4 @@
-"""From the results of windows to perplexities, their intervals, and what to think of them."""
+"""From the results of windows to perplexities, their intervals and warnings about them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,17 @@ from . import uncertainty
 from .log_probs import Bounds, EvaluationOptions, LastPosition, WindowResult
 
 RESAMPLES = 2000
-Interval = Optional[Tuple[float, float]]  # None where one window is all there is
+Interval = Optional[Tuple[float, float]]  # None if there is only one window
 
 BOUNDS = {"joint_ppl_lower": "lower", "joint_ppl_upper": "upper", "joint_ppl": "jackknife"}
 
 # Beyond these we warn.
-HEAVY = 0.7  # Pareto k-hat: sums of such weights are not to be trusted ...
-FEW = 0.05  # ... in this share of windows
-FEW_EFFECTIVE = 10.0  # samples, the mean over windows
-FAR_APART = 1.02  # upper perplexity / lower
-STILL_MOVING = 1.005  # joint perplexity at two sizes of the curve that follow each other
-NOT_NORMALISED = 1.0  # nats, the mean log Z
+HEAVY = 0.7  # Pareto k-hat: sums of such weights cannot be trusted ...
+FEW = 0.05  # ... if more than this share of windows has them
+FEW_EFFECTIVE = 10.0  # samples, mean over windows
+FAR_APART = 1.02  # upper / lower perplexity
+STILL_MOVING = 1.005  # ratio of the joint perplexities at the last two sizes of the curve
+NOT_NORMALISED = 1.0  # nats, mean log Z
 
 
 def perplexity(log_probs: np.ndarray, tokens: int) -> float:
@@ -34,7 +34,7 @@ def interval(log_probs: np.ndarray, tokens: int, seed: int) -> Interval:
     """95% over windows, of exp(-mean / tokens), by bootstrap."""
     if len(log_probs) < 2:
         return None
-    found = bootstrap(
+    means = bootstrap(
         (log_probs,),
         np.mean,
         n_resamples=RESAMPLES,
@@ -42,16 +42,16 @@ def interval(log_probs: np.ndarray, tokens: int, seed: int) -> Interval:
         method="percentile",
         random_state=np.random.default_rng(seed),
     ).confidence_interval
-    return float(np.exp(-found.high / tokens)), float(np.exp(-found.low / tokens))
+    return float(np.exp(-means.high / tokens)), float(np.exp(-means.low / tokens))
 
 
 def gain(
     log_probs: np.ndarray, others: np.ndarray, tokens: int, seed: int
 ) -> Tuple[float, Interval]:
-    """1 − perplexity / that of ``others``. Paired: without how hard a window is."""
+    """1 − perplexity / that of ``others``. Paired, so how hard a window is cancels."""
     won = log_probs - others
-    between = interval(won, tokens, seed)
-    return 1.0 - perplexity(won, tokens), between and (1.0 - between[1], 1.0 - between[0])
+    ratio = interval(won, tokens, seed)
+    return 1.0 - perplexity(won, tokens), ratio and (1.0 - ratio[1], 1.0 - ratio[0])
 
 
 def base_log_probs(results: Sequence[WindowResult]) -> np.ndarray:
@@ -59,7 +59,7 @@ def base_log_probs(results: Sequence[WindowResult]) -> np.ndarray:
 
 
 def base_report(results: Sequence[WindowResult], tokens: int, seed: int) -> Dict[str, Any]:
-    """Of a language model alone; ``tokens`` of each window are predicted."""
+    """For a language model alone; ``tokens`` of each window are predicted."""
     log_lm = base_log_probs(results)
     return {
         "base_ppl": perplexity(log_lm, tokens),
@@ -76,7 +76,7 @@ def joint_report(
     windows: Optional[int] = None,
 ) -> Dict[str, Any]:
     """``first``: the position of the first predicted token, counted from 1; ``windows``: how many
-    are to be done, if not all are."""
+    there are in all, if ``results`` lacks some."""
     report = base_report(results, tokens, options.seed)
     log_z = [result.log_z for result in results]
     for name, bound in BOUNDS.items():
@@ -110,7 +110,7 @@ def joint_report(
 
 
 def known(value: Any) -> Any:
-    """None where a number is not finite: a single sample may have all the weight."""
+    """None for every number that is not finite: a single sample may have all the weight."""
     if isinstance(value, (list, tuple)):
         return type(value)(known(item) for item in value)
     if isinstance(value, dict):
@@ -121,7 +121,7 @@ def known(value: Any) -> Any:
 def joint_log_probs(
     results: Sequence[WindowResult], log_z: Sequence[Bounds], bound: str
 ) -> np.ndarray:
-    """log P = log P_LM - E - log Z (W,). The "lower" log Z gives the lower perplexity."""
+    """log P = log P_LM - E - log Z: (W,). The "lower" log Z gives the lower perplexity."""
     return np.array(
         [r.log_lm - r.energy - float(getattr(z, bound)) for r, z in zip(results, log_z)]
     )
@@ -130,8 +130,8 @@ def joint_log_probs(
 def _samples(
     results: Sequence[WindowResult], options: EvaluationOptions, windows: int
 ) -> Dict[str, Any]:
-    """``num_samples`` of a window; where windows differ, of one on average. A part of the
-    ``windows`` may have a larger error than all of them."""
+    """``num_samples`` per window, or its mean where windows differ. A part of the ``windows`` may
+    have a larger error than all of them."""
     if options.sampling_error is None:
         return {"num_samples": options.num_samples}
     sizes = np.array([result.num_samples for result in results])
@@ -178,7 +178,7 @@ def _per_position(results: Sequence[WindowResult], first: int) -> List[Dict[str,
     """log P(x_t | x_<t) = log P_LM(x_t | x_<t) + log Z(x_≤t) - log Z(x_<t).
 
     The denominator at a position is the numerator at the one before. A lower bound of the ratio
-    has the lower numerator over the upper denominator. At the last position the numerator is
+    is the lower numerator over the upper denominator. At the last position the numerator is
     known: exp(-E).
     """
     log_lm = np.array([result.token_log_lm for result in results])  # (W, L)
@@ -223,40 +223,40 @@ def _last_position(results: Sequence[WindowResult]) -> Dict[str, Any]:
 
 
 def _missed(report: Mapping[str, Any]) -> List[str]:
-    """The target of --sampling-error."""
+    """A warning if the target of --sampling-error was missed."""
     if "samples" not in report:
         return []
-    luck, allowed = report["error"]["samples"], report["samples"]["allowed_error"]
-    if luck is not None and luck <= allowed:
+    error, allowed = report["error"]["samples"], report["samples"]["allowed_error"]
+    if error is not None and error <= allowed:
         return []
-    told = "unknown" if luck is None else f"{luck:.3%}"
+    reached = "unknown" if error is None else f"{error:.3%}"
     why = "some windows need more than --max-samples, or there are too few to make up for others"
-    return [f"the sampling error is {told}, above the {allowed:.3%} asked for: {why}"]
+    return [f"the sampling error is {reached}, above the {allowed:.3%} asked for: {why}"]
 
 
 def warnings(report: Mapping[str, Any]) -> List[str]:
-    """Why a report's joint perplexity may be wrong, in sentences."""
-    n, found = report["num_samples"], []
+    """Why a report's joint perplexity may be wrong, as sentences."""
+    n, reasons = report["num_samples"], []
     heavy = report["pareto_k"]["share_above_0_7"]
     if heavy > FEW:
-        found.append(
-            f"Pareto k-hat is above 0.7 on {heavy:.0%} of the windows: a few samples carry the sum "
-            f"there, and both bounds may be wrong together; {n} samples are too few for this energy"
+        reasons.append(
+            f"Pareto k-hat is above 0.7 on {heavy:.0%} of the windows: a few samples dominate the "
+            f"sum there, and both bounds may be wrong; {n} samples are too few for this energy"
         )
     if report["ess"]["mean"] < FEW_EFFECTIVE:
-        found.append(
+        reasons.append(
             f"of {n} samples only {report['ess']['mean']:.1f} count on average: log Z is likely "
             "underestimated, and the perplexity too low"
         )
     if not report["joint_ppl_upper"] <= FAR_APART * report["joint_ppl_lower"]:
-        found.append("the bounds are more than 2% apart: take more samples")
+        reasons.append("the bounds are more than 2% apart: take more samples")
     sizes = [row["joint"] for row in report.get("curve", [])]
     if len(sizes) > 1 and not 1 / STILL_MOVING < sizes[-1] / sizes[-2] < STILL_MOVING:
-        found.append("the curve over the number of samples has not become level: take more")
-    found += _missed(report)
+        reasons.append("the curve over the number of samples has not become level: take more")
+    reasons += _missed(report)
     if abs(report["mean_log_z"]) > NOT_NORMALISED:
-        found.append(
-            f"mean log Z is {report['mean_log_z']:.2f}, but 0 where conditional NCE has converged: "
-            "the energy has lost its self-normalisation (overfitting, or ranking_nce)"
+        reasons.append(
+            f"mean log Z is {report['mean_log_z']:.2f}, but 0 once conditional NCE has converged: "
+            "the energy is not self-normalised (overfitting, or ranking_nce)"
         )
-    return found
+    return reasons

@@ -1,4 +1,4 @@
-"""The luck of sampling in what is computed from log Z, and its share of the whole error.
+"""The sampling error of what is computed from log Z, and its share of the total error.
 
 Pools of different windows and prefixes are independent, so squared errors add up. Errors of
 perplexities are relative: those of their logarithms.
@@ -10,27 +10,27 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
-MOSTLY = 0.8  # of the squared error: then the rest is not worth its cost
+MOSTLY = 0.8  # of the squared error from one source: reducing the other is not worth its cost
 
 
 def of_mean(errors: np.ndarray, tokens: int) -> float:
     """Relative standard error of exp(-mean / tokens) from those (W, ...) of W log-probabilities;
-    several to a window are of independent pools."""
+    several for one window come from independent pools."""
     return float(np.sqrt(np.square(errors).sum())) / (len(errors) * tokens)
 
 
 def division(log_probs: np.ndarray, errors: np.ndarray, tokens: int) -> Dict[str, Any]:
-    """The error of a perplexity, one relative standard error, by where it comes from.
+    """One relative standard error of a perplexity, divided by where it comes from.
 
-    ``log_probs`` (W,) vary from window to window by what windows are and by their samples' luck,
-    ``errors`` (W,); so the variance of their mean is the total, of which the samples' is known.
+    ``log_probs`` (W,) vary with the window and with the luck of its samples, ``errors`` (W,); so
+    the variance of their mean is the total, of which the samples' part is known.
     """
     samples = of_mean(errors, tokens)
     if len(log_probs) < 2:
         return {"total": None, "windows": None, "samples": _finite(samples), "raise": None}
     known = bool(np.isfinite(log_probs).all())
     total = float(log_probs.std(ddof=1)) / math.sqrt(len(log_probs)) / tokens if known else math.inf
-    total = max(total, samples)  # which is the better known of the two
+    total = max(total, samples)  # samples is the better known of the two
     windows = math.sqrt(total**2 - samples**2) if math.isfinite(samples) else 0.0
     return {
         "total": _finite(total),
@@ -41,7 +41,7 @@ def division(log_probs: np.ndarray, errors: np.ndarray, tokens: int) -> Dict[str
 
 
 def _advice(windows: float, samples: float) -> Optional[str]:
-    """Squared errors → what to raise."""
+    """From squared errors: which flag to raise."""
     if windows + samples == 0:
         return None
     if not samples < MOSTLY * (windows + samples):
@@ -54,5 +54,5 @@ def _finite(value: float) -> Optional[float]:
 
 
 def errors_of(log_z: Sequence[Any]) -> np.ndarray:
-    """(W,) of the bounds of W windows."""
+    """Of the bounds of W windows: (W,)."""
     return np.array([z.error for z in log_z])

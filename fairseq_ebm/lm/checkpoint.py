@@ -1,4 +1,4 @@
-"""A base language model from a fairseq checkpoint, checked against the data it is to read."""
+"""Loads a base language model from a fairseq checkpoint, checked against the data it will read."""
 
 import argparse
 import sys
@@ -27,7 +27,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class BaseLM:
-    """``model`` in evaluation mode, on its device, in its precision: that is P_LM for the run."""
+    """``model`` in evaluation mode, on its device and in its precision: P_LM for the whole run."""
 
     model: Any
     dictionary: Dictionary
@@ -39,7 +39,7 @@ class BaseLM:
 
     @property
     def max_positions(self) -> int:
-        return int(min(self.model.max_positions(), sys.maxsize))  # convolutions say infinity
+        return int(min(self.model.max_positions(), sys.maxsize))  # infinite for convolutions
 
     def require_window(self, window: int, flag: str = "{window}") -> None:
         require_positions(flag, self.path, self.max_positions, window)
@@ -51,7 +51,7 @@ class BaseLM:
 def load_base_lm(
     path: Path, data: Path, precision: str, device: torch.device, flag: str = "--path"
 ) -> BaseLM:
-    """Loads ``path``, given with ``flag``, for use with the dictionary of ``data``."""
+    """Loads ``path``, passed as ``flag``, for use with the dictionary of ``data``."""
     require_precision(precision, device)
     model, config = load_model(path, data, flag)
     if not isinstance(model, FairseqLanguageModel):
@@ -87,26 +87,26 @@ def require_left_to_right(path: Path, right_to_left: bool) -> None:
 def load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
     """A model of any fairseq task, built for the dictionary of ``data``, and its configuration.
 
-    ``flag`` is what the user gave the path with.
+    ``flag`` is the flag with which the user passed ``path``.
     """
     if not path.is_file():
         raise UserError(f"{flag}: {path}: no such file")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, about how this fairseq loads checkpoints
+        warnings.simplefilter("ignore")  # torch's, about how this fairseq loads checkpoints
         state = read_checkpoint(path, flag)
-        _require_dictionary(state["cfg"], path, data, flag)
-        return _built(state, path, data, flag)
+        _require_dictionary(state["cfg"], data, flag)
+        return _build(state, path, data, flag)
 
 
 def read_config(path: Path, data: Path, flag: str) -> Any:
     """The configuration of a checkpoint, which must have been trained with the dictionary of
-    ``data`` if its own can still be found. Tensors stay on the disk where that is possible."""
+    ``data`` if its own can still be found. Tensors stay on disk if possible."""
     try:
         config = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["cfg"]
         config = OmegaConf.create(config, flags={"allow_objects": True})
-    except Exception:  # of an older fairseq, or no checkpoint at all
+    except Exception:  # from an older fairseq, or no checkpoint at all
         config = read_checkpoint(path, flag)["cfg"]
-    _require_dictionary(config, path, data, flag)
+    _require_dictionary(config, data, flag)
     return config
 
 
@@ -115,37 +115,37 @@ def reads_right_to_left(config: Any) -> bool:
 
 
 def read_checkpoint(path: Path, flag: str) -> Dict[str, Any]:
-    """The contents of a checkpoint, with what this version of fairseq expects of them."""
+    """The contents of a checkpoint, upgraded to what this version of fairseq expects."""
     require_complete(path, flag)
     try:
         state: Dict[str, Any] = checkpoint_utils.load_checkpoint_to_cpu(str(path))
-        state["cfg"].task._name  # noqa: B018 (none of fairseq's is without)
-    except Exception as error:  # whatever unpickling raises
+        state["cfg"].task._name  # noqa: B018 (all of fairseq's have it)
+    except Exception as error:  # unpickling may raise anything
         raise UserError(
             f"{flag}: {path}: not a fairseq checkpoint ({type(error).__name__})"
         ) from None
     return state
 
 
-def _require_dictionary(config: Any, path: Path, data: Path, flag: str) -> None:
+def _require_dictionary(config: Any, data: Path, flag: str) -> None:
     trained_with = Path(str(config.task.data).split(":")[0]) / DICTIONARY_NAME
-    if trained_with.exists():  # a checkpoint has no dictionary of its own
+    if trained_with.exists():  # a checkpoint does not contain its dictionary
         require_same_dictionary(
             data / DICTIONARY_NAME, trained_with, f"{flag}: trained with {trained_with}"
         )
 
 
-def _built(state: Dict[str, Any], path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
-    """``state`` is read once: a large language model takes its time."""
+def _build(state: Dict[str, Any], path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
+    """From ``state``, so that the file is read once: a large language model takes long."""
     dictionary = data / DICTIONARY_NAME
     checkpoint_utils.overwrite_args_by_name(state["cfg"], {"data": str(data)})
-    if state.get("args") is not None:  # as fairseq wrote before it had cfg, and still prefers
+    if state.get("args") is not None:  # fairseq's older format, which it prefers to cfg
         state["args"].data = str(data)
     try:
         models, config, _ = checkpoint_utils.load_model_ensemble_and_task([str(path)], state=state)
     except RuntimeError as error:
         raise UserError(
-            f"{flag}: {path} does not fit {dictionary} of {len(load_dictionary(dictionary))} "
-            f"symbols ({str(error).splitlines()[-1].strip()})"
+            f"{flag}: {path} does not fit {dictionary}, which has "
+            f"{len(load_dictionary(dictionary))} symbols ({str(error).splitlines()[-1].strip()})"
         ) from None
     return models[0], config

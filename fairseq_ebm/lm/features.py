@@ -1,6 +1,6 @@
 """Features of a causal decoder for windows that share a prefix, which is encoded once.
 
-For energies: with gradients where torch records them, in training as in scoring.
+For energies: with gradients wherever torch records them, in training and in scoring alike.
 """
 
 from typing import Any, NamedTuple
@@ -18,13 +18,13 @@ class SharedFeatures(NamedTuple):
 
 
 def shared_features(decoder: Any, windows: Tensor, shared: int) -> SharedFeatures:
-    """Windows (B, M, T), of which the M in a row agree in their first ``shared`` (s) tokens.
+    """For windows (B, M, T) of which the M in a row have the same first ``shared`` (s) tokens.
 
-    Equal to running the decoder on each window alone: what is causal does not see what follows, so
-    the s positions are the same for all M. With dropout they share its mask, too.
+    Equal to running the decoder on each window alone: it is causal, so the s positions are the
+    same for all M. They share their dropout mask, too.
     """
     if not 0 < shared < windows.size(2):
-        raise ValueError(f"{shared} shared tokens of {windows.size(2)}")
+        raise ValueError(f"{shared} shared tokens in windows of {windows.size(2)}")
     prefix = embed(decoder, windows[:, 0, :shared], positions(decoder, 0, shared))
     rest_length = windows.size(2) - shared
     rest = embed(decoder, windows[:, :, shared:], positions(decoder, shared, rest_length))

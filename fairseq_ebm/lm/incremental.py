@@ -1,6 +1,6 @@
-"""Any other decoder of fairseq, through its incremental state: correct, if slower.
+"""Any other fairseq decoder, through its incremental state: correct but slower.
 
-The state after a prefix is kept and spread over its samples; nothing is reordered after that.
+The state after a prefix is kept and copied to its samples; nothing is reordered after that.
 """
 
 import copy
@@ -13,7 +13,7 @@ from torch import Tensor
 class Prefix(NamedTuple):
     inputs: Tensor  # (W, S)
     state: Any  # incremental state after them
-    features: Tensor  # (W, V): what the decoder put out at the last position
+    features: Tensor  # (W, V): the decoder's output at the last position
 
 
 class IncrementalStepper:
@@ -23,7 +23,7 @@ class IncrementalStepper:
         self.model, self.decoder = model, model.decoder
 
     def prefill(self, inputs: Tensor) -> Prefix:
-        """Inputs (W, S), fed one by one: that is how an incremental state is made."""
+        """Feeds the inputs (W, S) one by one: that is how an incremental state is built."""
         state: Any = torch.jit.annotate(dict, {})
         for length in range(1, inputs.size(1) + 1):
             output = self.decoder(inputs[:, :length], incremental_state=state)
@@ -37,7 +37,7 @@ class IncrementalStepper:
         return self.model.get_normalized_probs(output, log_probs=True, sample=None)[:, 0]
 
     def bytes_per_row(self, steps: int) -> int:
-        """A guess: caches of a decoder unknown to us are bounded by its parameters' widths."""
+        """A guess: an unknown decoder's caches are bounded by the widths of its parameters."""
         widths = sum(max(parameter.shape) for parameter in self.decoder.parameters())
         return 8 * widths * max(1, steps // 8) + 4 * 4 * len(self.decoder.dictionary)
 

@@ -1,8 +1,8 @@
 """fairseq's transformer layers with an attention of our own, which knows about shared prefixes.
 
 Everything in a layer but attention works on each position alone, so fairseq's own modules do it.
-Layers of decoders and of encoders have these modules under the same names: both fit. Gradients and
-dropout are as for any module: a ``Layer`` made while gradients are on passes them on.
+Decoder and encoder layers have the same names for these modules, so both work. Gradients and
+dropout are as in any module: a ``Layer`` made while gradients are enabled passes them on.
 """
 
 from typing import Any, List, Optional, Tuple
@@ -17,13 +17,13 @@ Cache = Tuple[Tensor, Tensor]  # of W prefixes: keys (W, h, d_h, S) and values (
 
 def is_supported(decoder: nn.Module) -> bool:
     """Plain decoder-only transformers, whatever their norms, embeddings, positions and softmax."""
+    extras = ("c_attn", "attn_ln", "ffn_layernorm", "w_resid")
     return isinstance(decoder, TransformerDecoderBase) and all(
         getattr(layer, "encoder_attn", True) is None
         and not getattr(layer.self_attn, "use_xformers", False)
         and layer.self_attn.bias_k is None
         and not layer.self_attn.add_zero_attn
-        and all(getattr(layer, extra, None) is None for extra in ("c_attn", "attn_ln"))
-        and all(getattr(layer, extra, None) is None for extra in ("ffn_layernorm", "w_resid"))
+        and all(getattr(layer, extra, None) is None for extra in extras)
         for layer in decoder.layers
     )
 
@@ -33,9 +33,9 @@ def layers_of(decoder: Any) -> "List[Layer]":
 
 
 def positions(decoder: Any, first: int, count: int) -> Optional[Tensor]:
-    """Embeddings (count, d) of positions first..., or None where the decoder knows none.
+    """Embeddings (count, d) of the positions from ``first`` on, or None if the decoder has none.
 
-    fairseq numbers positions from the inputs, so any inputs but padding will do.
+    fairseq numbers positions by the inputs, and any inputs but padding will do.
     """
     if decoder.embed_positions is None:
         return None
@@ -45,7 +45,7 @@ def positions(decoder: Any, first: int, count: int) -> Optional[Tensor]:
 
 
 def embed(decoder: Any, tokens: Tensor, at: Optional[Tensor]) -> Tensor:
-    """Tokens (..., S) at the positions of ``positions`` (S, d) -> (..., S, d)."""
+    """Tokens (..., S), with ``at``, the result of ``positions`` (S, d) -> (..., S, d)."""
     x = decoder.embed_scale * decoder.embed_tokens(tokens)
     if decoder.project_in_dim is not None:
         x = decoder.project_in_dim(x)
@@ -66,7 +66,7 @@ def finish(decoder: Any, x: Tensor) -> Tensor:
 
 
 class Layer:
-    """A layer's modules, its three input projections made one."""
+    """A layer's modules, with its three input projections joined into one."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -81,7 +81,7 @@ class Layer:
             self.bias = torch.cat([p.bias * s for p, s in zip(projections, scaling)])
 
     def _project(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """(..., d) -> queries, scaled already, keys and values, each (..., h, d_h)."""
+        """(..., d) -> scaled queries, keys and values, each (..., h, d_h)."""
         if self.layer.normalize_before:
             x = self.layer.self_attn_layer_norm(x)
         projected = F.linear(x, self.weight, self.bias)
@@ -104,7 +104,7 @@ class Layer:
         return x
 
     def prefill(self, x: Tensor, last_position_only: bool = False) -> Tuple[Tensor, Cache]:
-        """(W, S, d) -> the same after this layer, or only its last position; and the cache."""
+        """(W, S, d) -> the same after this layer, or only its last position, and the cache."""
         q, k, v = (part.transpose(1, 2) for part in self._project(x))  # (W, h, S, d_h)
         if last_position_only:
             x, q = x[:, -1:], q[:, :, -1:]
@@ -121,11 +121,11 @@ class Layer:
         return self._after_attention(x, attended.transpose(1, 2).flatten(2)), cache
 
     def extend(self, x: Tensor, shared: Cache) -> Tensor:
-        """M continuations of each prefix at once, all their C positions: (W, M, C, d) -> same."""
+        """All C positions of M continuations of each prefix at once: (W, M, C, d) -> same."""
         q, k, v = (part.permute(0, 3, 1, 2, 4) for part in self._project(x))  # (W, h, M, C, d_h)
         keys, values = shared
-        prefix_length, own = values.size(2), q.size(3)
-        later = torch.ones(own, own, dtype=torch.bool, device=x.device).triu(1)
+        prefix_length, length = values.size(2), q.size(3)
+        later = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
 
         on_prefix = torch.matmul(q.flatten(2, 3), keys).unflatten(2, q.shape[2:4])
         on_own = torch.matmul(q, k.transpose(3, 4)).masked_fill(later, float("-inf"))

@@ -1,8 +1,8 @@
-"""The normalised product of two language models, symbol by symbol; the first of them is frozen.
+"""The normalised product of two language models, symbol by symbol; the first one is frozen.
 
     log P(v|x) = log P_base(v|x) + log P_residual(v|x) - log Σ_u P_base(u|x) P_residual(u|x)
 
-Logits are as good as log-probabilities here: what they lack to them is the same for all symbols.
+Logits serve as log-probabilities here: they differ by the same constant for all symbols.
 """
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class Frozen(nn.Module):
-    """A decoder that stays what it was: without dropout, gradients or loss of precision."""
+    """A decoder that never changes: without dropout, gradients or loss of precision."""
 
     def __init__(self, decoder: FairseqDecoder) -> None:
         super().__init__()
@@ -24,8 +24,8 @@ class Frozen(nn.Module):
         return super().train(False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> "Frozen":
-        """Moves to other devices as ``fn`` does, but keeps float32: training in half precision
-        would write other weights into checkpoints than those that were loaded."""
+        """Moves to other devices as ``fn`` does, but stays float32: training in half precision
+        would save other weights in checkpoints than those that were loaded."""
 
         def move(tensor: Tensor) -> Tensor:
             return tensor.to(fn(tensor.new_empty(0)).device)
@@ -34,7 +34,7 @@ class Frozen(nn.Module):
 
 
 class ProductDecoder(FairseqIncrementalDecoder):
-    """Its features are those of the base (b) and of the residual (r), side by side."""
+    """Its features are those of the base (b) and of the residual (r), concatenated."""
 
     def __init__(self, base: FairseqDecoder, residual: TransformerDecoderBase) -> None:
         super().__init__(residual.dictionary)
@@ -66,26 +66,26 @@ class ProductDecoder(FairseqIncrementalDecoder):
         """(B, T) -> (B, T, b + r)"""
         base, residual = self.parts
         with torch.no_grad():
-            of_base = _features(base, prev_output_tokens, incremental_state)
-        of_residual = _features(residual, prev_output_tokens, incremental_state)
-        return torch.cat([of_base, of_residual.to(of_base.dtype)], dim=-1), None
+            b = _features(base, prev_output_tokens, incremental_state)
+        r = _features(residual, prev_output_tokens, incremental_state)
+        return torch.cat([b, r.to(b.dtype)], dim=-1), None
 
     def output_layer(self, features: Tensor, **unused: Any) -> Tensor:
         """(B, T, b + r) -> (B, T, V), float32"""
         base, residual = self.parts
         width = residual.output_embed_dim
-        of_base, of_residual = features.split([features.size(-1) - width, width], dim=-1)
+        b, r = features.split([features.size(-1) - width, width], dim=-1)
         with torch.no_grad():
-            scores = _scores(base, of_base)
-        return scores + _scores(residual, of_residual.to(next(residual.parameters()).dtype))
+            scores = _scores(base, b)
+        return scores + _scores(residual, r.to(next(residual.parameters()).dtype))
 
     def max_positions(self) -> Any:
-        """Tokens that both can read; some of fairseq's decoders say infinity."""
+        """How many tokens both can read: infinite for some of fairseq's decoders."""
         return min(part.max_positions() for part in self.parts)
 
 
 def _features(decoder: Any, tokens: Tensor, state: Optional[Dict[str, Any]]) -> Tensor:
-    """What ``_scores`` needs: of a decoder unknown to us that is its output."""
+    """What ``_scores`` needs: for a decoder unknown to us, its output."""
     if isinstance(decoder, TransformerDecoderBase):
         return decoder.extract_features(tokens, None, incremental_state=state)[0]
     return decoder(tokens, incremental_state=state)[0]
@@ -106,7 +106,7 @@ class Prefix(NamedTuple):
 
 
 class ProductStepper:
-    """The interface of ``TransformerStepper``: each part takes the way that suits it."""
+    """The interface of ``TransformerStepper``; each part has the stepper that suits it."""
 
     def __init__(self, steppers: Sequence[Any]) -> None:
         self.steppers = steppers

@@ -18,8 +18,8 @@ from .product import ProductDecoder, ProductStepper
 
 Stepper = Union[transformer.TransformerStepper, IncrementalStepper, ProductStepper]
 
-ROWS = {"cpu": 1024, "cuda": 16384}  # samples in hand at once, at most ...
-BYTES = {"cpu": 1 << 30, "cuda": 24 << 30}  # ... and what their caches and logits may take
+ROWS = {"cpu": 1024, "cuda": 16384}  # the most samples drawn at once ...
+BYTES = {"cpu": 1 << 30, "cuda": 24 << 30}  # ... and the most that their caches and logits take
 
 
 class Samples(NamedTuple):
@@ -31,19 +31,21 @@ class Samples(NamedTuple):
 
 
 def require_truncation(truncation: Truncation, symbols: int) -> None:
-    """Refuses what cannot be drawn from a vocabulary of ``symbols``, of which padding never is."""
+    """Refuses what cannot be drawn from a vocabulary of ``symbols``, one of them padding, which is
+    never drawn."""
     top_k, top_p = truncation.top_k, truncation.top_p
-    if top_k is not None and not 0 < top_k < symbols:
-        where = "above the vocabulary of" if top_k > 0 else "below 1, of"
-        raise OptionError(f"{{top_k}}: {top_k} is {where} {symbols - 1}")
+    if top_k is not None and top_k < 1:
+        raise OptionError(f"{{top_k}}: {top_k} is below 1")
+    if top_k is not None and top_k >= symbols:
+        raise OptionError(f"{{top_k}}: {top_k} is above the vocabulary of {symbols - 1}")
     if top_p is not None and not 0 < top_p <= 1:
-        raise OptionError(f"{{top_p}}: {top_p} is not above 0 and up to 1")
+        raise OptionError(f"{{top_p}}: {top_p} is not above 0 and at most 1")
     if not truncation.temperature > 0:
         raise OptionError(f"{{temperature}}: {truncation.temperature} is not above 0")
 
 
 def stepper_of(model: Any) -> Stepper:
-    """The fastest way to step ``model`` that is known."""
+    """The fastest known way to step ``model``."""
     decoder = model.decoder
     if isinstance(decoder, ProductDecoder):
         return ProductStepper([stepper_of(FairseqLanguageModel(part)) for part in decoder.parts])
@@ -55,8 +57,8 @@ def stepper_of(model: Any) -> Stepper:
 class Sampler:
     """Draws from ``model``, a fairseq language model in evaluation mode, on its own device.
 
-    ``memory``: GiB that samples in hand may take, None for what ``BYTES`` has; ``rows``: so many
-    samples instead. Either decides how work is cut, and so the last bit of what is computed.
+    ``memory``: how many GiB samples may take while they are drawn, by default ``BYTES``; or
+    ``rows``, a number of samples. Both decide how work is split, and so the last bit of results.
     """
 
     def __init__(
@@ -77,18 +79,18 @@ class Sampler:
 
     @cached_property
     def stepper(self) -> Stepper:
-        """Made when it is needed: it holds copies of weights."""
+        """Made when first needed: it holds copies of weights."""
         return stepper_of(self._model)
 
     def truncated(self, truncation: Truncation) -> "Sampler":
-        """The same model, drawn from in another way."""
+        """A sampler of the same model with another truncation."""
         other = copy.copy(self)
         other.stepper, other.truncation = self.stepper, truncation
         return other
 
     def rows_at_once(self, length: int) -> int:
-        """Samples in hand at once: a function of the model's shape, not of what memory is free, so
-        that the same work is cut the same way every time."""
+        """How many samples to draw at once: depends on the model's shape, not on free memory, so
+        that the same work is split the same way every time."""
         if self._rows is not None:
             return self._rows
         fitting = self._bytes // self.stepper.bytes_per_row(length)
@@ -97,9 +99,9 @@ class Sampler:
     def sample(
         self, prefixes: Tensor, num_samples: int, length: int, streams: Sequence[WindowStream]
     ) -> Samples:
-        """``num_samples`` continuations of ``length`` tokens of each prefix (W, P).
+        """``num_samples`` continuations, of ``length`` tokens, of each prefix (W, P).
 
-        Prefix i draws from ``streams[i]`` alone. Results are on the CPU.
+        Prefix i uses only ``streams[i]``. Results are on the CPU.
         """
         chunks = list(self.chunks(prefixes, num_samples, length, streams))
         return Samples(*(torch.cat(parts, dim=1) for parts in zip(*chunks)))
@@ -108,7 +110,7 @@ class Sampler:
     def chunks(
         self, prefixes: Tensor, num_samples: int, length: int, streams: Sequence[WindowStream]
     ) -> Iterator[Samples]:
-        """The same, some samples of every prefix at a time: the pool need not fit in memory."""
+        """The same, a part of every prefix's samples at a time: the pool need not fit in memory."""
         windows = prefixes.size(0)
         inputs = torch.cat([prefixes.new_full((windows, 1), self.eos), prefixes], dim=1)
         prefix = self.stepper.prefill(inputs.to(self.device))
@@ -122,7 +124,7 @@ class Sampler:
         """One chunk: ``uniforms`` (W, m, L), one for each token."""
         windows, m, length = uniforms.shape
         samples = self.stepper.begin(prefix, m, length - 1)
-        # All samples of a prefix draw their first token from the same distribution.
+        # All samples of a prefix have the same distribution for their first token.
         drawn = self._draw(prefix.features, uniforms[:, :, 0])
         steps: List[Draws] = [Draws(*(part.reshape(-1) for part in drawn))]
         for t in range(1, length):

@@ -1,4 +1,4 @@
-"""Log P_LM of given text, token by token, by fairseq's own forward pass."""
+"""log P_LM of given text, token by token, by fairseq's own forward pass."""
 
 from collections.abc import Iterator
 from typing import Any, List
@@ -19,7 +19,8 @@ def token_log_probs(
 ) -> Tensor:
     """log P_LM (B, T - p), float32, of the tokens of ``windows`` (B, T) after the first p.
 
-    ``without_padding``: given that none is padding, which the sampler never draws (its log q).
+    ``without_padding``: conditional on no token being padding, which is never drawn (the sampler's
+    log q).
     """
     scores: List[Tensor] = []
     for log_probs, tokens in predictions(model, windows, prefix_length):
@@ -33,7 +34,7 @@ def token_log_probs(
 def text_statistics(model: Any, windows: Tensor, prefix_length: int) -> TokenStatistics:
     """Of the tokens of ``windows`` (B, T) after the first p: four of (B, T - p), on the CPU.
 
-    P_LM is that given that no symbol is padding; what is padding has no meaning here.
+    P_LM is conditional on no symbol being padding; values at padding have no meaning.
     """
     pad = model.decoder.dictionary.pad()
     parts: List[TokenStatistics] = []
@@ -49,11 +50,11 @@ def text_statistics(model: Any, windows: Tensor, prefix_length: int) -> TokenSta
 def predictions(
     model: Any, windows: Tensor, prefix_length: int
 ) -> "Iterator[tuple[Tensor, Tensor]]":
-    """log P_LM (A, V), float32, and the tokens (A, 1) that it is about: those of ``windows`` (B, T)
-    after the first p, row after row.
+    """log P_LM (A, V), float32, and the tokens (A, 1) that it predicts: those of ``windows`` (B, T)
+    after the first p, row by row.
 
-    The model reads </s>, then the window. Only continuations pass through the output layer, and
-    only so many positions at once that no more than ``LOGITS_AT_ONCE`` logits exist.
+    The model reads </s>, then the window. Only continuations pass through the output layer, in
+    parts of at most ``LOGITS_AT_ONCE`` logits.
     """
     decoder = model.decoder
     device = next(model.parameters()).device
@@ -75,8 +76,8 @@ def predictions(
 
 @torch.inference_mode()
 def next_log_probs(model: Any, prefixes: Tensor) -> Tensor:
-    """log P_LM (B, V), float32, of every symbol after ``prefixes`` (B, p), given that it is not
-    padding; -inf for padding."""
+    """log P_LM (B, V), float32, of every symbol after ``prefixes`` (B, p), conditional on it not
+    being padding; -inf for padding."""
     decoder = model.decoder
     device = next(model.parameters()).device
     start = prefixes.new_full((len(prefixes), 1), decoder.dictionary.eos())
@@ -102,6 +103,6 @@ def _log_of_others(log_probs: Tensor, symbol: int) -> Tensor:
 
 
 def _has_output_layer(decoder: Any) -> bool:
-    """Does it part features from logits? The base classes have the method, but only raise in it."""
+    """Whether it has features before its logits. The base classes' ``extract_features`` raises."""
     bases = (FairseqDecoder.extract_features, FairseqIncrementalDecoder.extract_features)
     return type(decoder).extract_features not in bases

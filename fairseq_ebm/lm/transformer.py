@@ -1,8 +1,8 @@
 """fairseq's transformer decoders, stepped by many samples that share their prefix.
 
-The prefix is computed once; its keys and values are kept once and attended to by all samples of
-the prefix in one matrix product. What each sample adds goes into caches of its own, allocated in
-full at the start: nothing is copied, grown or reordered between steps.
+The prefix is computed once; its keys and values are stored once, and all its samples attend to them
+in one matrix product. What each sample adds goes into its own caches, allocated in full at the
+start: nothing is copied, grown or reordered between steps.
 
 Rows are samples, grouped by prefix: row = prefix * m + sample, R = W * m rows in all.
 """
@@ -16,14 +16,14 @@ from .layers import Cache, embed, finish, layers_of, positions
 
 
 class Prefix(NamedTuple):
-    """What is known of W prefixes of S inputs."""
+    """What is kept of W prefixes of S inputs."""
 
     caches: List[Cache]  # one per layer
     features: Tensor  # (W, d) of the last position, before the output layer
 
 
 class TransformerStepper:
-    """Runs a decoder's own modules, but for attention, which knows about shared prefixes."""
+    """Runs a decoder's own modules except attention, for which ours knows about shared prefixes."""
 
     def __init__(self, decoder: Any) -> None:
         self.decoder = decoder
@@ -54,16 +54,16 @@ class TransformerStepper:
         weight = next(self.decoder.parameters())
         vocabulary = len(self.decoder.dictionary)
         caches = 2 * len(self.layers) * self.decoder.embed_dim * steps * weight.element_size()
-        return caches + 4 * 4 * vocabulary  # logits, weights and what drawing makes of them
+        return caches + 4 * 4 * vocabulary  # logits, weights and what drawing computes from them
 
 
 class TransformerSamples:
-    """R = W * m samples under way."""
+    """R = W * m samples in progress."""
 
     def __init__(self, stepper: TransformerStepper, prefix: Prefix, m: int, steps: int) -> None:
         self.stepper = stepper
         self.prefix = prefix
-        self.taken = 0
+        self.steps_taken = 0
         keys = prefix.caches[0][0]
         windows, heads, width, self._prefix_length = keys.shape
         shape = (len(stepper.layers), 2, windows * m, heads, max(steps, 1), width)
@@ -71,11 +71,11 @@ class TransformerSamples:
         self._positions = positions(stepper.decoder, self._prefix_length, steps)  # (steps, d)
 
     def step(self, tokens: Tensor) -> Tensor:
-        """The next token of each sample (R,) -> features (R, d) that tell the one after."""
-        decoder, t = self.stepper.decoder, self.taken
+        """The next token of each sample (R,) -> features (R, d) that predict the one after it."""
+        decoder, t = self.stepper.decoder, self.steps_taken
         at = None if self._positions is None else self._positions[t : t + 1]
         x = embed(decoder, tokens.unsqueeze(1), at).squeeze(1)
         for layer, shared, own in zip(self.stepper.layers, self.prefix.caches, self._own):
             x = layer.step(x, shared, own, t)
-        self.taken += 1
+        self.steps_taken += 1
         return finish(decoder, x)

@@ -1,4 +1,4 @@
-"""Models, one family a file. Importing a file registers what it defines."""
+"""Models, one family per file. Importing a file registers what it defines."""
 
 from . import (  # noqa: F401
     base_lm,

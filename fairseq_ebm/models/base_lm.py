@@ -1,7 +1,7 @@
 """Presets of the papers' language models; the models themselves are fairseq's ``transformer_lm``.
 
-Their input and output share one matrix: only so do they have the papers' numbers of parameters.
-Where a stated shape and a stated number disagree, both are here; docs/models.md has the table.
+Input and output share one matrix: only then do they have the papers' numbers of parameters. Where
+a stated shape and a stated number disagree, both are here; docs/models.md has the table.
 """
 
 from argparse import Namespace
@@ -11,7 +11,7 @@ from fairseq.models.transformer_lm import base_lm_architecture, transformer_lm_g
 
 
 def shape(args: Namespace, layers: int, heads: int, width: int) -> None:
-    """Sets what no flag has set; ff is 4 d in all models of the papers."""
+    """Sets what no flag has set; ff is 4 d in all of the papers' models."""
     args.decoder_layers = getattr(args, "decoder_layers", layers)
     args.decoder_attention_heads = getattr(args, "decoder_attention_heads", heads)
     args.decoder_embed_dim = getattr(args, "decoder_embed_dim", width)
@@ -25,7 +25,7 @@ def tied(args: Namespace, layers: int, heads: int, width: int) -> None:
 
 
 def tie(args: Namespace) -> None:
-    """fairseq also asks presets about what a checkpoint says: that stays."""
+    """fairseq also applies presets to a checkpoint's flags: what these say stays."""
     name = "share_decoder_input_output_embed"
     setattr(args, name, getattr(args, name, True))
 
@@ -44,7 +44,7 @@ def transformer_lm_base_lm(args: Namespace) -> None:
 
 @register_model_architecture("transformer_lm", "transformer_lm_balm")
 def transformer_lm_balm(args: Namespace) -> None:
-    """BALM in the paper's words: d 1568, ff 6272."""
+    """BALM as the paper describes it: d 1568, ff 6272."""
     tied(args, layers=12, heads=16, width=1568)
 
 
@@ -68,7 +68,7 @@ def transformer_lm_balm_24l(args: Namespace) -> None:
 
 @register_model_architecture("transformer_lm", "transformer_lm_huge")
 def transformer_lm_huge(args: Namespace) -> None:
-    """TransfHuge in the paper's words: transformer_lm_gpt2_big, 48 layers, 25 heads."""
+    """TransfHuge as the paper describes it: transformer_lm_gpt2_big, 48 layers, 25 heads."""
     tie(args)
     transformer_lm_gpt2_big(args)
 

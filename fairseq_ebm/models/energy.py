@@ -1,4 +1,4 @@
-"""What all energies share: windows in, one number a window out; low means real."""
+"""What all energies share: windows in, one number per window out; low means real."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +18,8 @@ class PooledEnergyConfig(FairseqDataclass):
     energy_pooling: ChoiceEnum(POOLING) = field(  # type: ignore[valid-type]
         default="mean",
         metadata={
-            "help": "features that are projected to the energy: the mean over all positions, those "
-            "of the first, or those of the last; padding never counts"
+            "help": "features that are projected to the energy: their mean over all positions, "
+            "those of the first or those of the last; padding never counts"
         },
     )
 
@@ -27,8 +27,8 @@ class PooledEnergyConfig(FairseqDataclass):
 class EnergyModel(BaseFairseqModel):
     """``model(windows)`` is ``(B, M)`` for ``windows (B, M, T)``, padded at the end.
 
-    The M windows in a row may begin with the same ``shared`` tokens: an energy that can make use of
-    that does, and any other need not.
+    The M windows in a row may begin with the same ``shared`` tokens: an energy may make use of
+    that, but need not.
     """
 
     def __init__(self, dictionary: Dictionary) -> None:
@@ -43,18 +43,19 @@ class EnergyModel(BaseFairseqModel):
         raise NotImplementedError
 
     def token_embedding(self) -> nn.Embedding:
-        """Where tokens become vectors: once in ``energy``, the window last in what it is given."""
+        """Where tokens become vectors; ``energy`` calls it once, with an input that ends in the
+        window."""
         raise NotImplementedError
 
     def max_positions(self) -> int:
-        """The longest window that it can read."""
-        return 1 << 30  # any, unless a family says otherwise
+        """The longest window that the energy can read."""
+        return 1 << 30  # no limit, unless a family has one
 
 
 class EnergyHead(nn.Module):
     """Features -> energies: one position, or the mean of all, projected to a number.
 
-    It starts at zero, so that training starts from the base LM itself: E = 0, Z = 1.
+    It starts at zero, so that training starts from the base LM: E = 0, Z = 1.
     """
 
     def __init__(self, width: int, pooling: Any) -> None:
@@ -82,6 +83,6 @@ class EnergyHead(nn.Module):
         return features.masked_fill(~is_token.unsqueeze(-1), 0.0).sum(dim=1, dtype=torch.float32)
 
     def project(self, pooled: Tensor) -> Tensor:
-        """(N, d) -> (N,), in float32: half precision would make ties of energies that differ."""
+        """(N, d) -> (N,), in float32: in half precision different energies would become equal."""
         weight, bias = self.projection.weight.float(), self.projection.bias.float()
         return F.linear(pooled.float(), weight, bias).squeeze(-1)

@@ -1,4 +1,4 @@
-"""``energy_bilstm``: layers of LSTMs in both directions, pooled and projected."""
+"""``energy_bilstm``: bidirectional LSTM layers, pooled and projected."""
 
 from argparse import Namespace
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class BiLSTMEnergyConfig(PooledEnergyConfig):
     )
     encoder_layers: int = field(default=4, metadata={"help": "number of layers"})
     dropout: float = field(
-        default=0.1, metadata={"help": "of the embeddings and of every layer's output"}
+        default=0.1, metadata={"help": "dropout of the embeddings and of every layer's output"}
     )
 
 
@@ -67,6 +67,6 @@ class BiLSTMEnergy(EnergyModel):
 
 @register_model_architecture("energy_bilstm", "energy_bilstm_big")
 def energy_bilstm_big(args: Namespace) -> None:
-    """BiLSTM-big of P2: 768 and 1024 give its 39M + 90M; the text's "758/2014" is a misprint."""
+    """BiLSTM-big of P2: 768 and 1024 give its 39M + 90M; "758/2014" in the text is a misprint."""
     args.encoder_embed_dim = getattr(args, "encoder_embed_dim", 768)
     args.encoder_hidden_size = getattr(args, "encoder_hidden_size", 1024)

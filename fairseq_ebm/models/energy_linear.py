@@ -1,4 +1,4 @@
-"""``energy_linear``: E(x) = Σ_i u(x_i), one number for each symbol of the vocabulary."""
+"""``energy_linear``: E(x) = Σ_i u(x_i), with one number u for each symbol of the vocabulary."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -18,7 +18,7 @@ from .energy import EnergyHead, EnergyModel, PooledEnergyConfig
 
 @dataclass
 class BidirectionalEnergyConfig(PooledEnergyConfig):
-    """As fairseq's ``roberta``; four flags for the structure of a ``transformer_lm`` instead."""
+    """The flags of fairseq's ``roberta``, and those for the structure of a ``transformer_lm``."""
 
     activation_fn: ChoiceEnum(utils.get_available_activation_fns()) = field(  # type: ignore[valid-type]
         default="gelu", metadata={"help": "activation function of the feed-forward parts"}
@@ -41,7 +41,7 @@ class BidirectionalEnergyConfig(PooledEnergyConfig):
         default=False, metadata={"help": "layer norm before each block, as in transformer_lm"}
     )
     sinusoidal_positions: bool = field(
-        default=False, metadata={"help": "sinusoidal positions, instead of learned ones"}
+        default=False, metadata={"help": "sinusoidal positions instead of learned ones"}
     )
     no_token_positional_embeddings: bool = field(
         default=False, metadata={"help": "no positions at all"}
@@ -56,7 +56,7 @@ class BidirectionalEnergyConfig(PooledEnergyConfig):
 
 @register_model("energy_roberta", dataclass=BidirectionalEnergyConfig)
 class BidirectionalEnergy(EnergyModel):
-    """Reads <s> and the window: <s> is the position that ``--energy-pooling first`` takes."""
+    """Reads <s> and the window; ``--energy-pooling first`` takes the position of <s>."""
 
     def __init__(self, cfg: BidirectionalEnergyConfig, dictionary: Dictionary) -> None:
         super().__init__(dictionary)
@@ -83,7 +83,7 @@ class BidirectionalEnergy(EnergyModel):
 
 
 def _encoder_config(cfg: BidirectionalEnergyConfig) -> TransformerConfig:
-    """fairseq's configuration of the encoder that its ``roberta`` would build."""
+    """fairseq's configuration for the encoder that its ``roberta`` would build."""
     flags = Namespace(**{f.name: getattr(cfg, f.name) for f in fields(BidirectionalEnergyConfig)})
     flags.max_source_positions = cfg.max_positions
     flags.encoder_learned_pos = not cfg.sinusoidal_positions
@@ -94,7 +94,7 @@ def _encoder_config(cfg: BidirectionalEnergyConfig) -> TransformerConfig:
 
 @register_model_architecture("energy_roberta", "energy_roberta_base")
 def energy_roberta_base(args: Namespace) -> None:
-    """BiT-base: the defaults, under the papers' name."""
+    """BiT-base: the defaults under the papers' name."""
 
 
 @register_model_architecture("energy_roberta", "energy_roberta_large")

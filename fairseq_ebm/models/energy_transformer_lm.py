@@ -1,4 +1,4 @@
-"""``energy_transformer_lm``: the shape of a causal language model, pooled and projected (UniT)."""
+"""``energy_transformer_lm``: a causal language model's features, pooled and projected (UniT)."""
 
 from argparse import Namespace
 from dataclasses import dataclass, field, fields
@@ -43,7 +43,7 @@ class CausalEnergyConfig(PooledEnergyConfig):
         default=1024, metadata={"help": "length of the longest window"}
     )
     decoder_learned_pos: bool = field(
-        default=False, metadata={"help": "learned positions, instead of sinusoidal ones"}
+        default=False, metadata={"help": "learned positions instead of sinusoidal ones"}
     )
     no_token_positional_embeddings: bool = field(
         default=False, metadata={"help": "no positions at all"}
@@ -59,7 +59,7 @@ class CausalEnergyConfig(PooledEnergyConfig):
 
 @register_model("energy_transformer_lm", dataclass=CausalEnergyConfig)
 class CausalEnergy(EnergyModel):
-    """Reads the window, no </s> before it: it fits into the positions of the LM it comes from.
+    """Reads the window without </s> before it, so it fits the positions of the LM it comes from.
 
     What windows share at their beginning is encoded once.
     """
@@ -68,7 +68,7 @@ class CausalEnergy(EnergyModel):
         super().__init__(dictionary)
         if str(cfg.energy_pooling) == "first":
             raise UserError(
-                "--energy-pooling first: a causal energy has seen only the first symbol there; "
+                "--energy-pooling first: a causal energy sees only the first symbol there; "
                 "use mean or last"
             )
         embed = Embedding(len(dictionary), cfg.decoder_embed_dim, self.padding)
@@ -90,9 +90,9 @@ class CausalEnergy(EnergyModel):
         is_token = (windows != self.padding).flatten(0, 1)
         if self.head.pooling != "mean":
             return self.head(rest, is_token[:, shared:]).view(rows)
-        of_prefix = features.prefix.sum(dim=1, dtype=torch.float32)
+        prefix_total = features.prefix.sum(dim=1, dtype=torch.float32)
         total = self.head.total(rest, is_token[:, shared:])
-        total = total + of_prefix.repeat_interleave(rows[1], dim=0)
+        total = total + prefix_total.repeat_interleave(rows[1], dim=0)
         return self.head.project(total / is_token.sum(dim=1, keepdim=True)).view(rows)
 
     def energy(self, tokens: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class CausalEnergy(EnergyModel):
 
 
 def _decoder_config(cfg: CausalEnergyConfig) -> TransformerConfig:
-    """fairseq's configuration of the decoder that its ``transformer_lm`` would build."""
+    """fairseq's configuration for the decoder that its ``transformer_lm`` would build."""
     flags = Namespace(**{f.name: getattr(cfg, f.name) for f in fields(CausalEnergyConfig)})
     flags.decoder_input_dim = flags.decoder_output_dim = cfg.decoder_embed_dim
     return TransformerConfig.from_namespace(flags)

@@ -1,7 +1,8 @@
-"""``--init-from``: the features of an energy from a model that was trained before."""
+"""``--init-from``: starts an energy from the features of a trained model."""
 
 import logging
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Tuple
 
@@ -20,9 +21,9 @@ from .energy_transformer_lm import CausalEnergy
 
 logger = logging.getLogger(__name__)
 
-FRESH = "head."  # what an energy has and no other model
+FRESH = "head."  # what only an energy has
 COPY = r"layers\.\d+\.\w+"
-OUTPUT = ("output_projection.", "adaptive_softmax.")  # what a language model has and no energy
+OUTPUT = ("output_projection.", "adaptive_softmax.")  # what only a language model has
 
 
 class Transferred(NamedTuple):
@@ -32,10 +33,10 @@ class Transferred(NamedTuple):
 
 
 def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
-    """Loads all that the energy shares with the model at ``path``, strictly; tells what that was.
+    """Strictly loads all that the energy shares with the model at ``path``; logs and returns what.
 
-    A causal energy comes from a ``transformer_lm``; a bidirectional one from a RoBERTa, a masked
-    LM, or a ``transformer_lm`` whose mask of the future it drops.
+    A causal energy starts from a ``transformer_lm``; a bidirectional one from a RoBERTa, a masked
+    LM, or a ``transformer_lm`` without its causal mask.
     """
     source, _ = load_model(path, data, "--init-from")
     theirs, inner = _features_of(source, model, path)
@@ -54,7 +55,8 @@ def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
     ]
     if unmatched:
         raise UserError(
-            f"--init-from: {path} does not fit the energy: {', '.join(sorted(unmatched)[:5])}"
+            f"--init-from: {path} does not fit the energy: {', '.join(sorted(unmatched)[:5])}; "
+            "use another checkpoint"
         )
     ours.load_state_dict({**ours.state_dict(), **{n: state[n] for n in wanted}}, strict=True)
     transferred = Transferred(
@@ -71,25 +73,25 @@ def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
 
 
 def _features_of(source: BaseFairseqModel, model: EnergyModel, path: Path) -> Tuple[Any, str]:
-    """The module of ``source`` that computes features, and where it stands in the model."""
+    """The module of ``source`` that computes features, and its name in the model."""
     if isinstance(model, (CausalEnergy, BidirectionalEnergy)):
         if isinstance(source, TransformerLanguageModel):
             return source.decoder, "decoder."
         if isinstance(source, RobertaModel) and isinstance(model, BidirectionalEnergy):
             return source.encoder.sentence_encoder, "encoder.sentence_encoder."
     if isinstance(model, CausalEnergy):
-        takes = "takes a transformer_lm"
+        remedy = "takes a transformer_lm"
     elif isinstance(model, BidirectionalEnergy):
-        takes = "takes a RoBERTa, a masked LM of that shape, or a transformer_lm"
+        remedy = "takes a RoBERTa, a masked LM of that shape, or a transformer_lm"
     else:
-        takes = "starts fresh: leave --init-from out"
+        remedy = "starts fresh: leave out --init-from"
     raise UserError(
-        f"--init-from: {path} is a {type(source).__name__}, but a {type(model).__name__} {takes}"
+        f"--init-from: {path} is a {type(source).__name__}, but a {type(model).__name__} {remedy}"
     )
 
 
 def _fit_vocabulary(state: Dict[str, Tensor], symbols: int) -> Dict[str, Tensor]:
-    """Masked LMs know one symbol more, <mask>, the last; no window has it."""
+    """Masked LMs have one more symbol, <mask>, at the end; no window contains it."""
     name = "embed_tokens.weight"
     if name in state and len(state[name]) == symbols + 1:
         return {**state, name: state[name][:symbols]}
@@ -130,7 +132,7 @@ def _shape(features: Any) -> Dict[str, Any]:
     layer = features.layers[0]
     positions = features.embed_positions
     learned = isinstance(positions, LearnedPositionalEmbedding)
-    # gelu_fast is an old name of another, and linear a new function each time.
+    # gelu_fast is an old name of another one, and linear is a new function at each call.
     distinct = set(utils.get_available_activation_fns()) - {"gelu_fast", "linear"}
     names = {utils.get_activation_fn(name): name for name in distinct}
     return {
@@ -153,15 +155,16 @@ def _shape(features: Any) -> Dict[str, Any]:
 
 
 def _require_same_shape(theirs: Any, ours: Any, causal: bool, path: Path) -> None:
-    there, here = _shape(theirs), _shape(ours)
+    their_shape, our_shape = _shape(theirs), _shape(ours)
     add, drop = [], []
     for name, flag in (CAUSAL if causal else BIDIRECTIONAL).items():
-        if there[name] == here[name] or there[name] is None:
+        wanted = their_shape[name]
+        if wanted == our_shape[name] or wanted is None:
             continue
-        if there[name] is False:
+        if wanted is False:
             drop.append(flag)
         else:
-            add.append(flag if there[name] is True else f"{flag} {there[name]}")
+            add.append(flag if wanted is True else f"{flag} {wanted}")
     if add or drop:
         remedy = [f"add {' '.join(add)}"] if add else []
         remedy += [f"leave out {' '.join(drop)}"] if drop else []
@@ -169,10 +172,7 @@ def _require_same_shape(theirs: Any, ours: Any, causal: bool, path: Path) -> Non
 
 
 def _summary(transferred: Transferred, path: Path) -> str:
-    groups: Dict[str, int] = {}
-    for name in transferred.loaded:
-        top = name.split(".")[0]
-        groups[top] = groups.get(top, 0) + 1
+    groups = Counter(name.split(".")[0] for name in transferred.loaded)
     loaded = ", ".join(f"{name} ({count})" for name, count in groups.items())
     left_out = ", ".join(transferred.left_out) or "nothing"
     return (

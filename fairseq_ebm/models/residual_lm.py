@@ -1,6 +1,6 @@
-"""``residual_lm`` (RALM): what a frozen language model leaves to be said, said token by token.
+"""``residual_lm`` (RALM): a locally normalised residual of a frozen language model.
 
-Equation 6 of Residual EBMs for Text Generation, trained by fairseq's own ``cross_entropy``:
+Equation 6 of Residual EBMs for Text Generation, trained with fairseq's own ``cross_entropy``:
 
     log P(v|x) = log P_LM(v|x) + log P_phi(v|x) - log Σ_u P_LM(u|x) P_phi(u|x)
 """
@@ -30,8 +30,9 @@ from ..lm.checkpoint import RIGHT_TO_LEFT, load_model, read_config, reads_right_
 from ..lm.product import ProductDecoder
 from .base_lm import shape
 
-# What the task keeps in fairseq's ``task_state``, and so in checkpoints.
-BASE = "base_lm"  # the configuration of the base; its weights are among the model's own
+# Key in fairseq's ``task_state``, and so in checkpoints, of the base's configuration. The base's
+# weights are among the model's own.
+BASE = "base_lm"
 
 
 @dataclass
@@ -41,21 +42,21 @@ class ResidualLMConfig(TransformerLanguageModelConfig):
     base_lm: Optional[str] = field(
         default=None,
         metadata={
-            "help": "checkpoint of the language model that is the base; it is copied into the "
-            "checkpoints of this one, and nothing of it is trained"
+            "help": "checkpoint of the language model that is the base; it is copied into this "
+            "model's checkpoints and never trained"
         },
     )
 
 
 @register_model("residual_lm", dataclass=ResidualLMConfig)
 class ResidualLM(FairseqLanguageModel):
-    """It starts as its base: the output of the residual is zero, P_phi uniform."""
+    """Starts as its base: the residual's output is zero, so P_phi is uniform."""
 
     @classmethod
     def build_model(cls, cfg: ResidualLMConfig, task: Any) -> "ResidualLM":
-        known = task.state.state_dict
-        if BASE in known:  # from a checkpoint, which has the weights
-            base = models.build_model(_config_from(known[BASE]), task, from_checkpoint=True).decoder
+        state = task.state.state_dict
+        if BASE in state:  # from a checkpoint, which has the weights
+            base = models.build_model(_config_from(state[BASE]), task, from_checkpoint=True).decoder
         else:
             base, config = load_base(cfg, task)
             task.state.merge_state_dict({BASE: _to_state(config)})
@@ -65,7 +66,7 @@ class ResidualLM(FairseqLanguageModel):
 def load_base(cfg: ResidualLMConfig, task: Any) -> Tuple[FairseqDecoder, Any]:
     """The decoder that ``--base-lm`` names, and its configuration."""
     if not cfg.base_lm:
-        raise UserError("--base-lm: needed: the checkpoint of the language model that is the base")
+        raise UserError("--base-lm: needed; give the checkpoint of the base language model")
     path, data = Path(cfg.base_lm), Path(utils.split_paths(task.args.data)[0])
     if not path.is_file():
         raise UserError(f"--base-lm: {path}: no such file")
@@ -94,19 +95,19 @@ def _require_language_model(path: Path, config: Any) -> None:
         raise UserError(f"--base-lm: {path}: {architecture} is not a language model")
     if issubclass(family, ResidualLM):
         raise UserError(
-            f"--base-lm: {path}: {architecture} has a base of its own; give that one, or train a "
+            f"--base-lm: {path}: {architecture} has a base of its own; pass that one, or train a "
             "transformer_lm"
         )
 
 
 def build_residual(cfg: ResidualLMConfig, task: Any) -> TransformerDecoderBase:
-    """A decoder as ``transformer_lm`` builds it, all of whose logits are 0."""
+    """A decoder as ``transformer_lm`` builds it, with all its logits 0."""
     for name in ("share_decoder_input_output_embed", "adaptive_softmax_cutoff"):
         if getattr(cfg, name):
             flag = f"--{name.replace('_', '-')}"
             raise UserError(
-                f"{flag}: the output of a residual_lm is a matrix of its own, which starts at 0; "
-                "leave the flag out"
+                f"{flag}: a residual_lm has an output matrix of its own, which starts at 0; leave "
+                "the flag out"
             )
     decoder = TransformerLanguageModel.build_model(cfg, task).decoder
     nn.init.zeros_(decoder.output_projection.weight)
@@ -114,7 +115,7 @@ def build_residual(cfg: ResidualLMConfig, task: Any) -> TransformerDecoderBase:
 
 
 def _to_state(config: Any) -> Dict[str, Any]:
-    """Plain values, which torch loads from a checkpoint without running code."""
+    """As plain values, which torch loads from a checkpoint without running code."""
     if isinstance(config.model, Namespace):  # fairseq's older models
         return dict(vars(config.model))
     return OmegaConf.to_container(config.model, resolve=True, enum_to_str=True)

@@ -1,7 +1,7 @@
-"""Samplers that accept or reject proposals: exact in the limit, and with a figure of how near.
+"""Samplers that accept or reject proposals: exact in the limit, with a measure of how close.
 
-Both take the log-weights log(p/q) + constant of proposals drawn from q, in the order in which they
-were drawn, and aim at p. Every uniform number belongs to one proposal.
+Both take the log-weights log(p/q) + constant of proposals from q, in the order in which they were
+drawn, and aim at p. Each uniform number belongs to one proposal.
 """
 
 import math
@@ -16,12 +16,12 @@ from .weights import valid_log_weights
 def metropolis_hastings(
     log_weights: Tensor, uniforms: Tensor, num_draws: int
 ) -> Tuple[Tensor, float]:
-    """Independent Metropolis–Hastings over proposals (n,): draws (num_draws,), share accepted.
+    """Independent Metropolis–Hastings over proposals (n,): (draws (num_draws,), share accepted).
 
-    One chain walks through all proposals; a proposal i replaces the present state j with
-    probability min(1, w_i / w_j). Draws are the states at the end of each of ``num_draws`` equal
-    parts, so a draw sees all proposals before it. The chain begins at the first proposal with
-    weight. ``uniforms`` (n,) in [0, 1).
+    One chain runs through all proposals; proposal i replaces the current state j with probability
+    min(1, w_i / w_j). Draws are the states at the end of each of ``num_draws`` equal parts, so a
+    draw depends on all proposals before it. The chain begins at the first proposal with weight.
+    ``uniforms`` (n,) in [0, 1).
     """
     weights = valid_log_weights(log_weights).tolist()
     thresholds = torch.log(uniforms.double()).tolist()
@@ -44,14 +44,14 @@ def metropolis_hastings(
 def accept(log_weights: Tensor, uniforms: Tensor, log_beta: float) -> Tensor:
     """Quasi-rejection (Eikema et al., 2022): True (n,) with probability min(1, w / β).
 
-    What is accepted is an independent sample of p_β(x) ∝ min(p(x), β q(x)), which is p itself
-    where no weight exceeds β.
+    Accepted proposals are independent samples of p_β(x) ∝ min(p(x), β q(x)), which is p itself if
+    no weight exceeds β.
     """
     return torch.log(uniforms.double()) < valid_log_weights(log_weights) - log_beta
 
 
 class Distance(NamedTuple):
-    """How far p_β is from p, and what it costs; estimated from proposals."""
+    """How far p_β is from p and what it costs, estimated from proposals."""
 
     acceptance: float
     total_variation: float
@@ -68,7 +68,7 @@ def distance(log_weights: Tensor, log_beta: float) -> Distance:
     log_w = valid_log_weights(log_weights)
     clipped = log_w.clamp(max=log_beta)
     log_n = math.log(len(log_w))
-    log_z, log_z_beta = (torch.logsumexp(each, 0) - log_n for each in (log_w, clipped))
+    log_z, log_z_beta = (torch.logsumexp(weights, 0) - log_n for weights in (log_w, clipped))
     p, p_beta = torch.exp(log_w - log_z), torch.exp(clipped - log_z_beta)
     excess = torch.where(log_w > log_beta, log_w - log_beta, 0.0)
     return Distance(

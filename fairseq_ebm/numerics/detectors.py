@@ -9,23 +9,23 @@ from torch import Tensor
 
 
 class TokenStatistics(NamedTuple):
-    """Of each token, float64, all of one shape (..., L); natural logarithms."""
+    """Of each token, in float64 and of one shape (..., L); natural logarithms."""
 
     log_p: Tensor
     log_rank: Tensor  # rank 1: no symbol was more probable
-    entropy: Tensor  # of the distribution that the token was drawn from
+    entropy: Tensor  # of the distribution that predicts the token
     variance: Tensor  # of log p under that distribution
 
 
 def token_statistics(log_probs: Tensor, tokens: Tensor) -> TokenStatistics:
     """Normalised ``log_probs`` (A, V), -inf allowed, and ``tokens`` (A, 1) -> four of (A,)."""
-    own = log_probs.gather(1, tokens)
-    rank = 1 + (log_probs > own).sum(dim=1)
+    log_p = log_probs.gather(1, tokens)
+    rank = 1 + (log_probs > log_p).sum(dim=1)
     p = log_probs.double().exp()
     finite = log_probs.double().masked_fill(p == 0, 0.0)  # 0 log 0 = 0
     mean = (p * finite).sum(dim=1)
     variance = (p * (finite - mean.unsqueeze(1)).square()).sum(dim=1)
-    return TokenStatistics(own[:, 0].double(), rank.double().log(), -mean, variance)
+    return TokenStatistics(log_p[:, 0].double(), rank.double().log(), -mean, variance)
 
 
 def _log_likelihood(s: TokenStatistics, is_token: Tensor) -> Tensor:
@@ -37,13 +37,13 @@ def _log_rank(s: TokenStatistics, is_token: Tensor) -> Tensor:
 
 
 def _entropy(s: TokenStatistics, is_token: Tensor) -> Tensor:
-    """The sign of the field's baselines, and what was found (docs/benchmarks.md): real text leads
-    to places where a language model is surer."""
+    """Higher for generated text, as in the field's baselines and as measured (docs/benchmarks.md):
+    real text leads to places where a language model is more certain."""
     return _mean(s.entropy, is_token)
 
 
 def _lrr(s: TokenStatistics, is_token: Tensor) -> Tensor:
-    """Log-likelihood over log-rank; where all tokens had rank 1, as if one had rank 2."""
+    """Log-likelihood over log-rank; if all tokens have rank 1, as if one had rank 2."""
     least = torch.tensor(2.0, dtype=torch.float64).log()
     return -_sum(s.log_p, is_token) / _sum(s.log_rank, is_token).clamp_min(least)
 

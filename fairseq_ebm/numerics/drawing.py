@@ -1,4 +1,4 @@
-"""Drawing symbols by inverse CDF: given uniforms, the draws are a function of the logits."""
+"""Drawing symbols by inverse CDF: the draws are a function of the logits and the uniforms."""
 
 import math
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from torch import Tensor
 from .truncation import truncated_log_probs
 
 BLOCK = 128  # symbols whose weights are summed before the search
-CACHED = 1 << 20  # logits worked on at once on a CPU: they stay in its cache
+CACHED = 1 << 20  # logits processed at once on a CPU, so that they stay in its cache
 LOG2_E = math.log2(math.e)
 
 
 @dataclass(frozen=True)
 class Truncation:
-    """How draws differ from the model's own distribution; by default, not at all."""
+    """How draws deviate from the model's own distribution; by default, not at all."""
 
     top_k: Optional[int] = None
     top_p: Optional[float] = None
@@ -30,13 +30,13 @@ class Truncation:
     def in_words(self) -> str:
         """ "top-k 10, temperature 0.9", or "untruncated"."""
         parts = (("top-k", self.top_k, None), ("top-p", self.top_p, 1.0))
-        told = [f"{name} {value}" for name, value, none in parts if value not in (None, none)]
-        told += [f"temperature {self.temperature}"] * (self.temperature != 1.0)
-        return ", ".join(told) or "untruncated"
+        words = [f"{name} {value}" for name, value, none in parts if value not in (None, none)]
+        words += [f"temperature {self.temperature}"] * (self.temperature != 1.0)
+        return ", ".join(words) or "untruncated"
 
 
 class Draws(NamedTuple):
-    """Each (A, m): symbols, log P of the model, log q of what was really drawn from (float64)."""
+    """Each (A, m): symbols, log P of the model, log q of the distribution drawn from (float64)."""
 
     tokens: Tensor
     log_p: Tensor
@@ -49,10 +49,10 @@ UNTRUNCATED = Truncation()
 def draw(
     logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation = UNTRUNCATED
 ) -> Draws:
-    """m draws from each row of ``logits`` (A, V) by ``uniforms`` (A, m) in [0, 1).
+    """m draws from each row of ``logits`` (A, V), by ``uniforms`` (A, m) in [0, 1).
 
-    log P is the log-softmax of the logits as they are. The symbol ``never`` (padding, which no text
-    contains) is never drawn, and its probability counts towards log P but not towards log q.
+    log P is the log-softmax of the unchanged logits. The symbol ``never`` (padding, which no text
+    contains) is never drawn; its probability counts towards log P but not towards log q.
     """
     rows = max(1, CACHED // logits.size(1)) if logits.device.type == "cpu" else max(1, len(logits))
     parts = zip(torch.split(logits, rows), torch.split(uniforms, rows))
@@ -63,8 +63,8 @@ def draw(
 def _draw(logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation) -> Draws:
     logits = logits.float()
     largest = logits.amax(dim=-1, keepdim=True)
-    weights = _padded(logits)  # (A, V rounded up to blocks), zeros behind
-    # exp(x) as 2^(x log2 e): on the CPU torch takes powers of 2 several times faster.
+    weights = _padded(logits)  # (A, V rounded up to blocks), zeros at the end
+    # exp(x) as 2^(x log2 e): on the CPU torch computes powers of 2 several times faster.
     filled = weights[:, : logits.size(1)]
     torch.sub(logits, largest, out=filled).mul_(LOG2_E).exp2_()
     block_sums = _block_sums(weights)
@@ -99,12 +99,10 @@ def _truncated(
         logits = logits.index_fill(1, torch.tensor([never], device=logits.device), -torch.inf)
     else:
         support = _largest(weights, min(truncation.top_k, logits.size(1) - 1))
-        # Beyond float32's range weights are all 0, and may be those that must not be drawn.
+        # Weights below float32's range are all 0, so these may be ones that must not be drawn.
         invalid = (support == never) | (support >= logits.size(1))
         support = support.masked_fill(invalid, never)
-        logits = logits.gather(1, support).masked_fill(
-            invalid, -torch.inf
-        )  # top-p follows on these
+        logits = logits.gather(1, support).masked_fill(invalid, -torch.inf)  # top-p uses these
     return support, truncated_log_probs(
         logits, top_p=truncation.top_p, temperature=truncation.temperature
     )
@@ -113,17 +111,17 @@ def _truncated(
 def _largest(weights: Tensor, k: int) -> Tensor:
     """Indices (A, k) of the k largest of ``weights`` (A, V), V a multiple of ``BLOCK``.
 
-    They lie in the k blocks with the largest maxima: only those are searched.
+    They are in the k blocks with the largest maxima: only those are searched.
     """
     blocks = weights.view(weights.size(0), -1, BLOCK)
     best = torch.topk(blocks.amax(dim=-1), min(k, blocks.size(1)), dim=-1).indices  # (A, b)
     candidates = blocks.gather(1, best.unsqueeze(-1).expand(-1, -1, BLOCK)).flatten(1)
-    where = torch.topk(candidates, k, dim=-1).indices
-    return best.gather(1, where // BLOCK) * BLOCK + where % BLOCK
+    places = torch.topk(candidates, k, dim=-1).indices
+    return best.gather(1, places // BLOCK) * BLOCK + places % BLOCK
 
 
 def _padded(rows: Tensor) -> Tensor:
-    """Uninitialised weights for ``rows`` (A, V), with zeros up to whole blocks."""
+    """Uninitialised weights for ``rows`` (A, V), followed by zeros up to whole blocks."""
     size = -(-rows.size(1) // BLOCK) * BLOCK
     weights = rows.new_empty(rows.size(0), size)
     weights[:, rows.size(1) :] = 0
@@ -137,9 +135,10 @@ def _block_sums(weights: Tensor) -> Tensor:
 def inverse_cdf(weights: Tensor, block_sums: Tensor, uniforms: Tensor) -> Tensor:
     """Indices (A, m) of the first weight at which the running sum exceeds u times the total.
 
-    ``weights`` (A, V) are not negative, V is a multiple of ``BLOCK``, ``block_sums`` (A, V / BLOCK)
-    are theirs. Searched in two steps, blocks first: a running sum over a large vocabulary would
-    cost more than the rest, and lose small weights to rounding. A weight of zero is never found.
+    ``weights`` (A, V) are not negative, V is a multiple of ``BLOCK``, and ``block_sums``
+    (A, V / BLOCK) are theirs. The search takes two steps, blocks first: a running sum over a large
+    vocabulary would cost more than the rest and lose small weights to rounding. A weight of zero is
+    never found.
     """
     cdf = block_sums.cumsum(dim=-1)
     targets = uniforms.to(cdf) * cdf[:, -1:]
@@ -150,5 +149,5 @@ def inverse_cdf(weights: Tensor, block_sums: Tensor, uniforms: Tensor) -> Tensor
     inner = blocks.gather(1, block.unsqueeze(-1).expand(-1, -1, BLOCK)).double().cumsum(-1)
     inner_last = torch.searchsorted(inner, inner[..., -1:].contiguous())
     inner_targets = (targets - before).unsqueeze(-1)
-    found = torch.minimum(torch.searchsorted(inner, inner_targets, right=True), inner_last)
-    return block * BLOCK + found.squeeze(-1)
+    offset = torch.minimum(torch.searchsorted(inner, inner_targets, right=True), inner_last)
+    return block * BLOCK + offset.squeeze(-1)

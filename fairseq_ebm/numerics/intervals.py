@@ -1,14 +1,14 @@
-"""95% intervals of what follows from sums of log Z, whose errors are relative ones."""
+"""95% intervals of what is computed from sums of log Z, whose errors are relative."""
 
 import math
 from typing import Optional, Tuple
 
-Z95 = 1.959964  # standard errors: 95% of a normal distribution lie within
-ANYTHING = 100.0  # nats
+Z95 = 1.959964  # standard errors: 95% of a normal distribution are within
+ANYTHING = 100.0  # nats: with this error the value may be anything
 
 
 def interval(perplexity: float, error: float) -> Optional[Tuple[float, float]]:
-    """95%, for the windows at hand, where samples are drawn anew; None if that may be anything."""
+    """95% over new samples for the same windows; None if the value may be anything."""
     if not error < ANYTHING:
         return None
     factor = math.exp(Z95 * error)
@@ -16,6 +16,6 @@ def interval(perplexity: float, error: float) -> Optional[Tuple[float, float]]:
 
 
 def gain_interval(gain: float, error: float) -> Optional[Tuple[float, float]]:
-    """Of 1 − perplexity / another's; ``error``: that of the ratio."""
-    between = interval(1.0 - gain, error)
-    return between and (1.0 - between[1], 1.0 - between[0])
+    """Of 1 − perplexity / another's, with the ``error`` of the ratio."""
+    ratio = interval(1.0 - gain, error)
+    return ratio and (1.0 - ratio[1], 1.0 - ratio[0])

@@ -12,9 +12,9 @@ from .weights import effective_sample_size, pareto_k, valid_pools
 class LogPartition(NamedTuple):
     """Estimates of log Z, each of shape (...), float64.
 
-    In expectation lower < log Z < upper once n is large enough; ``jackknife`` lies halfway and its
-    bias falls like 1/n². A lower log Z means a *lower* perplexity. The gap is a matter of bias;
-    ``error``, the standard error of ``jackknife``, is the luck of sampling, and mostly far larger.
+    In expectation lower < log Z < upper once n is large enough; ``jackknife`` is halfway between,
+    with a bias that falls like 1/n². A lower log Z means a *lower* perplexity. The gap reflects
+    bias; ``error``, the standard error of ``jackknife``, is from sampling and mostly far larger.
     """
 
     lower: Tensor
@@ -24,8 +24,8 @@ class LogPartition(NamedTuple):
 
 
 class LogPartitionBounds(NamedTuple):
-    """The same with what tells whether to trust it: with few effective samples (``ess`` small,
-    ``pareto_k`` above 0.7) the gap can close while both bounds are wrong."""
+    """The same with diagnostics: with few effective samples (``ess`` small, ``pareto_k`` above 0.7)
+    the gap can close while both bounds are wrong."""
 
     lower: Tensor
     upper: Tensor
@@ -56,11 +56,11 @@ def log_partition(energies: Tensor) -> LogPartition:
         error²    = (n - 1) / n  Σ_i (T_{n-1}^(-i) - T_{n-1})²
 
     The jackknife is the mean of n pseudo-values, and ``error`` that mean's standard error. The
-    delta method, √(1/ESS - 1/n), falls short where weights are heavy: it takes the weights'
-    logarithm for a line (docs/benchmarks.md).
+    delta method, √(1/ESS - 1/n), is too small for heavy weights, as it treats the logarithm as
+    linear (docs/benchmarks.md).
 
-    For samples of another proposal q, give E_i - log P_LM(x_i) + log q(x_i) as energies. An energy
-    of +inf counts as weight 0; if it leaves a single sample with weight, upper and error are +inf.
+    For samples of another proposal q, pass E_i - log P_LM(x_i) + log q(x_i) as energies. An energy
+    of +inf is weight 0; if only one sample has weight, upper and error are +inf.
     """
     log_weights = valid_pools(-energies)
     n = log_weights.size(-1)
@@ -89,12 +89,12 @@ def log_partition(energies: Tensor) -> LogPartition:
 def log_share_of_others(log_shares: Tensor) -> Tensor:
     """log(1 - p_i) for normalised ``log_shares`` log p_i (..., n), without cancellation.
 
-    Where one p_i is near 1, 1 - p_i has no digits left: there the others are summed instead. At
-    most one p_i exceeds 1/2, so only the largest needs it.
+    If a p_i is near 1, 1 - p_i has no digits left: the others are summed instead. At most one p_i
+    exceeds 1/2, so only the largest needs it.
     """
-    largest, where = log_shares.max(dim=-1, keepdim=True)
-    others = torch.logsumexp(log_shares.scatter(-1, where, -math.inf), dim=-1, keepdim=True)
+    largest, index = log_shares.max(dim=-1, keepdim=True)
+    others = torch.logsumexp(log_shares.scatter(-1, index, -math.inf), dim=-1, keepdim=True)
     small = torch.log1p(-torch.exp(log_shares))
     return small.scatter(
-        -1, where, torch.where(largest > math.log(0.5), others, small.gather(-1, where))
+        -1, index, torch.where(largest > math.log(0.5), others, small.gather(-1, index))
     )

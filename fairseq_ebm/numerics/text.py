@@ -11,10 +11,10 @@ def _ngrams(tokens: Sequence[int], n: int) -> Iterator[Tuple[int, ...]]:
 
 
 def unique_ngram_share(sequences: Sequence[Sequence[int]], n: int) -> float:
-    """Distinct n-grams of all sequences together / number of all their n-grams.
+    """Distinct n-grams of all sequences together / the number of all their n-grams.
 
-    Falls as the collection grows, so compare collections of the same size. NaN where no sequence
-    has n tokens.
+    Falls as the collection grows, so compare collections of the same size. NaN if no sequence has n
+    tokens.
     """
     total = 0
     distinct = set()

@@ -1,4 +1,4 @@
-"""Temperature, top-k and top-p: from a model's logits to the distribution that is sampled."""
+"""Temperature, top-k and top-p: from a model's logits to the sampling distribution."""
 
 import math
 from typing import Optional
@@ -13,20 +13,20 @@ def truncated_log_probs(
     top_p: Optional[float] = None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """log q (..., V) of a sampler that works on ``logits`` (..., V), which stay as they are.
+    """log q (..., V) of sampling from ``logits`` (..., V), which are not changed.
 
     In this order: logits are divided by the temperature; top-k keeps the k likeliest symbols;
-    top-p keeps the fewest likeliest symbols whose probabilities reach p; what is left is
-    normalised, the rest is -inf. So log q sums to 1 and is the log-probability of a draw, as
-    importance weights need it. Computed in float32, or in float64 if the logits are.
+    top-p keeps the fewest likeliest symbols whose probabilities reach p; these are normalised and
+    the rest is -inf. So q sums to 1, and log q is the log-probability of a draw, as importance
+    weights need it. Computed in float32, or in float64 if the logits are.
     """
     vocabulary = logits.size(-1)
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, not {temperature}")
     if top_k is not None and not 1 <= top_k <= vocabulary:
-        raise ValueError(f"top-k must lie between 1 and the vocabulary's {vocabulary}, not {top_k}")
+        raise ValueError(f"top-k must be from 1 to the vocabulary's {vocabulary}, not {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top-p must lie above 0 and not above 1, not {top_p}")
+        raise ValueError(f"top-p must be above 0 and at most 1, not {top_p}")
 
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     log_q = torch.log_softmax(scores, dim=-1)
@@ -44,6 +44,6 @@ def truncated_log_probs(
 
 
 def _keep(log_q: Tensor, indices: Tensor, kept: Tensor) -> Tensor:
-    """Normalised log_q over those ``indices`` (..., m) that are ``kept``, -inf elsewhere."""
+    """log_q normalised over those ``indices`` (..., m) that are ``kept``, -inf elsewhere."""
     mask = torch.zeros_like(log_q, dtype=torch.bool).scatter(-1, indices, kept)
     return torch.log_softmax(log_q.masked_fill(~mask, -math.inf), dim=-1)

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-PRIOR_SHAPE = 0.5  # k-hat is drawn towards this value ...
-PRIOR_STRENGTH = 10  # ... as if by so many further tail values
+PRIOR_SHAPE = 0.5  # k-hat is shrunk towards this value ...
+PRIOR_STRENGTH = 10  # ... as if by this many more tail values
 
 
 def valid_log_weights(log_weights: Tensor) -> Tensor:
@@ -18,7 +18,7 @@ def valid_log_weights(log_weights: Tensor) -> Tensor:
 
 
 def valid_pools(log_weights: Tensor) -> Tensor:
-    """``valid_log_weights`` of whole pools (..., n), each of which must have some weight."""
+    """``valid_log_weights`` of entire pools (..., n), each of which must have some weight."""
     log_weights = valid_log_weights(log_weights)
     if (log_weights == -math.inf).all(dim=-1).any():
         raise ValueError("every weight of a pool is zero (all its energies are +inf)")
@@ -26,7 +26,7 @@ def valid_pools(log_weights: Tensor) -> Tensor:
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """ESS = (Σ w)² / Σ w², from 1 (one weight rules) to n (all equal).  (..., n) -> (...)"""
+    """ESS = (Σ w)² / Σ w², from 1 (one weight dominates) to n (all equal).  (..., n) -> (...)"""
     log_weights = valid_pools(log_weights)
     return torch.exp(
         2 * torch.logsumexp(log_weights, dim=-1) - torch.logsumexp(2 * log_weights, dim=-1)
@@ -37,13 +37,13 @@ def pareto_k(log_weights: Tensor) -> Tensor:
     """Shape k̂ of a generalised Pareto distribution fitted to the largest of (..., n): (...).
 
     Below 0.5 the weights have a finite variance and a mean over them converges as usual; above
-    0.7 sums over them are not to be trusted at any practical n (Vehtari et al., Pareto smoothed
-    importance sampling). The tail is the min(n/5, 3√n) largest weights beyond the next one.
+    0.7 sums over them cannot be trusted at any practical n (Vehtari et al., Pareto smoothed
+    importance sampling). The tail is the min(n/5, 3√n) largest weights in excess of the next one.
 
-    NaN where there is no tail: fewer than 5 values in it, or equal ones, whose sums are exact. +inf
-    where a quarter of it lies on its threshold and some lies above: a few weights rule, or all but
-    a few are zero, or the pool has few distinct ones. No tail can be fitted to these either, but
-    they are not to be trusted unseen.
+    NaN if there is no tail: fewer than 5 values, or equal ones, whose sums are exact. +inf if a
+    quarter of it is on its threshold and some is above: a few weights dominate, or all but a few
+    are zero, or few are distinct. No tail can be fitted to these either, but they must not be
+    trusted blindly.
     """
     log_weights = valid_pools(log_weights)
     n = log_weights.size(-1)
@@ -60,8 +60,8 @@ def _generalised_pareto_shape(excesses: Tensor) -> Tensor:
     """Posterior-mean shape of ascending ``excesses`` (..., m), after Zhang and Stephens (2009).
 
     The profile likelihood of the generalised Pareto distribution depends on one parameter
-    θ = -shape/scale; its mean under the profile weights over a fixed grid is taken for θ, and the
-    shape follows as mean log(1 - θ x).
+    θ = -shape/scale. θ is estimated by its mean over a fixed grid, weighted by the profile, and the
+    shape is mean log(1 - θ x).
     """
     m = excesses.size(-1)
     quartile = excesses[..., int(m / 4 + 0.5) - 1]
@@ -72,7 +72,7 @@ def _generalised_pareto_shape(excesses: Tensor) -> Tensor:
 
     grid_size = 30 + int(math.sqrt(m))
     thetas, profile = [], []
-    for j in range(grid_size):  # one point at a time: a grid times a tail may not fit in memory
+    for j in range(grid_size):  # one point at a time: grid × tails may not fit in memory
         spread = 1 - math.sqrt(grid_size / (j + 0.5))
         theta = 1 / x[..., -1] + spread / (3 * quartile)
         shape = torch.log1p(-theta.unsqueeze(-1) * x).mean(dim=-1)

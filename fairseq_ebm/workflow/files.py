@@ -30,6 +30,6 @@ def section(path: Path, content: Mapping[str, Any], name: str, needed: bool = Fa
     if name not in content:
         raise UserError(f"{path}: has no section {name}")
     if not isinstance(found, dict):
-        what, kind = WHAT.get(name, "what they are"), KINDS.get(type(found), f"'{found}'")
+        what, kind = WHAT.get(name, "their settings"), KINDS.get(type(found), f"'{found}'")
         raise UserError(f"{path}: {name}: names with {what} are wanted, not {kind}")
     return found

@@ -1,4 +1,4 @@
-"""All criteria on energies that are given, not computed."""
+"""All criteria on given energies."""
 
 import math
 
@@ -37,7 +37,7 @@ def model(energies):
 
 
 def logged(name, *parts, **options):
-    """The numbers that fairseq would show, for a batch in parts on several workers."""
+    """The numbers that fairseq would show for a batch in parts on several workers."""
     criterion = build(name, **options)
     logs = [criterion(model, sample(part))[2] for part in parts]
     with metrics.aggregate(new_root=True) as meters:

@@ -1,4 +1,4 @@
-"""Sums are right, of one length, and a seed's own."""
+"""Sums are correct, of one length, and determined by the seed."""
 
 from fairseq_ebm.data.addition import NUM_SUMS, sums
 

@@ -1,4 +1,4 @@
-"""GPT-2's BPE with a vocabulary made by hand: the bytes, and a few merges."""
+"""GPT-2's BPE with a handmade vocabulary: the bytes and a few merges."""
 
 import json
 import random
@@ -20,7 +20,7 @@ SPECIAL = ["<mask>", "madeupword0000"]
 
 
 def write_gpt2(folder, left_out=(), merges=MERGES):
-    """encoder.json, vocab.bpe and a dict.txt in an order of its own, without some of the tokens."""
+    """encoder.json, vocab.bpe and a shuffled dict.txt that lacks some of the tokens."""
     folder.mkdir(exist_ok=True)
     tokens = [*bytes_to_unicode().values(), *("".join(merge) for merge in MERGES)]
     (folder / "encoder.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
@@ -57,7 +57,7 @@ def test_lossless_on_random_unicode(tokenizer):
 
 
 def test_symbols_are_the_ids_of_merged_tokens(tokenizer):
-    """As fairseq's own preprocessing has them: "the" is one, " the" another."""
+    """As in fairseq's own preprocessing: "the" is one, " the" another."""
     (indices,) = tokenizer.encode(["the the th ll"])
     ids = [int(tokenizer.dictionary[i]) for i in indices]
     space = list(bytes_to_unicode().values()).index("Ġ")
@@ -72,7 +72,7 @@ def test_what_the_dictionary_lacks_is_unknown(tmp_path):
     assert tokenizer.decode([*second, *first]) == "ll<unk><unk>"
 
 
-def test_symbols_that_are_no_ids(tokenizer):
+def test_symbols_that_are_not_ids(tokenizer):
     (text,) = tokenizer.encode(["ll"])
     eos = tokenizer.dictionary.eos()
     others = [tokenizer.dictionary.index(symbol) for symbol in SPECIAL]

@@ -24,19 +24,19 @@ def worlds(tmp_path_factory):
     return prepared(folder / "one", 1), prepared(folder / "two", 2)
 
 
-def test_lengths_tell_nothing(worlds):
+def test_lengths_do_not_identify_a_text(worlds):
     one, two = worlds
     assert (one / "test.idx").read_bytes() == (two / "test.idx").read_bytes()
     assert not set(token_hashes(one).values()) & set(token_hashes(two).values())
-    found = other_text(token_hashes(one), token_hashes(two))
-    assert found.startswith("test (SHA-256 of its tokens ") and "…, now " in found
+    difference = other_text(token_hashes(one), token_hashes(two))
+    assert difference.startswith("test (SHA-256 of its tokens ") and "…, now " in difference
     assert other_text(token_hashes(one), token_hashes(one)) is None
     assert other_text({"test": "1"}, {"valid": "1"}) == "split (test, now valid)"
     assert other_text({"test": "1"}, {}) == "split (test, now none)"
 
 
 @pytest.mark.parametrize("large", [0, 2**30])
-def test_as_recorded_and_as_read_are_the_same(worlds, tmp_path, monkeypatch, large):
+def test_recorded_and_computed_hashes_agree(worlds, tmp_path, monkeypatch, large):
     monkeypatch.setattr(identity, "LARGE", large)
     shutil.copytree(worlds[0], tmp_path / "data")
     assert token_hash(tmp_path / "data", "test") == sha256_of(worlds[0] / "test.bin")
@@ -48,11 +48,11 @@ def test_splits_may_have_any_name(worlds, tmp_path):
     """fairseq's valid1 and test1, for instance."""
     shutil.copytree(worlds[0], tmp_path / "data")
     shutil.copy(worlds[1] / "test.bin", tmp_path / "data" / "test1.bin")
-    found = token_hashes(tmp_path / "data")
-    assert found == {**token_hashes(worlds[0]), "test1": token_hash(worlds[1], "test")}
+    expected = {**token_hashes(worlds[0]), "test1": token_hash(worlds[1], "test")}
+    assert token_hashes(tmp_path / "data") == expected
 
 
-def test_a_record_of_other_tokens_is_not_believed(worlds, tmp_path, monkeypatch):
+def test_a_record_of_other_tokens_is_not_trusted(worlds, tmp_path, monkeypatch):
     monkeypatch.setattr(identity, "LARGE", 0)
     shutil.copytree(worlds[0], tmp_path / "data")
     with (tmp_path / "data" / "test.bin").open("ab") as file:

@@ -1,4 +1,4 @@
-"""The prepared directory: lossless, repeatable, whole or not there, and fairseq's own format."""
+"""The prepared directory: lossless, repeatable, complete or absent, and in fairseq's own format."""
 
 import shutil
 import subprocess
@@ -62,7 +62,7 @@ def test_counts(tmp_path):
     )
     assert test.tokens == dataset_tokens and test.unknown == 0
     assert record.splits["valid"].also_in_train == 1  # "the cat"
-    assert test.also_in_train == 0  # an empty line is no document to speak of
+    assert test.also_in_train == 0  # empty documents do not count
 
 
 def test_dictionary_is_ordered_by_frequency_in_train(tmp_path):
@@ -81,7 +81,7 @@ def test_the_same_text_gives_the_same_bytes(tmp_path):
     assert all_bytes(tmp_path / "one") == all_bytes(tmp_path / "two")
 
 
-def test_batches_do_not_show(tmp_path, monkeypatch):
+def test_batches_change_nothing(tmp_path, monkeypatch):
     prepared(tmp_path / "one")
     monkeypatch.setattr(module, "BATCH_CHARACTERS", 1)
     prepared(tmp_path / "two")
@@ -146,7 +146,7 @@ def test_symbols(tmp_path):
 
 
 def test_equals_what_stock_preprocess_writes(tmp_path):
-    """The same symbols through fairseq-preprocess --only-source: the same data, to the byte."""
+    """The same symbols through fairseq-preprocess --only-source give the same bytes."""
     documents = {"train": ["b a b", "c b", "a c b c b"], "valid": ["a b"]}
     for split, texts in documents.items():
         (tmp_path / split).write_text("".join(text + "\n" for text in texts))
@@ -164,7 +164,7 @@ def test_equals_what_stock_preprocess_writes(tmp_path):
 
 
 def test_gpt2s_bpe_as_fairseqs_own_preprocessing_has_it(tmp_path):
-    """Which writes ids, and knows text again with the files of the encoder beside them."""
+    """It writes ids, which decode to text once the encoder's files are beside them."""
     gpt2, names = write_gpt2(tmp_path / "gpt2"), ("encoder.json", "vocab.bpe")
     flags = ("gpt2_encoder_json", "gpt2_vocab_bpe")
     encode = GPT2BPE(GPT2BPEConfig(**{f: str(gpt2 / n) for f, n in zip(flags, names)})).encode
@@ -199,7 +199,7 @@ def test_a_record_of_another_version(tmp_path):
         load_record(tmp_path / "data")
 
 
-def test_a_record_that_is_none(tmp_path):
+def test_an_altered_record(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "prepare.json").write_text('{"format_version": 2}')
     with pytest.raises(UserError, match=r"prepare\.json: altered"):

@@ -1,4 +1,4 @@
-"""What the built-in corpora hold, and that they share nothing."""
+"""What the built-in corpora contain, and that they share nothing."""
 
 import ast
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_docstrings_are_cut_out_and_code_stays():
     assert code == 'x = """kept"""\n\ndef f():\n    return 1\n'
 
 
-def test_a_form_feed_is_no_line_end():
+def test_a_form_feed_does_not_end_a_line():
     source = 'x = 1\n\f\ndef f():\n    """Gone."""\n    return "stays"\nclass E: "stays"\n'
     code = python_corpora._without_docstrings(source, ast.parse(source))
     assert code == 'x = 1\n\f\ndef f():\n    return "stays"\nclass E: "stays"\n'

@@ -1,4 +1,4 @@
-"""Blocks reversed: source and target fit together, and begin from </s>."""
+"""Reversed blocks: source and target match, and the source begins with </s>."""
 
 import torch
 from fairseq.data import Dictionary, MonolingualDataset, TokenBlockDataset
@@ -30,7 +30,7 @@ def test_whole_documents():
     assert source.tolist() == [EOS, 9, 8] and target.tolist() == [9, 8, EOS]
 
 
-def test_serves_fairseqs_monolingual_dataset():
+def test_works_in_fairseqs_monolingual_dataset():
     data = blocks("none")
     dataset = MonolingualDataset(data, data.sizes, Dictionary(), targets=["future"])
     batch = dataset.collater([dataset[0], dataset[1]])

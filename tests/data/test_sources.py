@@ -1,4 +1,4 @@
-"""Documents: distinct, split by their text alone, and read from files to the byte."""
+"""Documents: distinct, split by their text alone, and read from files byte for byte."""
 
 import os
 
@@ -8,14 +8,14 @@ from fairseq_ebm.data.sources import SPLITS, TextFiles, built_in_corpus, split_o
 from fairseq_ebm.errors import UserError
 
 
-def test_no_document_stands_in_two_splits_or_twice():
+def test_no_document_is_in_two_splits_or_twice_in_one():
     splits = built_in_corpus("addition", digits=2, seed=1)  # 100,000 draws of 10,000 sums
     everything = [text for split in SPLITS for text in splits[split]]
     assert 9_900 < len(everything) == len(set(everything)) <= 10_000
     assert abs(len(splits["valid"]) - 1000) < 100 and abs(len(splits["test"]) - 1000) < 100
 
 
-def test_a_text_falls_in_the_same_split_whatever_stands_beside_it():
+def test_a_text_is_in_the_same_split_whatever_else_the_corpus_has():
     one = built_in_corpus("addition", digits=2, seed=1)
     other = built_in_corpus("addition", digits=2, seed=2)
     for split in SPLITS:

@@ -1,4 +1,4 @@
-"""A window's random numbers are its own, in order, and uniform."""
+"""A window's random numbers are its own, ordered and uniform."""
 
 import torch
 
@@ -29,6 +29,6 @@ def test_neighbouring_windows_are_independent_and_uniform():
 
 
 def test_known_values():
-    """Stores made by earlier versions must be made again to the byte."""
+    """Stores of earlier versions must be reproducible byte for byte."""
     values = WindowStream(1, "train", 0).uniforms(3).tolist()
     assert [round(v, 9) for v in values] == [0.936867747, 0.074071069, 0.635633328]

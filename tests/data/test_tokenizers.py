@@ -1,4 +1,4 @@
-"""Text comes back from its tokens as it was, whatever is in it."""
+"""Text comes back from its tokens unchanged, whatever is in it."""
 
 import random
 
@@ -70,7 +70,7 @@ def test_a_long_line_is_one_text(tokenizer):
 
 
 def test_symbols_survive_fairseqs_reading(tokenizer, tmp_path):
-    """fairseq splits at white space, and reads dict.txt by lines that Python ends in many ways."""
+    """fairseq splits at white space and reads dict.txt by lines, which Python ends in many ways."""
     assert all(symbol.split() == [symbol] for symbol in tokenizer.dictionary.symbols)
     tokenizer.dictionary.save(str(tmp_path / "dict.txt"))
     assert Dictionary.load(str(tmp_path / "dict.txt")).symbols == tokenizer.dictionary.symbols
@@ -130,7 +130,7 @@ def test_pieces_that_the_dictionary_lacks_are_unknown_both_ways(model):
     assert indices.tolist() == [3, *indices.tolist()[1:]] and "\u2047" in tokenizer.decode([3])
 
 
-def test_what_stops_the_reading_is_not_blamed_on_the_vocabulary():
+def test_an_interrupted_read_is_not_blamed_on_the_vocabulary():
     def interrupted():
         yield "some text"
         raise KeyboardInterrupt

@@ -28,7 +28,7 @@ def old(folder):
 
 
 def test_what_killed_processes_left_is_removed(tmp_path):
-    """But not what one is working on, nor what belongs to another name."""
+    """But not what a process is working on, nor what belongs to another name."""
     killed = module.OURS.format("data") + "abcd1234"
     others = [module.OURS.format("data2") + "abcd1234", ".data-backup", ".data.fairseq-ebm-mine"]
     young = module.OURS.format("data") + "efgh5678"
@@ -37,10 +37,10 @@ def test_what_killed_processes_left_is_removed(tmp_path):
         (tmp_path / name / "train.bin").write_bytes(b"much")
         if name != young:
             old(tmp_path / name)
-    with whole_folder(tmp_path / "data") as at_work:
-        old(at_work)
+    with whole_folder(tmp_path / "data") as in_use:
+        old(in_use)
         with whole_folder(tmp_path / "data[1]"), pytest.raises(BlockingIOError):
-            module._locked(at_work)
-        assert at_work.exists()
-        left = {path.name for path in tmp_path.iterdir()} - {at_work.name}
-        assert left == {*others, young, "data[1]"}
+            module._locked(in_use)
+        assert in_use.exists()
+        remaining = {path.name for path in tmp_path.iterdir()} - {in_use.name}
+        assert remaining == {*others, young, "data[1]"}

@@ -39,12 +39,12 @@ def test_prefix_lengths_are_equally_likely_and_belong_to_the_window(data):
     windows = Windows(data, "train", options)
     lengths = [windows.prefix_length(i) for i in range(len(windows))]
     assert set(lengths) == {6, 8} and abs(np.mean(lengths) - 7) < 0.15
-    some = Windows(data, "train", WindowOptions(10, 1, (6, 8), max_windows=50))
-    assert len(some) == 50 and np.all(np.diff(some.numbers) > 0)
-    assert [some.prefix_length(i) for i in range(50)] == [lengths[n] for n in some.numbers]
+    fifty = Windows(data, "train", WindowOptions(10, 1, (6, 8), max_windows=50))
+    assert len(fifty) == 50 and np.all(np.diff(fifty.numbers) > 0)
+    assert [fifty.prefix_length(i) for i in range(50)] == [lengths[n] for n in fifty.numbers]
 
 
-def test_the_seed_chooses(data):
+def test_the_seed_decides_which_windows_are_chosen(data):
     chosen = [
         Windows(data, "train", WindowOptions(10, 1, (6,), 50, seed)).numbers for seed in (1, 2)
     ]
@@ -57,6 +57,6 @@ def test_a_prefix_must_leave_something_to_generate():
         WindowOptions(prefix_lengths=(120, 160))
 
 
-def test_a_split_that_is_not_there(data):
+def test_a_missing_split(data):
     with pytest.raises(UserError, match=r"valid\.bin: no such split"):
         running_text(data, "valid")

@@ -1,4 +1,4 @@
-"""Thresholds and rows against scikit-learn's, asked directly."""
+"""Thresholds and rows against scikit-learn's own."""
 
 import numpy as np
 import pytest
@@ -39,23 +39,23 @@ def test_the_area_is_scikit_learns(ties):
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_the_threshold_is_the_best_that_valid_knows(ties):
+def test_the_threshold_is_the_best_on_valid(ties):
     valid = scores(ties=ties)
     labels, values = valid.labels()
-    found = thresholds(valid)
-    reached = balanced_accuracy_score(labels, values >= found.accuracy)
-    every = [balanced_accuracy_score(labels, values >= at) for at in np.unique(values)]
-    assert reached == pytest.approx(max(every))
-    assert row(valid, found, 1)["accuracy"] == pytest.approx(reached)
+    best = thresholds(valid)
+    reached = balanced_accuracy_score(labels, values >= best.accuracy)
+    possible = [balanced_accuracy_score(labels, values >= cut) for cut in np.unique(values)]
+    assert reached == pytest.approx(max(possible))
+    assert row(valid, best, 1)["accuracy"] == pytest.approx(reached)
 
 
-def test_false_alarms_are_as_few_as_said():
+def test_false_alarms_are_as_few_as_promised():
     valid = scores(windows=1000)
-    found, (false, true, _) = thresholds(valid), roc_curve(*valid.labels(), drop_intermediate=False)
+    false, true, _ = roc_curve(*valid.labels(), drop_intermediate=False)
+    record = row(valid, thresholds(valid), 1)
     for name, most in (("fpr_5", 0.05), ("fpr_1", 0.01)):
-        told = row(valid, found, 1)
-        assert told[f"{name}_on_test"] <= most
-        assert told[f"tpr_at_{name}"] == pytest.approx(max(true[false <= most]))
+        assert record[f"{name}_on_test"] <= most
+        assert record[f"tpr_at_{name}"] == pytest.approx(max(true[false <= most]))
 
 
 def test_no_threshold_and_one_that_nothing_reaches():
@@ -63,10 +63,10 @@ def test_no_threshold_and_one_that_nothing_reaches():
     unknown = row(test, Thresholds(), 1)
     assert unknown["accuracy"] is unknown["tpr_at_fpr_5"] is unknown["accuracy_ci95"] is None
     worst = Scores(np.array([5.0, 1.0]), np.array([[0.0], [2.0]]), np.array([1, 1]))
-    at = thresholds(worst)
-    assert at.fpr_1 == np.inf  # the highest score is a real text's
-    none = row(test, at, 1)
-    assert none["tpr_at_fpr_1"] == 0.0 and none["fpr_1_threshold"] is None
+    out_of_reach = thresholds(worst)
+    assert out_of_reach.fpr_1 == np.inf  # the highest score is a real text's
+    record = row(test, out_of_reach, 1)
+    assert record["tpr_at_fpr_1"] == 0.0 and record["fpr_1_threshold"] is None
 
 
 def test_test_labels_set_no_threshold():
@@ -99,7 +99,7 @@ def test_differences_of_pairs():
 
 
 def test_intervals_cover_the_truth():
-    """Windows are resampled whole, with all that stands in their place."""
+    """Windows are resampled together with everything generated in their place."""
     truth = row(scores(windows=40_000, seed=9), Thresholds(0.5), 1)
     names = ("accuracy", "p_at_1", "auroc")
     inside = dict.fromkeys(names, 0)
@@ -120,7 +120,7 @@ def test_unrelated_texts():
     assert found["auroc"] == roc_auc_score(*texts.labels())
 
 
-def test_a_line_of_its_own():
+def test_the_natural_threshold():
     test = scores()
     found = row(test, thresholds(test, natural=0.7), 1)
     assert found["natural_threshold"] == 0.7 != found["accuracy_threshold"]

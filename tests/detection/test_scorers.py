@@ -1,4 +1,4 @@
-"""Energies and language models as scorers; TF-IDF against scikit-learn's own pipeline."""
+"""Energies and language models as scorers."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def lm(sums, sums_lm):
 
 @pytest.fixture(scope="module")
 def texts():
-    """(3 prefixes, 2 texts, 10 tokens), of which two texts end early."""
+    """(3 prefixes, 2 texts, 10 tokens); two of the texts end early."""
     generator = torch.Generator().manual_seed(1)
     texts = torch.randint(4, 15, (3, 2, 10), generator=generator)
     texts[:, 1, :4] = texts[:, 0, :4]
@@ -27,7 +27,7 @@ def texts():
 
 
 def slow_scores(lm, text, before):
-    """One position after the other, over all symbols but padding."""
+    """One position after another, over all symbols but padding."""
     text = text[text != 1]
     with torch.no_grad():
         logits = lm.decoder(torch.cat([torch.tensor([2]), text[:-1]]).unsqueeze(0))[0][0].double()
@@ -40,25 +40,23 @@ def slow_scores(lm, text, before):
     }
 
 
-def test_language_models_are_those_of_loops(lm, texts):
-    found = LanguageModelScorer(lm)(texts, 4, 0)
+def test_scores_of_language_models_are_those_of_a_loop(lm, texts):
+    scores = LanguageModelScorer(lm)(texts, 4, 0)
     for i in range(3):
         for j in range(2):
-            expected = slow_scores(lm, texts[i, j], 4)
-            assert {n: float(v[i, j]) for n, v in found.items()} == pytest.approx(
-                expected, rel=1e-4
-            )
+            actual = {name: float(values[i, j]) for name, values in scores.items()}
+            assert actual == pytest.approx(slow_scores(lm, texts[i, j], 4), rel=1e-4)
 
 
 def test_a_model_that_reads_backwards(lm, texts):
     """It reads what the texts share first, which is their end."""
     backwards = texts.flip(-1)
-    backwards[backwards == 1] = 5  # padding stands at the end only
-    forwards = LanguageModelScorer(lm)(backwards.flip(-1), 4, 0)
-    found = LanguageModelScorer(lm, right_to_left=True)(backwards, 0, 4)
-    assert all(torch.allclose(found[name], forwards[name]) for name in forwards)
-    everything = LanguageModelScorer(lm)(backwards, 0, 4)  # has seen nothing of what is shared
-    assert not torch.allclose(everything["entropy"], found["entropy"])
+    backwards[backwards == 1] = 5  # padding is only allowed at the end
+    expected = LanguageModelScorer(lm)(backwards.flip(-1), 4, 0)
+    scores = LanguageModelScorer(lm, right_to_left=True)(backwards, 0, 4)
+    assert all(torch.allclose(scores[name], expected[name]) for name in expected)
+    everything = LanguageModelScorer(lm)(backwards, 0, 4)  # has not yet read what is shared
+    assert not torch.allclose(everything["entropy"], scores["entropy"])
 
 
 def test_reversed_texts_keep_padding_at_the_end():

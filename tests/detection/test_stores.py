@@ -1,4 +1,4 @@
-"""Windows of stores, their order, and what each scorer is told that they share."""
+"""Windows of stores, their order, and what scorers learn that they share."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.stores import random_store
 
 
 def first_own_token(texts, before, after):
-    """A score that tells where a window's own part begins and ends, and what stands there."""
+    """A score that shows where a window's own part begins and ends, and with which tokens."""
     own = texts[:, :, before : texts.size(2) - after].double()
     return {"own": own[:, :, 0] + own[:, :, -1] / 1000}
 
@@ -30,7 +30,7 @@ def test_every_window_gets_its_own_score(tmp_path, right_to_left):
 
 
 class Mixed:
-    """A subset whose windows share 4 or 8 tokens by turns."""
+    """A subset whose windows share 4 and 8 tokens alternately."""
 
     def __init__(self, subset):
         self.subset, self.manifest = subset, subset.manifest
@@ -50,9 +50,9 @@ def test_windows_of_many_prefix_lengths_come_back_in_order(tmp_path):
 
 def test_some_windows_at_random(tmp_path):
     subset = NegativesSubset(random_store(tmp_path / "neg", count=100), "valid")
-    some = chosen(subset, 10, 1)
-    assert len(set(some)) == 10 and some == sorted(some) == chosen(subset, 10, 1)
-    assert some != chosen(subset, 10, 2)
+    members = chosen(subset, 10, 1)
+    assert len(set(members)) == 10 and members == sorted(members) == chosen(subset, 10, 1)
+    assert members != chosen(subset, 10, 2)
 
 
 def test_a_score_that_is_not_finite(tmp_path):

@@ -27,7 +27,7 @@ def neg(tmp_path_factory):
     return write_store(neg, real, negatives, 8, 30)
 
 
-def of(neg, members):
+def batches_of(neg, members):
     return list(batches(NegativesSubset(neg, "valid"), members))
 
 
@@ -35,9 +35,9 @@ def words(rows):
     return [" ".join(f"w{token - 4}" for token in row) for row in rows]
 
 
-def test_it_is_the_pipeline_of_scikit_learn(neg):
+def test_it_is_scikit_learns_pipeline(neg):
     tokenizer, subset = load_tokenizer(neg), NegativesSubset(neg, "valid")
-    train, valid = (labelled(tokenizer, of(neg, m)) for m in (range(300), range(300, 350)))
+    train, valid = (labelled(tokenizer, batches_of(neg, m)) for m in (range(300), range(300, 350)))
     scorer = TfIdfScorer(tokenizer, train, valid)
 
     def direct(members):
@@ -64,13 +64,13 @@ def test_it_is_the_pipeline_of_scikit_learn(neg):
     texts, _ = direct(range(350, 400))
     expected = best[2].decision_function(texts).reshape(50, 3)
     found = torch.cat(
-        [scorer(b.texts, b.before, b.after)["tfidf"] for b in of(neg, range(350, 400))]
+        [scorer(b.texts, b.before, b.after)["tfidf"] for b in batches_of(neg, range(350, 400))]
     )
     assert found.numpy() == pytest.approx(expected)
 
 
 def test_too_little_text(tmp_path):
     neg = random_store(tmp_path / "neg", count=2)
-    some = labelled(load_tokenizer(neg), of(neg, range(2)))
+    texts = labelled(load_tokenizer(neg), batches_of(neg, range(2)))
     with pytest.raises(UserError, match="--tfidf"):
-        TfIdfScorer(load_tokenizer(neg), some, some)
+        TfIdfScorer(load_tokenizer(neg), texts, texts)

@@ -1,4 +1,4 @@
-"""Texts cut into blocks, and the mean of their scores."""
+"""Texts cut into blocks, and the mean score of these."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_blocks_cover_the_whole_text(length, starts):
     assert BlockOptions(window=10, stride=4).starts(length) == starts
 
 
-def test_a_text_has_the_mean_of_its_blocks(tokenizer):
+def test_a_text_gets_the_mean_of_its_blocks(tokenizer):
     texts = [text(*range(12)), "", text(5, 6, 7), text(*range(20))]
     found = score_texts(texts, tokenizer, [last_token], BlockOptions(window=8, stride=4))
     expected = [np.mean([7, 11]), 7, np.mean([7, 11, 15, 19])]
@@ -48,7 +48,7 @@ def test_short_texts_are_passed_over_if_asked(tokenizer):
 
 
 def test_a_long_text_is_scored_in_parts(tokenizer, monkeypatch):
-    """No more blocks at once than said, whatever the text; texts may share a batch."""
+    """Never more than ``BLOCKS`` blocks at once, whatever the text; texts may share a batch."""
     monkeypatch.setattr(whole_texts, "BLOCKS", 5)
     sizes = []
 

@@ -1,4 +1,4 @@
-"""Samples where they are needed: the error asked for, unbent estimates, the same in every shard."""
+"""Samples where they are needed: the requested error and unbiased estimates."""
 
 import math
 
@@ -25,9 +25,9 @@ class TableOfTexts:
     def pool(self, prefixes, samples, length, streams):
         uniforms = torch.stack([s.uniforms(samples) for s in streams.of(prefixes.size(1))])
         rows = prefixes[:, 0]
-        found = torch.searchsorted(self.cdf[rows], uniforms).clamp(max=self.cdf.size(1) - 1)
-        self.drawn += found.numel()
-        return self.energies[rows].gather(1, found)
+        texts = torch.searchsorted(self.cdf[rows], uniforms).clamp(max=self.cdf.size(1) - 1)
+        self.drawn += texts.numel()
+        return self.energies[rows].gather(1, texts)
 
 
 def prefixes_of(joint, seed=1):
@@ -45,32 +45,32 @@ def test_the_error_is_the_one_asked_for():
     errors = [float(log_partition(pool).error) for pool in pools]
     assert 0.6 * variance < sum(e**2 for e in errors) <= variance
     assert len(pools[-1]) > 5 * len(pools[0])
-    # As many for all would have to be so many for the same error:
+    # With a fixed number per window, the same error would take this many in all:
     spreads = [spread(pool) for pool in pools]
     uniform = sum(s**2 for s in spreads) * 32 / sum(e**2 for e in errors)
     assert joint.drawn < 0.8 * uniform  # pilots included: docs/benchmarks.md has 22% saved
 
 
 def test_stopping_by_a_pilot_does_not_bend_the_estimate():
-    """The mean over 400 runs of log Z, summed over windows, is the enumerated one; and the errors
-    that the runs told are those that they had."""
+    """The mean over 400 runs of log Z, summed over windows, is the enumerated one, and the errors
+    that the runs report are those that they have."""
     joint, variance = TableOfTexts(DEVIATIONS), 32 * 0.05**2
-    truth, off, told = joint.log_z.numpy(), [], []
+    truth, off, reported = joint.log_z.numpy(), [], []
     for seed in range(400):
         bounds = [log_partition(p) for p in pools_within(prefixes_of(joint, seed), variance, 9999)]
         off.append(sum(float(b.jackknife) for b in bounds) - truth.sum())
-        told.append(sum(float(b.error) ** 2 for b in bounds))
+        reported.append(sum(float(b.error) ** 2 for b in bounds))
     off = np.array(off)
     standard_error = off.std() / math.sqrt(len(off))
     assert abs(off.mean()) < 3 * standard_error < 0.05
-    assert np.mean(told) == pytest.approx(off.var(), rel=0.25)  # 400 runs know it to 7%
-    covered = np.abs(off) < 1.96 * np.sqrt(told)
+    assert np.mean(reported) == pytest.approx(off.var(), rel=0.25)  # 400 runs know it to 7%
+    covered = np.abs(off) < 1.96 * np.sqrt(reported)
     assert 0.92 <= covered.mean() <= 0.98
 
 
 @pytest.mark.parametrize("windows", [1, 3])
 def test_few_windows_keep_to_their_pilots(windows):
-    """Where one window decides when to stop, the estimate would be bent."""
+    """If a single window decided when to stop, the estimate would be biased."""
     joint = TableOfTexts([2.5] * windows)
     truth, off = joint.log_z.numpy(), []
     for seed in range(3000 // windows):
@@ -111,7 +111,7 @@ def test_groups():
     assert allocation.groups(5) == [range(0, 5)] and allocation.groups(33) == [range(0, 33)]
 
 
-def test_an_energy_that_is_constant_needs_next_to_nothing():
+def test_a_constant_energy_needs_next_to_nothing():
     pools = pools_within(prefixes_of(TableOfTexts([0.0] * 5)), 1e-4, 1000)
     assert {len(pool) for pool in pools} == {2 * allocation.STEP}
 
@@ -119,10 +119,10 @@ def test_an_energy_that_is_constant_needs_next_to_nothing():
 def test_allocation():
     sizes = allocation.allocation([1.0, 3.0], 0.01, 10_000)
     assert sizes == [400, 1200] and pytest.approx(0.01) == 1 / 400 + 9 / 1200
-    capped = allocation.allocation([1.0, 3.0], 0.02, 500)  # 9 / 500 is too much already
+    capped = allocation.allocation([1.0, 3.0], 0.02, 500)  # 9 / 500 alone is too much
     assert capped[1] == 500 and capped[0] == 64
-    some = allocation.allocation([1.0, 1.0, 3.0], 0.04, 300)
-    assert some[2] == 300 and sum(s**2 / n for s, n in zip((1, 1, 3), some)) <= 0.04
+    partly = allocation.allocation([1.0, 1.0, 3.0], 0.04, 300)
+    assert partly[2] == 300 and sum(s**2 / n for s, n in zip((1, 1, 3), partly)) <= 0.04
     assert spread(torch.tensor([0.0] + [math.inf] * 63)) == allocation.LARGEST * 8
 
 

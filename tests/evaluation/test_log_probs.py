@@ -1,4 +1,4 @@
-"""Held to enumeration of every continuation."""
+"""Checked against enumeration of every continuation."""
 
 import math
 
@@ -26,7 +26,7 @@ def results_of(world, windows, **options):
 
 
 def pools(world, window, count, num_samples, **options):
-    """Independent estimates for one window: its text at many places has other random numbers."""
+    """Independent estimates for one window: each copy of its text has other random numbers."""
     windows = FixedWindows(window.expand(count, -1))
     return results_of(world, windows, num_samples=num_samples, **options)
 
@@ -39,10 +39,10 @@ def test_bounds_close_in_on_the_truth(kind, arch):
     truth = log_z(world, window, PREFIX)
     gaps = []
     for n, count in ((10, 400), (100, 100), (1000, 20)):
-        found = pools(world, window, count, n)
+        results = pools(world, window, count, n)
         means, errors = {}, {}
         for name in ("lower", "upper", "jackknife"):
-            values = np.array([getattr(result.log_z, name) for result in found])
+            values = np.array([getattr(result.log_z, name) for result in results])
             means[name], errors[name] = values.mean(), values.std() / math.sqrt(count)
         assert means["lower"] < truth + 3 * errors["lower"]
         assert means["upper"] > truth - 3 * errors["upper"]
@@ -54,19 +54,19 @@ def test_bounds_close_in_on_the_truth(kind, arch):
 
 def test_the_last_position_exactly():
     world, texts = joint(random_energy()), random_windows(4)
-    found = results_of(world, FixedWindows(texts), num_samples=2000, exact_last_position=True)
-    for result, window in zip(found, texts):
-        every = log_z(world, window, WINDOW - 1)
-        assert result.last.exact_log_z == pytest.approx(every, abs=1e-5)
-        assert result.last.log_z.jackknife == pytest.approx(every, abs=0.1)
+    results = results_of(world, FixedWindows(texts), num_samples=2000, exact_last_position=True)
+    for result, window in zip(results, texts):
+        truth = log_z(world, window, WINDOW - 1)
+        assert result.last.exact_log_z == pytest.approx(truth, abs=1e-5)
+        assert result.last.log_z.jackknife == pytest.approx(truth, abs=0.1)
         expected = world.token_log_probs(window.unsqueeze(0), WINDOW - 1)
         assert result.last.log_lm == pytest.approx(float(expected), abs=1e-5)
 
 
 def test_every_position():
     world, texts = joint(random_energy()), random_windows(3)
-    found = results_of(world, FixedWindows(texts), num_samples=4000, per_position=True)
-    for result, window in zip(found, texts):
+    results = results_of(world, FixedWindows(texts), num_samples=4000, per_position=True)
+    for result, window in zip(results, texts):
         assert len(result.position_log_z) == len(result.token_log_lm) == WINDOW - PREFIX
         assert result.position_log_z[0] == result.log_z
         for t, estimate in enumerate(result.position_log_z):
@@ -78,14 +78,14 @@ def test_every_position():
 def test_the_curve_is_of_the_same_pool():
     world, texts = joint(random_energy()), random_windows(3)
     windows = FixedWindows(texts)
-    found = results_of(world, windows, num_samples=64, sample_curve=(8, 64))
-    few = results_of(world, windows, num_samples=8)
-    for result, small in zip(found, few):
+    large_pools = results_of(world, windows, num_samples=64, sample_curve=(8, 64))
+    small_pools = results_of(world, windows, num_samples=8)
+    for result, small in zip(large_pools, small_pools):
         assert result.curve[1] == result.log_z
         assert result.curve[0].lower == pytest.approx(small.log_z.lower, abs=1e-5)
 
 
-def test_what_a_constant_costs_conditional_nce_is_told():
+def test_what_a_constant_costs_conditional_nce_is_reported():
     windows, energy = FixedWindows(random_windows(4)), random_energy()
     plain = results_of(joint(energy), windows, num_samples=300)
     moved = results_of(joint(lambda w, shared: energy(w, shared) + 3.0), windows, num_samples=300)
@@ -120,14 +120,14 @@ def test_no_energy_and_a_constant_one_change_nothing():
 def test_a_language_model_alone():
     texts = random_windows(11)
     world = joint(None)
-    found = results_of(world, FixedWindows(texts))
+    results = results_of(world, FixedWindows(texts))
     expected = world.token_log_probs(texts, PREFIX).sum(dim=1)
-    assert [r.log_lm for r in found] == pytest.approx(expected.tolist(), abs=1e-5)
-    assert [r.number for r in found] == list(range(10, 21))
+    assert [r.log_lm for r in results] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert [r.number for r in results] == list(range(10, 21))
 
 
 def test_right_to_left():
-    """The model reads from the end; the energy reads text."""
+    """The model reads from the end; the energy reads the text forwards."""
     seen = []
 
     def energy(windows, shared):
@@ -136,11 +136,11 @@ def test_right_to_left():
 
     texts = random_windows(2)
     world = joint(energy, right_to_left=True)
-    found = results_of(world, FixedWindows(texts), num_samples=512)
-    reads = joint(None)
-    for result, window in zip(found, texts):
+    results = results_of(world, FixedWindows(texts), num_samples=512)
+    lm_alone = joint(None)
+    for result, window in zip(results, texts):
         backwards = window.flip(0)
-        log_lm = reads.token_log_probs(backwards.unsqueeze(0), PREFIX).sum()
+        log_lm = lm_alone.token_log_probs(backwards.unsqueeze(0), PREFIX).sum()
         assert result.log_lm == pytest.approx(float(log_lm), abs=1e-5)
         assert result.energy == pytest.approx(float(window[0]) / 10)
         assert result.log_z.jackknife == pytest.approx(log_z(world, backwards, PREFIX), abs=0.05)
@@ -149,7 +149,7 @@ def test_right_to_left():
     assert torch.equal(pools_seen[0][0, 0, -PREFIX:], texts[0, -PREFIX:])
 
 
-def test_shards_are_the_whole():
+def test_shards_add_up_to_the_whole():
     world, windows = joint(random_energy()), FixedWindows(random_windows(30))
     options = EvaluationOptions(num_samples=100)
     whole = results_of(world, windows, num_samples=100)

@@ -34,8 +34,8 @@ def true_log_probs(world, texts, prefix_length):
 
 
 def report_of(world, texts, **options):
-    found = results_of(world, FixedWindows(texts), **options)
-    return joint_report(found, PREFIX + 1, TOKENS, EvaluationOptions(**options))
+    results = results_of(world, FixedWindows(texts), **options)
+    return joint_report(results, PREFIX + 1, TOKENS, EvaluationOptions(**options))
 
 
 def test_the_joint_perplexity_is_the_enumerated_one():
@@ -90,7 +90,7 @@ def window(number, log_lm, energy=0.0, log_z=0.0, **more):
 
 
 def test_intervals_cover_what_they_should():
-    """Of 200 data sets about nine in ten intervals of 95% must hold the truth."""
+    """Of 200 intervals of 95%, at least nine in ten must contain the truth."""
     generator = np.random.default_rng(0)
     hits = 0
     for seed in range(200):
@@ -101,7 +101,7 @@ def test_intervals_cover_what_they_should():
 
 
 def test_the_gain_is_paired():
-    """Windows of very different difficulty, each made easier by about the same."""
+    """Windows of very different difficulty, all made easier by about the same amount."""
     generator = np.random.default_rng(0)
     results = [
         window(i, -float(base), energy=float(noise))
@@ -139,7 +139,7 @@ def test_warnings(change, words):
     assert words in warning
 
 
-def test_nothing_to_fit_is_no_warning():
+def test_no_tail_to_fit_is_no_warning():
     results = [window(i, -40.0, pareto_k=math.nan) for i in range(5)]
     report = joint_report(results, 1, 20, EvaluationOptions())
     assert report["pareto_k"] == {"mean": None, "share_above_0_7": 0.0}
@@ -162,8 +162,8 @@ def test_a_curve_that_has_not_become_level():
     assert "has not become level" in report["warnings"][0]
 
 
-def test_a_heavy_tailed_energy_is_warned_of():
-    """exp(-E) of a Pareto distribution without a mean: no number of samples is enough."""
+def test_a_heavy_tailed_energy_gets_a_warning():
+    """exp(-E) has a Pareto distribution without a mean: no number of samples is enough."""
     generator = torch.Generator().manual_seed(0)
 
     def energy(windows, shared):

@@ -1,4 +1,4 @@
-"""Intervals of sampling cover the truth as often as they say, by enumeration."""
+"""Sampling intervals cover the enumerated truth as often as they claim."""
 
 import math
 
@@ -24,29 +24,29 @@ def world(deviation, windows, seed=1, texts=256):
 
 
 def estimates(deviation, windows, samples, repetitions):
-    """(log Z (R, W) as the jackknife has it, its errors, effective shares, and the truth (W,))"""
+    """(jackknife estimates of log Z (R, W), their errors, effective shares, and the truth (W,))"""
     probabilities, energies, log_z = world(deviation, windows)
     generator = torch.Generator().manual_seed(2)
-    found = []
+    parts = []
     for _ in range(repetitions // 50):
         drawn = torch.multinomial(probabilities, 50 * samples, True, generator=generator)
         pools = energies.gather(1, drawn).view(windows, 50, samples)
         bounds = log_partition(pools)
-        found.append(
+        parts.append(
             torch.stack([bounds.jackknife, bounds.error, effective_sample_size(-pools) / samples])
         )
-    jackknife, errors, ess = torch.cat(found, dim=2).transpose(1, 2)
+    jackknife, errors, ess = torch.cat(parts, dim=2).transpose(1, 2)
     return jackknife.numpy(), errors.numpy(), ess.numpy(), log_z.numpy()
 
 
 @pytest.mark.parametrize("deviation, effective", [(0.5, 0.79), (1.3, 0.28)])
 @pytest.mark.parametrize("samples", [128, 1000])
 def test_intervals_cover_the_truth(deviation, effective, samples):
-    """Weights light and as heavy as a trained energy's, whose ESS was 25 of 128."""
-    found, errors, ess, truth = estimates(deviation, 40, samples, 1000)
+    """For light weights and for ones as heavy as a trained energy's, whose ESS was 25 of 128."""
+    jackknife, errors, ess, truth = estimates(deviation, 40, samples, 1000)
     assert ess.mean() == pytest.approx(effective, abs=0.07)
     hits = 0
-    for estimate, error in zip(found, errors):
+    for estimate, error in zip(jackknife, errors):
         ppl, exact = (math.exp(values.mean() / TOKENS) for values in (estimate, truth))
         low, high = intervals.interval(ppl, uncertainty.of_mean(error, TOKENS))
         hits += low < exact < high
@@ -54,13 +54,11 @@ def test_intervals_cover_the_truth(deviation, effective, samples):
 
 
 def test_the_delta_method_falls_short():
-    """Why the jackknife: with few samples and heavy weights the other misses more often."""
-    found, errors, ess, truth = estimates(1.8, 40, 128, 1000)
+    """Why we use the jackknife: the delta method misses more often with few, heavy weights."""
+    jackknife, errors, ess, truth = estimates(1.8, 40, 128, 1000)
     delta = np.sqrt((1 / (ess * 128) - 1 / 128) * 128 / 127)
-    missed = np.abs((found - truth).mean(axis=1))
-    hits = [
-        float((missed < 1.96 * np.sqrt((e**2).sum(axis=1)) / 40).mean()) for e in (errors, delta)
-    ]
+    off = np.abs((jackknife - truth).mean(axis=1))
+    hits = [float((off < 1.96 * np.sqrt((e**2).sum(axis=1)) / 40).mean()) for e in (errors, delta)]
     assert hits[0] > 0.92 and hits[0] > hits[1] + 0.015
 
 
@@ -70,7 +68,7 @@ def test_errors_of_independent_pools_add_up():
     assert uncertainty.of_mean(both, 10) == pytest.approx(5 / 2 / 10)
 
 
-def test_gains_and_what_is_not_known():
+def test_gains_and_what_is_unknown():
     low, high = intervals.gain_interval(0.1, 0.01)
     assert low < 0.1 < high and high - low == pytest.approx(0.9 * 2 * 1.96 * 0.01, rel=1e-3)
     assert intervals.interval(20.0, math.inf) is None
@@ -84,13 +82,13 @@ def test_gains_and_what_is_not_known():
 def test_the_whole_error_is_divided(spread, error, remedy):
     generator = np.random.default_rng(1)
     log_probs = generator.normal(-100, spread, 400)
-    found = uncertainty.division(log_probs, np.full(400, error), TOKENS)
-    assert found["total"] == pytest.approx(spread / 20 / TOKENS, rel=0.1)
-    assert found["samples"] == pytest.approx(error / 20 / TOKENS)
-    assert found["total"] ** 2 == pytest.approx(found["windows"] ** 2 + found["samples"] ** 2)
-    assert found["raise"] == remedy
-    words = uncertainty.in_words(found)
-    assert f"{found['samples']:.2%} from sampling" in words and "would lower it" in words
+    parts = uncertainty.division(log_probs, np.full(400, error), TOKENS)
+    assert parts["total"] == pytest.approx(spread / 20 / TOKENS, rel=0.1)
+    assert parts["samples"] == pytest.approx(error / 20 / TOKENS)
+    assert parts["total"] ** 2 == pytest.approx(parts["windows"] ** 2 + parts["samples"] ** 2)
+    assert parts["raise"] == remedy
+    words = uncertainty.in_words(parts)
+    assert f"{parts['samples']:.2%} from sampling" in words and "would lower it" in words
 
 
 def test_what_cannot_be_divided():

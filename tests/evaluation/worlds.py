@@ -1,4 +1,4 @@
-"""A real language model and a real energy, small and random, over texts that can be enumerated."""
+"""A real language model and a real energy, small and random, over enumerable texts."""
 
 import itertools
 
@@ -17,7 +17,7 @@ PREFIX, WINDOW = 2, 5
 
 
 class FixedWindows:
-    """The interface of ``data.windows.Windows`` over windows that are given."""
+    """The interface of ``data.windows.Windows`` over given windows."""
 
     def __init__(self, tokens, prefix_length=PREFIX):
         self.subset, self.numbers = "test", np.arange(len(tokens)) + 10
@@ -37,8 +37,8 @@ def random_windows(count, seed=0):
 
 
 def random_energy(arch="energy_roberta", scale=1.0):
-    made = energies.build(arch, symbols=SYMBOLS)
-    return lambda windows, shared: scale * made(windows, shared)
+    energy = energies.build(arch, symbols=SYMBOLS)
+    return lambda windows, shared: scale * energy(windows, shared)
 
 
 def joint(energy, kind="pre-norm", right_to_left=False):
@@ -51,10 +51,10 @@ def log_z(world, window, prefix_length):
     length = len(window) - prefix_length
     symbols = [s for s in range(len(world.model.decoder.dictionary)) if s != PAD]
     tails = torch.tensor(list(itertools.product(symbols, repeat=length)))
-    every = torch.cat([window[:prefix_length].expand(len(tails), -1), tails], dim=1)
+    texts = torch.cat([window[:prefix_length].expand(len(tails), -1), tails], dim=1)
     log_lm = torch.cat(
-        [world.token_log_probs(part, prefix_length).sum(dim=1) for part in every.split(4096)]
+        [world.token_log_probs(part, prefix_length).sum(dim=1) for part in texts.split(4096)]
     )
-    energies_ = world.energies(every.unsqueeze(0), prefix_length)[0]
+    energies_ = world.energies(texts.unsqueeze(0), prefix_length)[0]
     assert abs(float(torch.logsumexp(log_lm, 0))) < 1e-5  # P_LM sums to 1
     return float(torch.logsumexp(log_lm - energies_, 0))

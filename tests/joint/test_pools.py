@@ -41,7 +41,7 @@ def test_not_json(tmp_path):
 
 def test_another_version(tmp_path):
     path = written(tmp_path / "pools.jsonl", {**record(1, [4], [5], [6]), "format_version": 0})
-    with pytest.raises(UserError, match="line 1: format version 0.* generate again"):
+    with pytest.raises(UserError, match=r"line 1: format version 0.* generate again"):
         list(read_pools(path))
 
 

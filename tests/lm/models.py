@@ -1,4 +1,4 @@
-"""Language models of every supported kind, small and random, on a vocabulary of 12."""
+"""Language models of every supported kind, small and random, with a vocabulary of 12."""
 
 from argparse import Namespace
 

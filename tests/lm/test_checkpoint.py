@@ -4,7 +4,7 @@ from fairseq import checkpoint_utils
 from fairseq_ebm.lm.checkpoint import load_base_lm, read_config, reads_right_to_left
 
 
-def test_a_model_is_read_once_and_its_configuration_not_even_that(
+def test_a_model_is_read_once_and_its_configuration_without_tensors(
     sums, sums_lm, backward_lm, monkeypatch
 ):
     reads = []

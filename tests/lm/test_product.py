@@ -1,4 +1,4 @@
-"""The product of two models: equation 6, its gradients, and what it leaves alone."""
+"""The product of two models: equation 6, its gradients, and what it leaves unchanged."""
 
 import pytest
 import torch
@@ -32,9 +32,9 @@ def log_probs(model, inputs):
 def slowly(base, residual, inputs):
     """log P of equation 6 from the probabilities of both, (B, T, V) float64."""
     rows = []
-    for inputs_of_row in inputs:
-        for t in range(1, len(inputs_of_row) + 1):
-            seen = inputs_of_row[:t].view(1, -1)
+    for tokens in inputs:
+        for t in range(1, len(tokens) + 1):
+            seen = tokens[:t].view(1, -1)
             p, q = (log_probs(m, seen)[0, -1].double().exp() for m in (base, residual))
             rows.append((p * q / sum(float(a * b) for a, b in zip(p, q))).log())
     return torch.stack(rows).view(*inputs.shape, -1)
@@ -46,11 +46,11 @@ def slowly(base, residual, inputs):
 def test_it_is_equation_6(kind, residual):
     model = product_of(*pair(kind, residual))
     expected = slowly(*pair(kind, residual), INPUTS)
-    found = log_probs(model, INPUTS)
-    assert found.dtype == torch.float32
-    assert (found - expected).abs().max() < 1e-4
-    assert found.double().exp().sum(dim=-1) == pytest.approx(torch.ones(3, 6), abs=1e-5)
-    assert (found - log_probs(build(kind), INPUTS)).abs().max() > 0.5  # the residual says something
+    actual = log_probs(model, INPUTS)
+    assert actual.dtype == torch.float32
+    assert (actual - expected).abs().max() < 1e-4
+    assert actual.double().exp().sum(dim=-1) == pytest.approx(torch.ones(3, 6), abs=1e-5)
+    assert (actual - log_probs(build(kind), INPUTS)).abs().max() > 0.5  # the residual matters
     scored = token_log_probs(model, WINDOWS, 2)
     assert (scored - expected.gather(2, WINDOWS.unsqueeze(2))[:, 2:, 0]).abs().max() < 1e-4
 
@@ -82,7 +82,7 @@ def test_samples_have_the_probabilities_of_scoring(kind):
 
 
 @pytest.mark.parametrize("kind", ["post-norm", "adaptive softmax", "lstm", "conv"])
-def test_gradients_are_those_of_the_formula_and_the_residuals_alone(kind):
+def test_gradients_are_those_of_the_formula_for_the_residual_alone(kind):
     base, residual = pair(kind)
     model = product_of(base, residual)
     targets = WINDOWS.unsqueeze(2)
@@ -91,8 +91,8 @@ def test_gradients_are_those_of_the_formula_and_the_residuals_alone(kind):
 
     again = build(RESIDUAL, seed=2)
     with torch.no_grad():
-        of_base = log_probs(base, INPUTS)
-    joint = (of_base + log_probs(again, INPUTS)).double()
+        base_log_probs = log_probs(base, INPUTS)
+    joint = (base_log_probs + log_probs(again, INPUTS)).double()
     (joint.gather(2, targets)[..., 0] - joint.logsumexp(dim=-1)).sum().backward()
     expected = {name: p.grad for name, p in again.named_parameters() if p.grad is not None}
     assert max(float(g.abs().max()) for g in expected.values()) > 0.1
@@ -124,8 +124,8 @@ def test_half_precision_leaves_the_base_as_it_is(dtype):
     assert {p.dtype for p in residual.parameters()} == {dtype}
     assert all(torch.equal(before[name], value) for name, value in base.state_dict().items())
     exact = log_probs(product_of(*pair("post-norm")), INPUTS)
-    found = log_probs(model, INPUTS)
-    assert found.dtype == torch.float32 and (found - exact).abs().max() < 0.2
+    half = log_probs(model, INPUTS)
+    assert half.dtype == torch.float32 and (half - exact).abs().max() < 0.2
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

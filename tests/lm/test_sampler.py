@@ -116,22 +116,22 @@ def test_frequencies_are_the_models(kind, setting):
 
 
 def test_every_continuation_of_the_toy_vocabulary_is_reached():
-    """With enough samples nothing that the model allows is missing: end-of-sentence included."""
+    """With enough samples nothing that the model allows is missing, not even end-of-sentence."""
     model = build("post-norm")
     samples = Sampler(model).sample(PREFIXES[:1], 20_000, 1, streams(1))
     assert set(samples.tokens.unique().tolist()) == set(range(12)) - {PAD}
 
 
 @pytest.mark.parametrize("kind", ["post-norm", "lstm"])
-def test_how_the_work_is_cut_does_not_show(kind):
+def test_how_the_work_is_split_changes_nothing(kind):
     model = build(kind)
     plain = Sampler(model).sample(PREFIXES, 30, 5, streams())
     small = Sampler(model, memory=1e-4)
     assert small.rows_at_once(5) < Sampler(model).rows_at_once(5)
     for sampler in (*(Sampler(model, rows=rows) for rows in (1, 7, 64)), small):
-        cut = sampler.sample(PREFIXES, 30, 5, streams())
-        assert torch.equal(plain.tokens, cut.tokens)
-        assert torch.allclose(plain.log_p, cut.log_p, atol=1e-5)
+        split = sampler.sample(PREFIXES, 30, 5, streams())
+        assert torch.equal(plain.tokens, split.tokens)
+        assert torch.allclose(plain.log_p, split.log_p, atol=1e-5)
     alone = Sampler(model).sample(PREFIXES[1:2], 30, 5, streams()[1:2])
     assert torch.equal(plain.tokens[1:2], alone.tokens)
     fewer = Sampler(model).sample(PREFIXES, 10, 5, streams())
@@ -163,8 +163,8 @@ def test_no_prefix_and_single_tokens():
     assert (samples.log_p - scored).abs().max() < 1e-4
 
 
-def test_exhausts_all_continuations_with_their_probabilities():
-    """Σ P_LM over all continuations without padding is 1 less what padding takes."""
+def test_all_continuations_have_less_than_the_whole_probability():
+    """Σ P_LM over all continuations without padding is 1 minus what padding takes."""
     model = build("pre-norm")
     tokens = [t for t in range(12) if t != PAD]
     pairs = torch.tensor(list(itertools.product(tokens, repeat=2)))

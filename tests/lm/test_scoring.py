@@ -1,4 +1,4 @@
-"""Scores are per token, of the continuation only, however few logits may exist at once."""
+"""Scores are per token of the continuation only, however few logits may exist at once."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ WINDOWS = torch.tensor([[5, 2, 7, 11, 4, 4], [9, 3, 6, 10, 2, 2]])
 
 
 def reference(model, window, position):
-    """log P of one token by one forward pass over what stands before it."""
+    """log P of one token by one forward pass over what precedes it."""
     inputs = torch.cat([torch.tensor([2]), window[:position]]).view(1, -1)
     with torch.no_grad():
         output = model(inputs)[0][:, -1:]
@@ -23,7 +23,7 @@ def reference(model, window, position):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_token_is_scored_from_what_stands_before_it(kind):
+def test_each_token_is_scored_from_what_precedes_it(kind):
     model = build(kind)
     scores = scoring.token_log_probs(model, WINDOWS, 2)
     expected = [[reference(model, w, t) for t in range(2, 6)] for w in WINDOWS]
@@ -31,7 +31,7 @@ def test_each_token_is_scored_from_what_stands_before_it(kind):
 
 
 @pytest.mark.parametrize("kind", ["tied", "adaptive softmax", "conv"])
-def test_cutting_the_logits_changes_nothing(kind, monkeypatch):
+def test_splitting_the_logits_changes_nothing(kind, monkeypatch):
     model = build(kind)
     plain = scoring.token_log_probs(model, WINDOWS, 1)
     monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", 12 * 3)
@@ -53,7 +53,7 @@ def test_without_padding_the_others_sum_to_one(kind):
     assert shift > 1e-3 and torch.allclose(scored[others], plain[others] + shift, atol=1e-5)
 
 
-def test_logits_that_are_nan_are_said_to_be():
+def test_nan_logits_are_reported():
     model = build("tied")
     with torch.no_grad():
         model.decoder.embed_tokens.weight[7] = float("nan")

@@ -1,4 +1,4 @@
-"""Small energies of every family, as fairseq would build them, with heads that are not zero."""
+"""Small energies of every family, built as fairseq would, with heads that are not zero."""
 
 from types import SimpleNamespace
 
@@ -31,10 +31,10 @@ FLAGS = {  # the same on the command line
 
 
 def dictionary(symbols=SYMBOLS):
-    made = Dictionary()
-    for i in range(symbols - made.nspecial):
-        made.add_symbol(f"w{i}")
-    return made
+    result = Dictionary()
+    for i in range(symbols - result.nspecial):
+        result.add_symbol(f"w{i}")
+    return result
 
 
 def build(arch, trained=True, symbols=SYMBOLS, **options):
@@ -43,7 +43,7 @@ def build(arch, trained=True, symbols=SYMBOLS, **options):
     torch.manual_seed(0)
     model = models.build_model(config, SimpleNamespace(dictionary=dictionary(symbols)))
     if trained:
-        with torch.no_grad():  # zeros and ones of the start hide mistakes
+        with torch.no_grad():  # the initial zeros and ones hide mistakes
             for name, parameter in model.named_parameters():
                 is_norm = parameter.dim() == 1 and name.endswith(".weight")
                 parameter.normal_(std=0.5).add_(1.0 if is_norm else 0.0)

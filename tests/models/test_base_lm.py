@@ -1,4 +1,4 @@
-"""The presets have the papers' shapes, under the flags of the user and what checkpoints say."""
+"""The presets have the papers' shapes; the user's flags and those of checkpoints override them."""
 
 from argparse import Namespace
 
@@ -37,7 +37,7 @@ def test_shapes_are_the_papers(arch):
 
 
 @pytest.mark.parametrize("arch", SHAPES)
-def test_flags_and_checkpoints_have_the_last_word(arch):
+def test_flags_and_checkpoints_override_presets(arch):
     args = preset(arch, decoder_layers=3, share_decoder_input_output_embed=False)
     assert args.decoder_layers == 3 and not args.share_decoder_input_output_embed
     assert args.decoder_embed_dim == SHAPES[arch][2]

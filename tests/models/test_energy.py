@@ -5,7 +5,7 @@ from fairseq_ebm.models.energy import EnergyHead
 from tests.models.energies import SMALL, SYMBOLS, build, windows
 
 PADDING = 1
-POOLINGS = [  # that each family has
+POOLINGS = [  # of each family
     *(("energy_transformer_lm", pooling) for pooling in ("mean", "last")),
     *(("energy_roberta", pooling) for pooling in ("mean", "first", "last")),
     *(("energy_bilstm", pooling) for pooling in ("mean", "first", "last")),
@@ -13,15 +13,15 @@ POOLINGS = [  # that each family has
 
 
 def head(pooling):
-    made = EnergyHead(3, pooling)
-    torch.nn.init.normal_(made.projection.weight)
-    torch.nn.init.normal_(made.projection.bias)
-    return made
+    energy_head = EnergyHead(3, pooling)
+    torch.nn.init.normal_(energy_head.projection.weight)
+    torch.nn.init.normal_(energy_head.projection.bias)
+    return energy_head
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first", "last"])
 def test_padding_is_masked_whatever_it_holds(pooling):
-    made = head(pooling)
+    energy_head = head(pooling)
     features = torch.randn(2, 5, 3)
     is_token = torch.tensor([[True] * 5, [True, True, True, False, False]])
     features[1, 3:] = float("nan")
@@ -30,12 +30,13 @@ def test_padding_is_masked_whatever_it_holds(pooling):
         "first": features[:, 0],
         "last": torch.stack([features[0, 4], features[1, 2]]),
     }[pooling]
-    torch.testing.assert_close(made(features, is_token), made.projection(expected)[:, 0])
+    expected = energy_head.projection(expected)[:, 0]
+    torch.testing.assert_close(energy_head(features, is_token), expected)
 
 
 @pytest.mark.parametrize("arch", SMALL)
 def test_training_starts_from_the_base_lm(arch):
-    """E = 0, but not for ever: the first step moves it."""
+    """E = 0, but the first step moves it."""
     model = build(arch, trained=False)
     energies = model(windows())
     assert energies.shape == (3, 4) and not energies.any()
@@ -69,10 +70,10 @@ def test_every_window_alone(arch):
 
 
 @pytest.mark.parametrize("arch", SMALL)
-def test_the_embedding_is_asked_once_for_the_window_last(arch):
-    model, tokens, asked = build(arch), windows()[0], []
+def test_the_embedding_is_called_once_with_the_window_at_the_end(arch):
+    model, tokens, calls = build(arch), windows()[0], []
     embedding = model.token_embedding()
-    embedding.register_forward_hook(lambda module, inputs, output: asked.append(inputs[0]))
+    embedding.register_forward_hook(lambda module, inputs, output: calls.append(inputs[0]))
     model.energy(tokens)
-    assert len(asked) == 1 and embedding.num_embeddings == SYMBOLS
-    assert torch.equal(asked[0][:, -tokens.size(1) :], tokens)
+    assert len(calls) == 1 and embedding.num_embeddings == SYMBOLS
+    assert torch.equal(calls[0][:, -tokens.size(1) :], tokens)

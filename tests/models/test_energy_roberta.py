@@ -11,8 +11,7 @@ def test_features_are_those_of_fairseqs_roberta():
     model = build("energy_roberta")
     arguments = Namespace(**SMALL["energy_roberta"], dropout=0.0, max_positions=512)
     roberta = RobertaEncoder(arguments, dictionary()).eval()
-    missing = roberta.sentence_encoder.load_state_dict(model.encoder.state_dict(), strict=True)
-    assert not missing.missing_keys
+    roberta.sentence_encoder.load_state_dict(model.encoder.state_dict(), strict=True)
     batch = windows()[0]
     start = batch.new_full((len(batch), 1), dictionary().bos())
     features, _ = roberta(torch.cat([start, batch], dim=1), features_only=True)

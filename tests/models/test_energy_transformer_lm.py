@@ -43,14 +43,14 @@ def test_shared_prefixes_change_nothing(kind, pooling):
 
 
 def test_the_prefix_is_encoded_once():
-    """What is encoded is counted where all tokens pass."""
+    """Counts the tokens in a module that all of them pass through."""
     model, batch = build("energy_transformer_lm"), windows(rows=2, each=7)
-    counted = []
+    counts = []
     model.decoder.layers[0].fc1.register_forward_hook(
-        lambda _, inputs, __: counted.append(inputs[0].numel() // inputs[0].size(-1))
+        lambda _, inputs, __: counts.append(inputs[0].numel() // inputs[0].size(-1))
     )
     model(batch, shared=5)
-    assert sum(counted) == 2 * (5 + 7 * 6)
+    assert sum(counts) == 2 * (5 + 7 * 6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,7 +61,7 @@ def test_features_are_those_of_fairseqs_decoder(kind):
     torch.testing.assert_close(model.energy(batch), expected)
 
 
-def test_dropout_drops():
+def test_dropout_is_applied_in_training_only():
     model = build("energy_transformer_lm", dropout=0.5, attention_dropout=0.5)
     batch = windows()
     torch.testing.assert_close(model(batch, 5), model(batch, 5))

@@ -27,7 +27,7 @@ BIDIRECTIONAL = {
     "encoder_attention_heads": 2,
     "max_positions": 64,
 }
-OF_AN_LM = {
+LIKE_AN_LM = {
     "activation_fn": "relu",
     "sinusoidal_positions": True,
     "no_layernorm_embedding": True,
@@ -73,7 +73,7 @@ def test_a_bidirectional_energy_from_a_masked_lm(sums, sums_masked_lm, caplog):
 
 
 def test_a_bidirectional_energy_from_an_lm_without_its_mask(sums, sums_lm):
-    model = build(sums, {**BIDIRECTIONAL, **OF_AN_LM})
+    model = build(sums, {**BIDIRECTIONAL, **LIKE_AN_LM})
     initialise(model, sums_lm, sums)
     lm, _ = load_model(sums_lm, sums, "--path")
     expected, _ = lm.eval().decoder.extract_features(windows(), None, full_context_alignment=True)

@@ -1,4 +1,4 @@
-"""The tables of docs/models.md, counted again; on the device "meta", which allocates nothing."""
+"""Recounts the tables of docs/models.md, on the device "meta", which allocates nothing."""
 
 import re
 from argparse import Namespace
@@ -47,7 +47,7 @@ def build(arch, vocabulary, **options):
 
 
 def count(arch, vocabulary, **options):
-    """Millions: embeddings, rest."""
+    """In millions: (embeddings, rest)."""
     model = build(arch, vocabulary, **options)
     # fairseq 0.12.2 keeps copies of an encoder layer's weights in the layer itself, for inference.
     copies = re.compile(r".*layers\.\d+\.\w+")
@@ -67,8 +67,8 @@ def test_every_preset_is_in_the_table():
 
 @pytest.mark.parametrize("arch", TABLE)
 def test_counts(arch, vocabulary, monkeypatch):
-    """Counts are the table's; the papers' as it says: nothing for equal, or one of ≈ and ≠."""
-    monkeypatch.setattr(energy_roberta, "init_bert_params", lambda module: None)  # not for meta
+    """Counts are the table's, and agree with the papers' as it says: no sign for equal, ≈ or ≠."""
+    monkeypatch.setattr(energy_roberta, "init_bert_params", lambda module: None)  # fails on meta
     embeddings, rest, papers = TABLE[arch]
     counted = count(arch, vocabulary)
     assert counted == (pytest.approx(embeddings, abs=0.051), pytest.approx(rest, abs=0.051))

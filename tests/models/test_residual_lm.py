@@ -1,4 +1,4 @@
-"""RALM through fairseq's programs: it starts as its base, trains, resumes, and carries it along."""
+"""RALM in fairseq's programs: it starts as its base, trains, resumes, and contains its base."""
 
 import json
 import math
@@ -37,7 +37,7 @@ RESIDUAL = {
 
 @pytest.fixture(scope="module")
 def train(run_program, sums, tmp_path_factory):
-    """A RALM on a base that is gone when it is done."""
+    """A RALM whose base is deleted after training."""
 
     def run(base, *flags, folder=None):
         folder = folder or tmp_path_factory.mktemp("ralm")
@@ -58,15 +58,15 @@ def ralm(train, sums_lm):
 @pytest.fixture(scope="module")
 def windows(sums):
     """All sums of the test split (N, 10)."""
-    found = Windows(sums, "test", WindowOptions(10, 10, (0,), None, 1))
-    return torch.from_numpy(np.stack([found.tokens(i) for i in range(len(found))]).astype(np.int64))
+    test = Windows(sums, "test", WindowOptions(10, 10, (0,), None, 1))
+    return torch.from_numpy(np.stack([test.tokens(i) for i in range(len(test))]).astype(np.int64))
 
 
 def base_in(path):
-    """The base's tensors, under the names that they have in its own checkpoint."""
+    """The base's tensors under their names in its own checkpoint."""
     state = torch.load(path, weights_only=True)["model"]
-    start = "decoder.frozen."
-    return {name[len(start) :]: t for name, t in state.items() if name.startswith(start)}
+    prefix = "decoder.frozen."
+    return {name[len(prefix) :]: t for name, t in state.items() if name.startswith(prefix)}
 
 
 def has_base(path, base):
@@ -160,7 +160,7 @@ def test_it_starts_as_its_base(sums, sums_lm, windows):
 @pytest.mark.parametrize(
     "arch, flags",
     [
-        ("fconv_lm", ["--decoder-layers", "[(16, 3)] * 2"]),  # an older model of fairseq
+        ("fconv_lm", ["--decoder-layers", "[(16, 3)] * 2"]),  # an older fairseq model
         ("transformer_lm_base_lm", ["--decoder-layers", 1, "--decoder-attention-heads", 2]),
     ],
 )
@@ -183,8 +183,8 @@ def test_other_decoders_are_bases(run_program, sums, windows, arch, flags, tmp_p
     loaded, _ = build(sums, path, state=state)
     loaded.load_state_dict(weights, strict=True)
     for ours in (model, loaded):
-        found = token_log_probs(ours.eval(), windows[:50], 0)
-        assert (found - expected).abs().max() < 1e-5
+        scores = token_log_probs(ours.eval(), windows[:50], 0)
+        assert (scores - expected).abs().max() < 1e-5
 
 
 def test_a_base_that_does_not_fit(sums, sums_lm, backward_lm, ralm, tmp_path):
@@ -211,7 +211,7 @@ def test_a_base_that_does_not_fit(sums, sums_lm, backward_lm, ralm, tmp_path):
     build(sums, backward_lm, task="right_to_left_language_modeling")  # fits
 
 
-def test_a_base_that_is_no_language_model(sums, sums_energy, sums_masked_lm):
+def test_a_base_that_is_not_a_language_model(sums, sums_energy, sums_masked_lm):
     for path, name in ((sums_energy, "energy_bilstm"), (sums_masked_lm, "roberta_base")):
         with pytest.raises(UserError, match=f"--base-lm: .*: {name} is not a language model"):
             build(sums, path)

@@ -1,4 +1,4 @@
-"""Draws follow the enumerated joint distribution, or the enumerated quasi-rejection one."""
+"""Draws follow the enumerated joint or quasi-rejection distribution."""
 
 import math
 
@@ -41,7 +41,7 @@ def test_acceptance_is_the_expected_one():
     p, q, w = world.log_joint.exp(), world.log_lm.exp(), torch.exp(-world.energies)
     expected = p @ torch.clamp(w / w.unsqueeze(1), max=1) @ q
     assert share == pytest.approx(float(expected), abs=0.02)
-    # States of one chain depend on each other, so there is no chi-square; their share is right.
+    # States of one chain are dependent, so there is no chi-square test; their shares are right.
     shares = counts(world, pool[draws]) / 4000
     assert float((shares - p).abs().sum() / 2) < 0.06
 
@@ -67,32 +67,31 @@ def test_a_chain_refuses():
 def test_quasi_rejection_draws_what_it_says(log_beta):
     world = ToyWorld()
     pool = world.sample((400_000,), generator())
-    taken = accept(-world.energies[pool], uniforms(400_000), log_beta)
+    accepted = accept(-world.energies[pool], uniforms(400_000), log_beta)
     clipped = world.log_lm + (-world.energies).clamp(max=log_beta)
     exact = torch.softmax(clipped, 0)
-    assert chi_square_p(counts(world, pool[taken]), exact) > 0.01
-    found = distance(-world.energies[pool], log_beta)
+    assert chi_square_p(counts(world, pool[accepted]), exact) > 0.01
+    estimate = distance(-world.energies[pool], log_beta)
     p = world.log_joint.exp()
-    assert found.acceptance == pytest.approx(float(taken.double().mean()), abs=0.005)
-    assert found.total_variation == pytest.approx(float((p - exact).abs().sum() / 2), abs=0.003)
-    assert found.kl == pytest.approx(float(p @ (world.log_joint - exact.log())), abs=0.003)
+    assert estimate.acceptance == pytest.approx(float(accepted.double().mean()), abs=0.005)
+    assert estimate.total_variation == pytest.approx(float((p - exact).abs().sum() / 2), abs=0.003)
+    assert estimate.kl == pytest.approx(float(p @ (world.log_joint - exact.log())), abs=0.003)
 
 
-def test_a_larger_threshold_is_nearer_and_costs_more():
+def test_a_larger_threshold_is_closer_and_costs_more():
     world = ToyWorld()
     pool = -world.energies[world.sample((10_000,), generator())]
-    found = [distance(pool, log_beta) for log_beta in (-1.0, 0.0, 1.0, 2.0)]
+    distances = [distance(pool, log_beta) for log_beta in (-1.0, 0.0, 1.0, 2.0)]
     assert all(
         a.acceptance > b.acceptance and a.total_variation > b.total_variation and a.kl > b.kl
-        for a, b in zip(found, found[1:])
+        for a, b in zip(distances, distances[1:])
     )
-    nearest = distance(pool, float(pool.max()))
-    assert nearest.total_variation == pytest.approx(0, abs=1e-12)
-    assert nearest.kl == pytest.approx(0, abs=1e-12)
+    closest = distance(pool, float(pool.max()))
+    assert closest.total_variation == pytest.approx(0, abs=1e-12)
+    assert closest.kl == pytest.approx(0, abs=1e-12)
 
 
 def test_weights_of_zero():
     log_weights = torch.tensor([0.0, -INF])
     assert accept(log_weights, torch.tensor([0.5, 0.0]), 0.0).tolist() == [True, False]
-    found = distance(log_weights, 0.0)
-    assert (found.acceptance, found.total_variation, found.kl) == (0.5, 0.0, 0.0)
+    assert distance(log_weights, 0.0) == (0.5, 0.0, 0.0)

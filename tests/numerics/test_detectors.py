@@ -1,4 +1,4 @@
-"""Scores of texts against loops over the vocabulary; the sign of each."""
+"""Scores of texts against loops over the vocabulary, and their signs."""
 
 import math
 
@@ -9,7 +9,7 @@ from fairseq_ebm.numerics.detectors import DETECTORS, TokenStatistics, token_sta
 
 
 def slow(log_probs, tokens):
-    """(L, V) and L tokens -> the five scores, one symbol after the other."""
+    """(L, V) and L tokens -> the five scores, one symbol after another."""
     log_p, log_rank, entropy, above, variance = 0.0, 0.0, 0.0, 0.0, 0.0
     for row, token in zip(log_probs.tolist(), tokens):
         rank = 1
@@ -32,9 +32,9 @@ def slow(log_probs, tokens):
 
 
 def scores(log_probs, tokens, is_token=None):
-    found = token_statistics(log_probs, tokens.unsqueeze(1))
+    statistics = token_statistics(log_probs, tokens.unsqueeze(1))
     is_token = torch.ones(len(tokens), dtype=torch.bool) if is_token is None else is_token
-    return {name: float(score(found, is_token)) for name, score in DETECTORS.items()}
+    return {name: float(score(statistics, is_token)) for name, score in DETECTORS.items()}
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def world():
     return logits.log_softmax(1), torch.randint(2, 7, (9,), generator=generator)
 
 
-def test_the_scores_are_those_of_loops(world):
+def test_the_scores_are_those_of_a_loop(world):
     log_probs, tokens = world
     assert scores(log_probs, tokens) == pytest.approx(slow(log_probs, tokens.tolist()), rel=1e-5)
 
@@ -66,18 +66,18 @@ def test_the_most_probable_text_has_a_finite_score(world):
 
 
 def test_higher_means_generated():
-    """A model's own samples, top-k as detectors meet them, against texts of another source."""
+    """A model's own top-k samples, the usual case for detectors, against texts from elsewhere."""
     generator = torch.Generator().manual_seed(2)
     log_probs = (torch.randn(400, 30, 50, generator=generator) * 2).log_softmax(2)
-    log_probs[200:] = (torch.randn(200, 30, 50, generator=generator)).log_softmax(2)  # less sure
+    log_probs[200:] = torch.randn(200, 30, 50, generator=generator).log_softmax(2)  # less certain
     own = log_probs.flatten(0, 1).topk(10)
     drawn = torch.multinomial(own.values.exp(), 1, generator=generator)
     generated = own.indices.gather(1, drawn).view(400, 30)[200:]
     real = torch.randint(0, 50, (200, 30), generator=generator)
     tokens = torch.cat([real, generated]).view(-1, 1)
-    found = token_statistics(log_probs.flatten(0, 1), tokens)
-    found = TokenStatistics(*(values.view(400, 30) for values in found))
+    statistics = token_statistics(log_probs.flatten(0, 1), tokens)
+    statistics = TokenStatistics(*(values.view(400, 30) for values in statistics))
     for name, score in DETECTORS.items():
-        values = score(found, torch.ones(400, 30, dtype=torch.bool))
+        values = score(statistics, torch.ones(400, 30, dtype=torch.bool))
         above = (values[200:].unsqueeze(1) > values[:200]).double().mean()
         assert above > 0.99, name

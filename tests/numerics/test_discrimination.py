@@ -11,7 +11,7 @@ def test_low_energy_means_real():
     assert balanced_accuracy(torch.tensor([1.0, 2.0]), torch.tensor([-0.5])) == 0.0
 
 
-def test_classes_count_alike_whatever_their_size():
+def test_classes_count_equally_whatever_their_size():
     real, generated = torch.tensor([-1.0]), torch.tensor([[-1.0, -1.0, -1.0, 1.0]])
     assert balanced_accuracy(real, generated) == pytest.approx((1 + 0.25) / 2)
 
@@ -32,7 +32,7 @@ def test_p_at_1_of_an_energy_that_knows_nothing_is_chance():
     assert credit_first(torch.zeros(5), torch.zeros(5, 9)).tolist() == pytest.approx([0.1] * 5)
 
 
-def test_refuses_what_has_no_value():
+def test_refuses_what_has_no_accuracy():
     with pytest.raises(ValueError, match="both classes"):
         balanced_accuracy(torch.zeros(0), torch.zeros(3))
     with pytest.raises(ValueError, match="NaN"):

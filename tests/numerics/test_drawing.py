@@ -1,4 +1,4 @@
-"""Inverse CDF in two steps is inverse CDF; log p and log q are what they say."""
+"""Inverse CDF in two steps is inverse CDF; log p and log q are correct."""
 
 import math
 
@@ -19,7 +19,7 @@ def uniforms(*shape, seed=0):
 
 
 @pytest.mark.parametrize("size", [5, BLOCK, 1000])
-def test_equals_a_search_in_the_whole_running_sum(size):
+def test_equals_a_search_in_the_full_running_sum(size):
     logits = torch.randn(20, size, generator=generator(1)) * 3
     u = uniforms(20, 50)
     probabilities = torch.softmax(logits.double(), dim=-1)
@@ -67,7 +67,7 @@ def test_the_largest_are_found_in_the_blocks_of_the_largest(k):
     assert torch.equal(values, torch.topk(weights, k).values)
 
 
-def test_top_k_beyond_the_range_of_weights_draws_what_may_be_drawn():
+def test_top_k_beyond_the_range_of_weights_draws_only_what_it_may():
     logits = torch.full((1, 10), -200.0)
     logits[0, 3], logits[0, 0] = 0.0, 5.0
     drawn = draw(logits, uniforms(1, 50), never=0, truncation=Truncation(top_k=6))
@@ -83,7 +83,7 @@ def test_what_has_no_probability_is_never_drawn():
 
 
 def test_tiny_probabilities_of_a_large_vocabulary_keep_their_share():
-    """Half of the mass on one symbol, the rest on 50,000 that a float32 sum would round."""
+    """Half of the mass is on one symbol, the rest on 50,000 that a float32 sum would round."""
     size = 50_000
     logits = torch.zeros(1, size)
     logits[0, 0] = math.log(size)

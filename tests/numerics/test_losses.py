@@ -1,4 +1,4 @@
-"""Losses by their formulas; their optima on the toy world, by exact expectation."""
+"""Losses by their formulas; their optima in the toy world, by exact expectation."""
 
 import math
 
@@ -92,7 +92,7 @@ def test_conditional_nce_is_stationary_at_the_density_ratio(k):
     assert expected_gradient(conditional_nce, optimum + 0.1, world, k).abs().max() > 1e-4
 
 
-def test_a_plain_sum_over_negatives_would_move_the_optimum_by_log_k():
+def test_a_sum_over_negatives_would_shift_the_optimum_by_log_k():
     def summed(positive, negatives):
         return torch.nn.functional.softplus(positive) + torch.nn.functional.softplus(
             -negatives

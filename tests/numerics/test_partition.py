@@ -14,7 +14,7 @@ INF = math.inf
 
 
 def exact_bounds(energies):
-    """(lower, upper, jackknife) by their definitions, in 60 digits, leaving out one by one."""
+    """(lower, upper, jackknife) by their definitions, leaving out one by one, in 60 digits."""
     with mp.workdps(60):
         weights = [mp.exp(-mpf(float(e))) for e in energies]
         n = len(weights)
@@ -29,7 +29,7 @@ def exact_bounds(energies):
 
 
 def closed_form_upper(energies):
-    """U as facts of the papers state it, without any care for p near 1."""
+    """The upper bound as the papers state it, without care for p near 1."""
     n = len(energies)
     t_n = torch.logsumexp(-energies, 0) - math.log(n)
     p = torch.softmax(-energies, 0)
@@ -41,7 +41,8 @@ def generator(seed=0):
 
 
 def one_weight_of(share, n):
-    """Energies under which the first sample has ``share`` of the weight, the rest alike."""
+    """Energies with which the first sample has ``share`` of the weight, and the others equally
+    much."""
     others = math.log(n - 1) - math.log(1 - share) if share < 1 else INF
     return torch.tensor([0.0] + [others] * (n - 1), dtype=torch.float64)
 
@@ -100,41 +101,41 @@ def test_brackets_the_true_log_z():
 
 
 def biases(share, energy, n):
-    """Of each estimate, exactly: a world of two kinds of text, one of energy 0, the other of
-    ``energy`` and with probability ``share``; the expectation is over the binomial number of it."""
+    """Of each estimate, exactly, in a world of two kinds of text: one of energy 0, the other of
+    ``energy`` and probability ``share``. The expectation is over the latter's binomial number."""
     counts = Binomial(n, torch.tensor(share, dtype=torch.float64)).enumerate_support()
     log_p = Binomial(n, torch.tensor(share, dtype=torch.float64)).log_prob(counts)
     likely = log_p > -60
-    found = {"lower": 0.0, "upper": 0.0, "jackknife": 0.0}
+    means = {"lower": 0.0, "upper": 0.0, "jackknife": 0.0}
     for count, p in zip(counts[likely].split(500), log_p[likely].exp().split(500)):
         pools = energy * (torch.arange(n) < count.unsqueeze(1)).double()
         bounds = log_partition_bounds(pools)
-        for name in found:
-            found[name] += float(p @ getattr(bounds, name))
+        for name in means:
+            means[name] += float(p @ getattr(bounds, name))
     log_z = math.log1p(share * math.expm1(-energy))
-    return {name: value - log_z for name, value in found.items()}
+    return {name: value - log_z for name, value in means.items()}
 
 
 @pytest.mark.parametrize("share, energy", [(0.5, -1.0), (0.3, 1.5), (0.2, -2.0)])
 def test_how_fast_they_close_in(share, energy):
     """The bounds from both sides like 1/n, the jackknife like 1/n²."""
-    at = {n: biases(share, energy, n) for n in (100, 1000, 10_000)}
-    for few, many in ((100, 1000), (1000, 10_000)):
-        assert at[few]["lower"] < at[many]["lower"] < 0 < at[many]["upper"] < at[few]["upper"]
-        assert at[few]["lower"] / at[many]["lower"] == pytest.approx(10, rel=0.1)
-        assert at[few]["upper"] / at[many]["upper"] == pytest.approx(10, rel=0.2)
-        assert at[few]["jackknife"] / at[many]["jackknife"] == pytest.approx(100, rel=0.2)
+    bias = {n: biases(share, energy, n) for n in (100, 1000, 10_000)}
+    for few, many in ((bias[100], bias[1000]), (bias[1000], bias[10_000])):
+        assert few["lower"] < many["lower"] < 0 < many["upper"] < few["upper"]
+        assert few["lower"] / many["lower"] == pytest.approx(10, rel=0.1)
+        assert few["upper"] / many["upper"] == pytest.approx(10, rel=0.2)
+        assert few["jackknife"] / many["jackknife"] == pytest.approx(100, rel=0.2)
 
 
-def test_the_upper_bound_is_one_for_many_samples_only():
-    """A rare kind of text that carries half of Z: few samples miss it, and both bounds do too."""
-    at = {n: biases(1e-3, -math.log(1000), n) for n in (10, 100, 1000, 10_000)}
-    assert at[10]["lower"] < at[10]["upper"] < -0.3
-    assert at[100]["upper"] < 0 < at[10_000]["upper"]
-    assert all(bias["lower"] < 0 for bias in at.values())
+def test_the_upper_bound_needs_many_samples():
+    """A rare kind of text has half of Z: few samples miss it, and so do both bounds."""
+    bias = {n: biases(1e-3, -math.log(1000), n) for n in (10, 100, 1000, 10_000)}
+    assert bias[10]["lower"] < bias[10]["upper"] < -0.3
+    assert bias[100]["upper"] < 0 < bias[10_000]["upper"]
+    assert all(each["lower"] < 0 for each in bias.values())
 
 
-def test_batches_like_single_pools():
+def test_batches_equal_single_pools():
     pools = torch.randn(3, 5, 60, generator=generator(), dtype=torch.float64)
     together = log_partition_bounds(pools)
     alone = log_partition_bounds(pools[1, 2])

@@ -1,4 +1,4 @@
-"""Draws follow their distributions exactly."""
+"""Draws follow exactly the distributions that they should."""
 
 import math
 

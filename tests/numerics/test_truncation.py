@@ -1,4 +1,4 @@
-"""log q: normalised, out of place, equal to slow references, and what sampling really follows."""
+"""log q: normalised, out of place, equal to a slow reference, and followed by samples."""
 
 import math
 
@@ -24,7 +24,7 @@ def logits(*shape, seed=0, dtype=torch.float64):
 
 
 def reference(row, top_k=None, top_p=None, temperature=1.0):
-    """Probabilities by lists and loops."""
+    """Probabilities with lists and loops."""
     scores = [math.exp(float(x) / temperature) for x in row]
     ranked = sorted(range(len(row)), key=lambda i: -scores[i])
     if top_k is not None:

@@ -49,18 +49,18 @@ def test_k_hat_needs_a_tail():
     assert not math.isnan(pareto_k(torch.randn(21)))
 
 
-@pytest.mark.parametrize("rulers", [1, 10])
-def test_k_hat_is_infinite_where_a_few_weights_rule(rulers):
-    few = torch.zeros(1000)
-    few[:rulers] = 10
-    assert float(pareto_k(few)) == math.inf
-    few[rulers:] = -math.inf
-    assert float(pareto_k(few)) == math.inf
+@pytest.mark.parametrize("large", [1, 10])
+def test_k_hat_is_infinite_if_a_few_weights_dominate(large):
+    log_weights = torch.zeros(1000)
+    log_weights[:large] = 10
+    assert float(pareto_k(log_weights)) == math.inf
+    log_weights[large:] = -math.inf
+    assert float(pareto_k(log_weights)) == math.inf
     assert float(pareto_k(5000 * torch.randn(1000))) == math.inf
 
 
 def test_k_hat_equals_arviz():
-    """Values of ArviZ 0.17.1's fit on pools that need no random numbers."""
+    """The values that ArviZ 0.17.1 fits to pools without random numbers."""
     steps = torch.arange(2000, dtype=torch.float64)
     assert float(pareto_k(9 * torch.sin(steps**2))) == pytest.approx(-1.482861344237928)
     fractions = torch.frac(0.6180339887498949 * (steps + 1))
