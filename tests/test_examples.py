@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fairseq import options
 
+from fairseq_ebm import register
 from fairseq_ebm.cli.main import verb_of
 from fairseq_ebm.cli.parser import build_parser, parse
 from fairseq_ebm.data.sources import SPLITS
@@ -71,6 +72,7 @@ def options_of(words):
 def understood(command):
     """Parses as the program would; a wrong flag or value, or an unknown --arch, ends the test."""
     program, words = command[0], list(command[1:])
+    register()  # as fairseq's programs would; here are only their parsers
     if program == "fairseq-train":
         return options.parse_args_and_arch(options.get_training_parser(), words)
     if program == "fairseq-generate":
