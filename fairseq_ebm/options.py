@@ -237,6 +237,10 @@ class Shards(Options):
         None, "which part, from 0", whole(), metavar="I", group=MACHINE
     )
 
+    def check(self) -> None:
+        super().check()
+        _ = self.shard
+
     @property
     def shard(self) -> Tuple[int, int]:
         """(shard, shards): from the options, else from the launcher, else all of the work."""

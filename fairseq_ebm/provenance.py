@@ -14,12 +14,13 @@ def versions(*libraries: str) -> Dict[str, str]:
     return {**ours, **{name: version(name) for name in libraries}}
 
 
-def provenance(options: Any, models: Mapping[str, Any], **more: Any) -> Dict[str, Any]:
-    """``models``: by what they are here, each with its ``sha256`` and ``architecture``, or None."""
+def provenance(given: Any, models: Mapping[str, Any], **more: Any) -> Dict[str, Any]:
+    """``given``: the options; ``models``: by what they are here, each None or with its ``sha256``
+    and ``architecture``."""
     found = {
         name: {"sha256": model.sha256, "architecture": model.architecture}
         for name, model in models.items()
         if model is not None
     }
-    precision = {"precision": options.precision} if isinstance(options, Machine) else {}
-    return {**found, **more, **precision, "seed": options.seed, "versions": versions("torch")}
+    precision = {"precision": given.precision} if isinstance(given, Machine) else {}
+    return {**found, **more, **precision, "seed": given.seed, "versions": versions("torch")}

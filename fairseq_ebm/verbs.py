@@ -14,7 +14,7 @@ from .errors import Interrupted
 from .options import Drawing, Options, Record
 from .progress import silence
 from .records import write_json
-from .registration import import_fairseq
+from .registration import register
 
 UNWRITTEN = ("shard",)  # kinds of records that say what was done, and are no reports
 
@@ -106,7 +106,7 @@ def run(options: Options) -> Record:
     """Does the work, writes what the program would write, and returns the record."""
     verb = next(v for v in VERBS.values() if _is_of(options, v))
     if verb.needs_fairseq:
-        import_fairseq()
+        register()
     with silence(getattr(options, "quiet", False)):
         try:
             record: Record = _imported(verb.work)(options)
@@ -145,5 +145,5 @@ def public_name(name: str) -> Any:
     if name not in places:
         raise AttributeError(f"module '{__package__}' has no attribute '{name}'")
     if name == "JointModel":
-        import_fairseq()
+        register()
     return _imported(places[name])

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -16,6 +17,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from fairseq_ebm.workflow.children import become
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def ours(*words):
+    """The command line of our own program, to start it as a process of its own."""
+    return [str(Path(sys.executable).parent / "fairseq-ebm"), *map(str, words)]
+
 
 # Importing fairseq takes seconds. This server imports it once, does nothing else, and forks a
 # process for every program: as good as a fresh one, but for the imports.

@@ -117,7 +117,12 @@ def split_path(path: str) -> Tuple[Path, Optional[Path]]:
             read_checkpoint(each, "--path")
     if len(models) != 1 or len(energies) > 1:
         raise UserError(
-            f"--path: {path}: {len(models)} language models and {len(energies)} energies; "
+            f"--path: {path}: {_counted(len(models), 'language model', 'language models')} and "
+            f"{_counted(len(energies), 'energy', 'energies')}; "
             "give one language model, and one energy or none"
         )
     return models[0], energies[0] if energies else None
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, require_same_dictionary
 from ..errors import OptionError, UserError
 from ..files import require_complete, sha256_of
+from ..registration import register
 
 # fairseq's older models (RoBERTa, LSTMs, convolutions) keep their flags in checkpoints as a
 # Namespace: a plain container, which torch.load refuses from version 2.6 on unless it is told.
@@ -91,6 +92,7 @@ def load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
     """
     if not path.is_file():
         raise UserError(f"{flag}: {path}: no such file")
+    register()  # its task or architecture may be one of ours
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about how this fairseq loads checkpoints
         state = read_checkpoint(path, flag)

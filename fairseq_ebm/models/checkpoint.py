@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..files import require_complete, sha256_of
 from ..lm.checkpoint import DTYPES, require_positions, require_precision
 from ..negatives.store import Manifest, manifest_of
+from ..registration import register
 from .energy import EnergyModel
 
 WINDOW = 160  # of both papers
@@ -101,6 +102,7 @@ def read_energy(path: Path, flag: str) -> Dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{flag}: {path}: no such file")
     require_complete(path, flag)
+    register()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         known = {NEGATIVES, SYMBOLS} <= set(state["task_state"])

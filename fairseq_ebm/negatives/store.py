@@ -183,7 +183,7 @@ def merge(neg: Path) -> Dict[str, int]:
         index, _, total = rest.partition("-of-")
         shards.setdefault(subset, {})[(int(index), int(total))] = folder
     if not shards and not manifest.subsets:
-        raise UserError(f"--merge: {neg} holds no shard that is whole")
+        raise UserError(f"--merge: {neg} holds no shard that is complete")
     for subset, found in shards.items():
         if subset not in manifest.subsets:  # else a merge was stopped while it removed shards
             folders = _complete(neg, subset, found)
@@ -202,8 +202,8 @@ def _complete(neg: Path, subset: str, found: Mapping[Tuple[int, int], Path]) -> 
     missing = [i for i in range(total) if (i, total) not in found]
     if missing:
         raise UserError(
-            f"--merge: shards {', '.join(map(str, missing))} of {total} of {subset} are not whole "
-            f"in {neg}; run them (again) first (--num-shards {total} --shard-id …)"
+            f"--merge: shards {', '.join(map(str, missing))} of {total} of {subset} are not "
+            f"complete in {neg}; run them (again) first (--num-shards {total} --shard-id …)"
         )
     return [found[(i, total)] for i in range(total)]
 
@@ -230,15 +230,15 @@ class NegativesSubset:
             sharded = any(neg.glob(f"{subset}.shard-*"))
             begun = (neg / f"{subset}.part").exists()
             remedy = (
-                "fairseq-ebm-negatives --merge " + str(neg)
+                "fairseq-ebm negatives --merge " + str(neg)
                 if sharded
                 else (
-                    "run fairseq-ebm-negatives again to finish it"
+                    "run fairseq-ebm negatives again to finish it"
                     if begun
                     else f"it has {', '.join(self.manifest.subsets) or 'none'}"
                 )
             )
-            raise UserError(f"{neg}: the subset {subset} is not whole; {remedy}")
+            raise UserError(f"{neg}: the subset {subset} is not complete; {remedy}")
         self._arrays = Arrays(neg / subset)
         if self._arrays.rows != self.manifest.subsets[subset]:
             raise UserError(

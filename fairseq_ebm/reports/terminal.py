@@ -1,21 +1,25 @@
 """A record for a terminal."""
 
 import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
-from typing import Any, List
+from typing import Any, List, Optional
 
 from tabulate import tabulate
 
 from .kinds import items_of
 from .page import Item, Picture, Record, Sample, Table
 
+LOG = 140  # characters of a line, where no terminal says how many
 HEAD = 14  # characters of a line of a head, where columns must be narrow
 
 
-def shown(record: Record, options: Any = None) -> str:
-    """``options``: which say where the record was written."""
-    width = shutil.get_terminal_size((100, 24)).columns
+def shown(record: Record, options: Any = None, width: Optional[int] = None) -> str:
+    """``options``: which say where the record was written; ``width``: that of the terminal, or of
+    a log."""
+    if width is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else LOG
     items = items_of(record)
     lines = [text for item in items if (text := _item(item, width))]
     return "\n".join([*lines, *_written(items, options)])

@@ -1,192 +1,122 @@
-"""The joint sampler behind fairseq-generate and fairseq-interactive: prompts in, fairseq's
-hypotheses out, and what fairseq does not print beside them."""
+"""Text of a language model and an energy together, by fairseq-generate and fairseq-interactive:
+what ``residual_ebm_lm`` does with prepared text."""
 
-import logging
-import math
-from collections import defaultdict, deque
 from pathlib import Path
-from typing import Any, Deque, Dict, List, Optional, Set, TextIO, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 from fairseq.models import FairseqLanguageModel
-from torch import Tensor
 
-from ..data.streams import WindowStream
-from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
-from ..files import sha256_of
-from ..joint.checkpoints import split_path
-from ..joint.continuation import Continuations, GenerationOptions, continue_prompt
+from ..joint.continuation import GenerationOptions
 from ..joint.model import Joint
+from ..launchers import launched, local_rank
+from ..lm.checkpoint import require_positions
 from ..lm.sampler import Sampler, require_truncation
 from ..models.energy import EnergyModel
+from ..negatives.store import read_manifest
 from ..numerics.drawing import Truncation
-from ..records import strict_json
-from .generation_config import (
-    JointGenerationConfig,
-    doubts_of,
-    named_by_flags,
-    refuse_unused,
-    window_of,
-)
-
-logger = logging.getLogger(__name__)
+from .energy_task import EnergyTask
+from .generation_config import JointGenerationConfig, named_by_flags, refuse_unused
+from .generator import JointGenerator, Models, TextOfData, looked_at
+from .prompts import Prompts, prompts_of_windows
 
 
-class JointGenerator:
-    """What fairseq's programs call a generator: made once, called with every batch."""
+class JointGenerationTask(EnergyTask):
+    """Behind the name ``residual_ebm_lm``, where ``cfg.data`` is prepared text. Without --path
+    there is nothing to be done with that but to say what is missing."""
 
-    def __init__(
-        self, joint: Joint, options: GenerationOptions, cfg: JointGenerationConfig, data: Path
-    ) -> None:
-        self.joint, self.options, self.cfg = joint, options, cfg
-        self.tokenizer: Tokenizer = load_tokenizer(data)
-        # Several language models that continue a prompt must not do so with the same numbers.
-        alone = joint.energy is None
-        self._own = f"{sha256_of(split_path(cfg.path or '')[0])[:16]}-" if alone else ""
-        self.eos = self.tokenizer.dictionary.eos()  # fairseq leaves it out of what it prints
-        self._doubts = doubts_of(cfg)
-        self._doubted: Set[str] = set()
-        self._typed: Dict[Tuple[int, ...], Deque[int]] = defaultdict(deque)
-        self._num_typed = 0
-        self._file: Optional[TextIO] = None
-        if cfg.joint_results_path:
-            path = Path(cfg.joint_results_path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", buffering=1)
+    def __init__(self, cfg: JointGenerationConfig, data: Path) -> None:
+        super().__init__(cfg, data)
+        self._known: Optional[Models] = None
+        self._generator: Optional[JointGenerator] = None
+        if cfg.path:
+            self._known = looked_at(cfg, data)
+            take_part(cfg)
 
-    def expect(self, prompts: List[Tensor]) -> None:
-        """What fairseq-interactive has read, in order; its batches tell no numbers of lines."""
-        for prompt in prompts:
-            require_known([prompt.numpy()], self.tokenizer.dictionary, f"prompt {self._num_typed}")
-            self._typed[tuple(prompt.tolist())].append(self._num_typed)
-            self._num_typed += 1
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
+        assert self._known is not None
+        window = self.cfg.window or self._known.window
+        self.datasets[split] = prompts_of_windows(self.cfg, self.data, split, window)
 
-    def generate(
-        self, models: Any, sample: Dict[str, Any], **kwargs: Any
-    ) -> List[List[Dict[str, Any]]]:
-        """fairseq's hypotheses of each prompt. Prompts are worked on one by one, so that the text
-        does not depend on the size of the batch."""
-        rows, lengths = sample["net_input"]["src_tokens"], sample["net_input"]["src_lengths"]
-        prompts = [row[:length].cpu() for row, length in zip(rows, lengths.tolist())]
-        if "id" in sample:
-            where, numbers = self.cfg.gen_subset, sample["id"].tolist()
-        else:
-            where = "interactive"
-            numbers = [self._typed[tuple(prompt.tolist())].popleft() for prompt in prompts]
-        texts = [None] * len(prompts) if sample.get("target") is None else sample["target"].cpu()
-        return [
-            self._hypotheses(prompt, text, where, number)
-            for prompt, text, number in zip(prompts, texts, numbers)
-        ]
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        if not from_checkpoint:
+            read_manifest(self.data)  # says what is missing to train
+        return super().build_model(cfg, from_checkpoint)
 
-    def _hypotheses(
-        self, prompt: Tensor, text: Optional[Tensor], where: str, number: int
-    ) -> List[Dict[str, Any]]:
-        """``text``: the window that the prompt begins, if it is one of a real text."""
-        seed = self.cfg.generation_seed
-        self._warn(len(prompt))
-        try:
-            with named_by_flags():
-                found = continue_prompt(
-                    self.joint, prompt, self.options,
-                    lambda purpose: WindowStream(seed, where, number, self._own + purpose),
-                )  # fmt: skip
-        except UserError as error:
-            raise UserError(f"prompt {number}: {error}") from None
-        if not self.cfg.quiet:
-            self._tell(number, found)
-        if self._file is not None:
-            record = self._record(number, prompt, found)
-            if text is not None:
-                record["real"] = self._real(prompt, text)
-            self._file.write(strict_json(record) + "\n")
-        return [self._hypothesis(torch.cat([prompt, draw.tokens])) for draw in found.draws]
+    def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        read_manifest(self.data)  # says what is missing
+        return super().build_criterion(cfg, *args, **kwargs)
 
-    def _warn(self, prompt_length: int) -> None:
-        for doubt in self._doubts(prompt_length):
-            if doubt not in self._doubted:
-                logger.warning(doubt)
-                self._doubted.add(doubt)
+    def build_generator(
+        self, models: List[Any], args: Any, *others: Any, **kwargs: Any
+    ) -> JointGenerator:
+        assert self._known is not None
+        self._generator = build_generator(models, args, self.cfg, self._known)
+        return self._generator
 
-    def _hypothesis(self, text: Tensor) -> Dict[str, Any]:
-        scores = self.joint.scores(text, self.options.window)
-        return {
-            "tokens": text,
-            "score": float(scores.mean()),
-            "attention": None,
-            "alignment": torch.empty(0),
-            "positional_scores": scores,
-        }
+    def build_bpe(self, args: Any) -> Any:
+        """Without --bpe, the vocabulary of the data."""
+        return super().build_bpe(args) or TextOfData(self.data)
 
-    def _real(self, prompt: Tensor, text: Tensor) -> Dict[str, Any]:
-        """What really follows a prompt, judged as proposals are."""
-        tokens = text[len(prompt) :].tolist()
-        energy = float(self.joint.energies(text.view(1, 1, -1), 0))
-        return {
-            "text": self.tokenizer.decode(tokens),
-            "tokens": tokens,
-            "energy": energy if math.isfinite(energy) else None,
-            "log_p": float(self.joint.token_log_probs(text.view(1, -1), len(prompt)).sum()),
-        }
+    def get_interactive_tokens_and_lengths(
+        self, lines: List[str], encode_fn: Any
+    ) -> Tuple[List[torch.Tensor], List[int]]:
+        """No </s> behind a prompt: it would say that the text ends there."""
+        encode = self.dictionary.encode_line
+        texts = [encode_fn(line) for line in lines]
+        prompts = [encode(text, add_if_not_exist=False, append_eos=False).long() for text in texts]
+        assert self._generator is not None
+        self._generator.expect(prompts)
+        return prompts, [len(prompt) for prompt in prompts]
 
-    def _tell(self, number: int, found: Continuations) -> None:
-        for draw in found.draws:
-            figures = f"{draw.energy:.4f}\t{draw.log_p:.4f}\t{draw.share:.4g}\t{draw.ess:.1f}"
-            print(f"E-{number}\t{figures}")
+    def build_dataset_for_inference(
+        self, src_tokens: List[torch.Tensor], src_lengths: List[int], **kwargs: Any
+    ) -> Prompts:
+        return Prompts(list(range(len(src_tokens))), src_tokens, None, self.dictionary.pad())
 
-    def _record(self, number: int, prompt: Tensor, found: Continuations) -> Dict[str, Any]:
-        decode = self.tokenizer.decode
-        return {
-            "id": number,
-            "prompt": decode(prompt.tolist()),
-            "base_text": decode(found.pools[0].tokens[0].tolist()),
-            "truncated": not self.joint.sampler.truncation.is_none,
-            "draws": [
-                {
-                    "text": decode(draw.tokens.tolist()),
-                    "tokens": draw.tokens.tolist(),
-                    "energy": draw.energy,
-                    "log_p": draw.log_p,
-                    "share": draw.share,
-                    "ess": draw.ess,
-                }
-                for draw in found.draws
-            ],
-            "pools": [
-                {
-                    "tokens": pool.tokens.tolist(),
-                    "energies": [e if math.isfinite(e) else None for e in pool.energies.tolist()],
-                    "log_p": pool.log_p.tolist(),
-                    **figures,
-                }
-                for pool, figures in zip(found.pools, found.figures)
-            ],
-            "seconds": dict(zip(("proposing", "scoring", "choosing"), found.seconds)),
-        }
+    def max_positions(self) -> None:
+        return None
+
+
+def take_part(cfg: JointGenerationConfig) -> None:
+    """Each process of torchrun or Slurm does its part, unless --num-shards chooses."""
+    if cfg.num_shards != 1:
+        return
+    index, shards = launched()
+    if shards == 1:
+        return
+    if cfg.results_path:
+        raise UserError(
+            f"--results-path: {shards} processes would write one file; use --joint-results-path, "
+            "or give each its own with --num-shards and --shard-id"
+        )
+    cfg.num_shards, cfg.shard_id = shards, index
+    if cfg.joint_results_path:
+        path = Path(cfg.joint_results_path)
+        part = f"{path.stem}.shard-{index}-of-{shards}{path.suffix}"
+        cfg.joint_results_path = str(path.with_name(part))
+    if torch.cuda.is_available() and not cfg.cpu:
+        torch.cuda.set_device(local_rank() % torch.cuda.device_count())
 
 
 @named_by_flags()
 def build_generator(
-    models: List[Any], args: Any, cfg: JointGenerationConfig, data: Path
+    models: List[Any], args: Any, cfg: JointGenerationConfig, known: Models
 ) -> JointGenerator:
     """``models`` as fairseq has loaded them from --path; ``args``: its own flags of generation."""
     lms = [model for model in models if isinstance(model, FairseqLanguageModel)]
     energies = [model for model in models if isinstance(model, EnergyModel)]
-    if len(lms) != 1 or len(energies) > 1:
-        raise UserError(
-            f"--path: {len(lms)} language models and {len(energies)} energies; give one language "
-            "model, and one energy or none, joined by a colon"
-        )
+    if not lms:
+        raise UserError(f"--path: {known.lm_path}: not a language model")
     if not args.sampling:
         raise UserError("--sampling: needed; text is drawn, not searched for")
     if args.nbest != args.beam:
         raise UserError(f"--nbest: {args.nbest}, but --beam is {args.beam}: give both the same")
     refuse_unused(args)
-    positions = min(model.max_positions() for model in (*lms, *energies))
-    window = window_of(cfg)
-    if window > positions:
-        raise UserError(f"--window: {window} tokens, but the models read {positions} at most")
+    window = cfg.window or known.window
+    for model, path in zip((*lms, *energies), (known.lm_path, known.energy_path)):
+        require_positions("--window", path, model.max_positions(), window)
     options = GenerationOptions(
         joint_samples=cfg.joint_samples if energies else args.beam,
         num_draws=args.beam,
@@ -209,20 +139,4 @@ def build_generator(
             model.to(torch.bfloat16)  # which fairseq-generate leaves out
     sampler = Sampler(lms[0], truncation, cfg.sampling_memory)
     joint = Joint(lms[0], sampler, energies[0] if energies else None)
-    return JointGenerator(joint, options, cfg, data)
-
-
-class TextOfData:
-    """What --bpe would be: text to the symbols of the data, and back. A line stays a line."""
-
-    def __init__(self, data: Path) -> None:
-        self._tokenizer = load_tokenizer(data)
-
-    def encode(self, text: str) -> str:
-        symbols = self._tokenizer.dictionary.symbols
-        return " ".join(symbols[i] for i in self._tokenizer.encode([text])[0])
-
-    def decode(self, symbols: str) -> str:
-        index = self._tokenizer.dictionary.index
-        text = self._tokenizer.decode([index(symbol) for symbol in symbols.split()])
-        return " ".join(text.splitlines())
+    return JointGenerator(joint, options, cfg, known)

@@ -1,11 +1,17 @@
 """Prompts, as the programs of fairseq that generate want them."""
 
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
 from fairseq.data import FairseqDataset, data_utils
 from torch import Tensor
+
+from ..data.tokenizers import DICTIONARY_NAME, load_dictionary
+from ..data.windows import WindowOptions, Windows
+from ..errors import UserError
+from .generation_config import JointGenerationConfig
 
 
 class Prompts(FairseqDataset):
@@ -65,3 +71,33 @@ class Prompts(FairseqDataset):
     ) -> Tuple[np.ndarray, List[int]]:
         """A prompt is never too long: of a long one the models see the end."""
         return indices, []
+
+
+def prompts_of_windows(cfg: JointGenerationConfig, data: Path, subset: str, window: int) -> Prompts:
+    """The beginnings of the windows of a split; of these, a shard takes every so many."""
+    stride = window if cfg.stride is None else cfg.stride
+    for value, least, flag in (
+        (stride, 1, "--stride"),
+        (cfg.max_windows, 1, "--max-windows"),
+        (cfg.prefix_size, 0, "--prefix-size"),
+    ):
+        if value is not None and value < least:
+            raise UserError(f"{flag}: {value} is below {least}")
+    if cfg.prefix_size >= window:
+        raise UserError(
+            f"--prefix-size: {cfg.prefix_size} tokens fill the window of {window} (--window)"
+        )
+    if not 0 <= cfg.shard_id < cfg.num_shards:
+        raise UserError(f"--shard-id: {cfg.shard_id} is not one of {cfg.num_shards} (--num-shards)")
+    options = WindowOptions(
+        window, stride, (cfg.prefix_size,), cfg.max_windows, cfg.generation_seed
+    )
+    windows = Windows(data, subset, options)
+    chosen = range(cfg.shard_id, len(windows), cfg.num_shards)
+    if not chosen:
+        raise UserError(f"--num-shards: {cfg.num_shards} shards of {len(windows)} windows")
+    texts = [torch.tensor(windows.tokens(i), dtype=torch.long) for i in chosen]
+    prompts = [text[: cfg.prefix_size] for text in texts]
+    ids = [int(windows.numbers[i]) for i in chosen]
+    padding = load_dictionary(data / DICTIONARY_NAME).pad()
+    return Prompts(ids, prompts, texts, padding)

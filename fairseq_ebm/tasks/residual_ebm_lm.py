@@ -1,5 +1,5 @@
 """``residual_ebm_lm``: an energy on top of a frozen language model, from its negatives' stores; and
-with fairseq-generate and fairseq-interactive, text of both together, from prepared text."""
+from prepared text, with fairseq's programs that generate, text of both (``joint_generation``)."""
 
 import dataclasses
 import logging
@@ -9,22 +9,21 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
-from fairseq.data import Dictionary
 from fairseq.models import ARCH_MODEL_REGISTRY
-from fairseq.tasks import FairseqTask, register_task
+from fairseq.tasks import register_task
 from omegaconf import II
 
 from ..criterions.energy_criterion import EnergyCriterion, in_words
-from ..data.tokenizers import DICTIONARY_NAME, digest_of, load_dictionary, require_same_dictionary
+from ..data.tokenizers import DICTIONARY_NAME, digest_of, require_same_dictionary
 from ..errors import UserError
 from ..models.checkpoint import NEGATIVES, SYMBOLS, read_energy, require_symbols
 from ..models.energy import EnergyModel
 from ..models.initialisation import initialise
 from ..negatives.pairs import Pairs
 from ..negatives.store import MANIFEST_NAME, Manifest, NegativesSubset, read_manifest
-from .generation_config import JointGenerationConfig, prompts_of_windows, require_fitting, take_part
-from .joint_generation import JointGenerator, TextOfData, build_generator
-from .prompts import Prompts
+from .energy_task import EnergyTask
+from .generation_config import JointGenerationConfig
+from .joint_generation import JointGenerationTask
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ class ResidualEBMConfig(JointGenerationConfig):
     data: str = field(
         default="",
         metadata={
-            "help": "store of negatives, written by fairseq-ebm-negatives; several, joined by "
+            "help": "store of negatives, written by fairseq-ebm negatives; several, joined by "
             "colons, are used as one. To generate: prepared text",
             "positional": True,
         },
@@ -65,18 +64,12 @@ class ResidualEBMConfig(JointGenerationConfig):
 
 
 @register_task("residual_ebm_lm", dataclass=ResidualEBMConfig)
-class ResidualEBMTask(FairseqTask):
-    """Batches of real and generated windows; what they were made from goes into checkpoints.
-
-    Without stores, ``cfg.data`` is prepared text, and all that can be done is to generate.
-    """
+class ResidualEBMTask(EnergyTask):
+    """Batches of real and generated windows; what they were made from goes into checkpoints."""
 
     def __init__(self, cfg: ResidualEBMConfig, stores: Dict[Path, Manifest]) -> None:
-        super().__init__(cfg)
+        super().__init__(cfg, next(iter(stores)))
         self.stores = list(stores)
-        self.data = self.stores[0] if stores else Path(cfg.data)
-        self.dictionary = load_dictionary(self.data / DICTIONARY_NAME)
-        self._generator: Optional[JointGenerator] = None
         self._max_positions: Optional[int] = None
         self._trains = False
         self._update = 0
@@ -85,16 +78,13 @@ class ResidualEBMTask(FairseqTask):
         self.state.merge_state_dict({NEGATIVES: manifests, SYMBOLS: symbols})
 
     @classmethod
-    def setup_task(cls, cfg: ResidualEBMConfig, **kwargs: Any) -> "ResidualEBMTask":
+    def setup_task(cls, cfg: ResidualEBMConfig, **kwargs: Any) -> EnergyTask:
         paths = [Path(path) for path in cfg.data.split(os.pathsep) if path]
         if not paths:
-            raise UserError("no store of negatives given; fairseq-ebm-negatives makes one")
+            raise UserError("no store of negatives given; fairseq-ebm negatives makes one")
         is_text = (paths[0] / DICTIONARY_NAME).exists() and not (paths[0] / MANIFEST_NAME).exists()
         if is_text and len(paths) == 1:
-            if cfg.path:  # fairseq-generate, fairseq-interactive
-                require_fitting(cfg, paths[0])
-                take_part(cfg)
-            return cls(cfg, {})
+            return JointGenerationTask(cfg, paths[0])
         stores = {path: read_manifest(path) for path in paths}
         first = next(iter(stores)) / DICTIONARY_NAME
         for store in stores:
@@ -109,10 +99,6 @@ class ResidualEBMTask(FairseqTask):
         return cls(cfg, stores)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
-        if not self.stores:
-            prompts = prompts_of_windows(self.cfg, self.data, split, self.dictionary)
-            self.datasets[split] = prompts
-            return
         subsets = [NegativesSubset(store, split) for store in self.stores]
         for store, subset in zip(self.stores, subsets):
             if self._max_positions is not None and subset.window > self._max_positions:
@@ -150,10 +136,6 @@ class ResidualEBMTask(FairseqTask):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         arch = getattr(cfg, "_name", None) or cfg.arch
-        if from_checkpoint and not self.stores:
-            return super().build_model(cfg, from_checkpoint)  # a language model, or an energy
-        if not self.stores:
-            read_manifest(self.data)  # says what is missing to train
         if not issubclass(ARCH_MODEL_REGISTRY[arch], EnergyModel):
             raise UserError(
                 f"--arch {arch}: not an energy; use energy_transformer_lm, energy_roberta, "
@@ -192,15 +174,7 @@ class ResidualEBMTask(FairseqTask):
         if self.cfg.init_from:
             logger.info(f"going on from {path}: --init-from is not read again")
 
-    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """Of a checkpoint that fairseq loads a model from."""
-        if SYMBOLS in state_dict:
-            require_symbols(state_dict, self.dictionary, "--path", self.data)
-        super().load_state_dict(state_dict)
-
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
-        if not self.stores:
-            read_manifest(self.data)  # says what is missing
         criterion = super().build_criterion(cfg, *args, **kwargs)
         if not isinstance(criterion, EnergyCriterion):
             raise UserError(
@@ -237,42 +211,8 @@ class ResidualEBMTask(FairseqTask):
         """fairseq's trainer calls it after each validation."""
         logger.info(f"validation: {in_words(meters)}")
 
-    def build_generator(
-        self, models: List[Any], args: Any, *others: Any, **kwargs: Any
-    ) -> JointGenerator:
-        if self.stores:
-            raise UserError(f"{self.data}: a store of negatives; generation wants prepared text")
-        self._generator = build_generator(models, args, self.cfg, self.data)
-        return self._generator
-
-    def build_bpe(self, args: Any) -> Any:
-        """Without --bpe, the vocabulary of the data."""
-        given = super().build_bpe(args)
-        return TextOfData(self.data) if given is None and not self.stores else given
-
-    def get_interactive_tokens_and_lengths(
-        self, lines: List[str], encode_fn: Any
-    ) -> Tuple[List[torch.Tensor], List[int]]:
-        """No </s> behind a prompt: it would say that the text ends there."""
-        encode = self.dictionary.encode_line
-        texts = [encode_fn(line) for line in lines]
-        prompts = [encode(text, add_if_not_exist=False, append_eos=False).long() for text in texts]
-        assert self._generator is not None
-        self._generator.expect(prompts)
-        return prompts, [len(prompt) for prompt in prompts]
-
-    def build_dataset_for_inference(
-        self, src_tokens: List[torch.Tensor], src_lengths: List[int], **kwargs: Any
-    ) -> Prompts:
-        return Prompts(list(range(len(src_tokens))), src_tokens, None, self.dictionary.pad())
+    def build_generator(self, models: List[Any], args: Any, *others: Any, **kwargs: Any) -> Any:
+        raise UserError(f"{self.data}: a store of negatives; generation wants prepared text")
 
     def max_positions(self) -> Optional[int]:
         return self._max_positions
-
-    @property
-    def source_dictionary(self) -> Dictionary:
-        return self.dictionary
-
-    @property
-    def target_dictionary(self) -> Dictionary:
-        return self.dictionary

@@ -22,13 +22,9 @@ TEXT = {
 }
 
 
-def quiet(items, label, total):
-    return items
-
-
 def prepared(dest, text=TEXT, vocabulary=None, options=None):
     vocabulary = vocabulary or Vocabulary("sentencepiece", 275)
-    return prepare(text, vocabulary, options or {"a": 1}, Path(dest), quiet)
+    return prepare(text, vocabulary, options or {"a": 1}, Path(dest))
 
 
 def read_back(data, split):

@@ -13,7 +13,7 @@ def data(tmp_path_factory):
     dest = tmp_path_factory.mktemp("data") / "d"
     train = [" ".join(chr(97 + (i + j) % 26) for j in range(i % 7 + 1)) for i in range(200)]
     text = {"train": train, "test": ["a b", "c"]}
-    prepare(text, Vocabulary("symbols"), {}, dest, lambda items, label, total: items)
+    prepare(text, Vocabulary("symbols"), {}, dest)
     return dest
 
 

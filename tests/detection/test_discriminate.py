@@ -59,7 +59,8 @@ def test_every_scorer_on_a_store(discriminate, store, sums_energy, sums_lm):
 
 def test_the_picture(discriminate, store, sums_energy):
     report, printed = discriminate(store, "--path", sums_energy, "--draw")
-    drawn = Path(re.search(r"drawn: (.*)", printed)[1])
+    out, name = re.search(r"written: (.*), (.*)", printed).groups()
+    drawn = Path(out).parent / name
     found = report["rows"][0]["differences"]
     assert drawn.name == "out.differences.svg"
     assert f"{found['above_zero']:.1%} above 0" in drawn.read_text()
@@ -99,7 +100,7 @@ def test_the_test_subset_sets_no_threshold(discriminate, words):
 
 def test_words_of_another_store(discriminate, words):
     own, _ = discriminate(words[1], "--tfidf")
-    others, _ = discriminate(words[1], "--tfidf", words[0])
+    others, _ = discriminate(words[1], "--tfidf-from", words[0])
     assert own["rows"] == others["rows"]  # their train and valid subsets are the same
 
 
@@ -182,6 +183,8 @@ def test_wrong_command_lines(discriminate, store, files, sums, sums_energy, sums
     ):
         assert words in discriminate(*flags, fails=True)
     other = random_store(tmp_path / "neg", subsets=("train", "valid"))
-    words = discriminate(store, "--tfidf", other, fails=True)
+    words = discriminate(store, "--tfidf-from", other, fails=True)
     assert "--tfidf" in words and "another dictionary" in words
-    assert "the subset test is not whole" in discriminate(other, "--path", sums_energy, fails=True)
+    assert "the subset test is not complete" in discriminate(
+        other, "--path", sums_energy, fails=True
+    )

@@ -5,7 +5,7 @@ import math
 
 from fairseq_ebm.evaluation.log_probs import Bounds, EvaluationOptions
 from fairseq_ebm.evaluation.report import report_of
-from fairseq_ebm.reports.perplexity import table
+from fairseq_ebm.reports.terminal import shown
 from tests.evaluation.test_perplexity import window
 
 
@@ -20,7 +20,7 @@ def test_the_order_of_windows_does_not_matter():
     whole = report_of(about(5), results)
     assert report_of(about(5), results[::-1]) == whole and "partial" not in whole
     assert report_of(about(9, doubts=["a doubt"]), results)["warnings"] == ["a doubt"]
-    assert report_of(about(9), results)["partial"] is True
+    assert report_of(about(9), results)["partial"] == {"windows": 9}
     assert set(report_of(about(5, energy=False), results)) >= {"base_ppl", "provenance"}
 
 
@@ -32,5 +32,5 @@ def test_what_is_not_finite_is_null_and_can_be_shown():
     assert report["joint_ppl_upper"] is report["gain"] is report["mean_log_z"] is None
     assert report["joint_ppl_sampling_ci95"] is None and report["error"]["samples"] is None
     assert math.isfinite(report["joint_ppl_lower"])
-    shown = table(report, 3)
-    assert "joint, upper bound" in shown and "unknown from sampling" in shown
+    words = shown(report)
+    assert "joint model, bounds" in words and "unknown from sampling" in words

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.human_eval.ballots import Key, read_ballot
 from fairseq_ebm.human_eval.page import Prompt, compose, identical, page, shown, shuffled, suits
-from fairseq_ebm.human_eval.votes import Key, read_ballot
 
 PAIRS = [("joint", "base"), ("joint", "real")]
 WORDS = [f"{first}{second}" for first in "bdfgklmnprst" for second in ("ab", "el", "ixo", "umi")]

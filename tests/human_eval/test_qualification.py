@@ -5,8 +5,8 @@ import json
 import pytest
 
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.human_eval.qualification import qualify, read_qualified
-from fairseq_ebm.human_eval.votes import Ballot, Item, Key
+from fairseq_ebm.human_eval.ballots import Ballot, Item, Key, read_qualified
+from fairseq_ebm.human_eval.qualification import qualify
 
 ITEMS = [Item(i, i, "real", "base", "a") for i in range(1, 11)]
 KEY = Key("p1", [("real", "base")], ITEMS, {})

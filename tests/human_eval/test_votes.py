@@ -6,19 +6,9 @@ from math import comb
 import pytest
 
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.human_eval.votes import (
-    TIES,
-    Ballot,
-    Item,
-    Key,
-    majority,
-    passed,
-    preference,
-    rated,
-    read_ballots,
-    read_key,
-    report,
-)
+from fairseq_ebm.human_eval.ballots import Ballot, Item, Key, read_ballots, read_key
+from fairseq_ebm.human_eval.options import TIES
+from fairseq_ebm.human_eval.votes import majority, passed, preference, rated, report
 
 
 def at_least(k, n, chance=0.5):

@@ -153,7 +153,7 @@ def test_bad_input(run_program, tmp_path):
     (tmp_path / "top.jsonl").write_text(json.dumps({**record(1, [4], [5], [6]), "pools": []}))
     for flags, words in (
         ([tmp_path / "empty.jsonl"], "there is nothing in it"),
-        ([tmp_path / "top.jsonl"], "line 1: not a prompt with its pool"),
+        ([tmp_path / "top.jsonl"], "line 1: not a prompt, its pools"),
         ([tmp_path / "none.jsonl"], "none.jsonl: No such file"),
         ([tmp_path / "top.jsonl", "--draw"], "--results-path: needed with --draw"),
     ):

@@ -98,5 +98,5 @@ def test_what_does_not_fit(model, sums, sums_lm, sums_energy):
         model.sample("1 2 + 3 4 =", top_k=999)
     with pytest.raises(UserError, match=r"^sampling_memory: -1"):
         JointModel.from_pretrained(sums_lm, sums_energy, sums, sampling_memory=-1).energy(["1"])
-    with pytest.raises(UserError, match=r"^window: 900"):
+    with pytest.raises(UserError, match=r"^window: windows of 900"):
         JointModel.from_pretrained(sums_lm, sums_energy, sums, window=900)

@@ -20,8 +20,8 @@ def next_token(run_program, sums, sums_lm, sums_energy):
 def test_a_table_and_all_candidates(next_token, tmp_path):
     out = tmp_path / "next.json"
     done = next_token("--num-samples", 50, "--top", 4, "--candidates", 9, "--results-path", out)
-    head, *lines, note = done.stdout.splitlines()
-    assert head.split()[:3] == ["base", "LM", "of"] and len(lines) == 4
+    _, rule, *lines, note, written = done.stdout.splitlines()
+    assert set(rule) == {"-", " "} and written == f"written: {out}" and len(lines) == 4
     assert "The likeliest 4 of each model" in note
     cells = [re.split(" {2,}", line) for line in lines]
     for column in (1, 3):  # percent, each model's own top
@@ -43,7 +43,7 @@ def test_a_table_and_all_candidates(next_token, tmp_path):
     "flags, words",
     [
         (["--window", 6], "--prefix: 6 tokens fill the window of 6"),
-        (["--window", 9999], "--window: 9999 tokens are more than"),
+        (["--window", 9999], "--window: windows of 9999 tokens, but"),
         (["--candidates", 1], "'1' is not a whole number from 2"),
         (["--prefix", "The function 1"], "--prefix: the vocabulary of the data does not know"),
         (["--path", "nowhere.pt"], "nowhere.pt: no such file"),

@@ -27,7 +27,7 @@ def test_other_records_are_named(tmp_path, broken):
     path = written(tmp_path / "pools.jsonl", record(1, [4], [5], [6]))
     with path.open("a") as file:
         file.write(json.dumps({**record(2, [4], [5], [6]), **broken}) + "\n")
-    with pytest.raises(UserError, match="line 2: not a prompt with its pool"):
+    with pytest.raises(UserError, match="line 2: not a prompt, its pools and"):
         list(read_pools(path, with_real=True))
 
 
@@ -35,7 +35,7 @@ def test_not_json(tmp_path):
     (tmp_path / "x").write_text("no\n")
     with pytest.raises(UserError, match="line 1"):
         list(read_pools(tmp_path / "x"))
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="No such file"):
         list(read_pools(tmp_path / "y"))
 
 

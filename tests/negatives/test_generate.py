@@ -6,9 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from fairseq_ebm.data.tokenizers import load_tokenizer
 from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.scoring import token_log_probs
 from fairseq_ebm.negatives.store import NegativesSubset
+from tests.conftest import ours
 
 PROGRAM = "fairseq-ebm negatives"
 SHAPE = ["--window", 10, "--stride", 10, "--prefix-length", "6,8", "--num-negatives", 3]
@@ -82,10 +81,9 @@ def test_the_same_again_does_nothing_and_other_options_are_refused(plain, comman
 def test_killed_five_times_it_ends_with_the_same_bytes(plain, command, tmp_path):
     """Each kill falls some moment after progress was made; should the machine be so fast, or so
     busy, that the work ends before the fifth, all begins anew with shorter moments."""
-    program = str(Path(sys.executable).parent / PROGRAM)
     for moment in (0.1, 0.03, 0.01, 0.001, 0):
         neg = tmp_path / str(moment) / "neg"
-        line = [program, *map(str, command), "--dest", str(neg)]
+        line = ours("negatives", *command, "--dest", neg)
         chooser = random.Random(1)
         if all(killed(line, neg, chooser.uniform(0, moment)) for _ in range(5)):
             break
@@ -117,7 +115,7 @@ def test_three_shards_merged_end_with_the_same_bytes(plain, command, run_program
     line = [PROGRAM, *command, "--dest", neg]
     for rank in (2, 0):  # as torchrun tells it
         done = run_program(*line, RANK=str(rank), WORLD_SIZE="3")
-        assert done.returncode == 0 and f"shard {rank} of 3 is whole" in done.stdout
+        assert done.returncode == 0 and f"shard {rank} of 3: complete" in done.stdout
     early = run_program(PROGRAM, "--merge", neg)
     assert early.returncode == 2 and "shards 1 of 3" in early.stderr
     assert run_program(*line, "--shard-id", 1, "--num-shards", 3).returncode == 0
@@ -253,8 +251,7 @@ def test_a_full_disk_says_what_is_whole_and_goes_on_later(plain, command, tmp_pa
     values = json.loads(manifest.read_text())
     whole = {"valid": values["subsets"]["valid"]}
     manifest.write_text(json.dumps({**values, "subsets": whole}))
-    program = str(Path(sys.executable).parent / PROGRAM)
-    line = [program, *map(str, command), "--dest", str(tmp_path / "neg")]
+    line = ours("negatives", *command, "--dest", tmp_path / "neg")
     room = 6000  # bytes: less than an array of the subset needs
     limited = subprocess.run(
         line,
@@ -263,7 +260,7 @@ def test_a_full_disk_says_what_is_whole_and_goes_on_later(plain, command, tmp_pa
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
     )
     assert limited.returncode == 2, limited.stderr
-    assert "while writing test; whole and usable: valid" in limited.stderr
+    assert "while writing test; complete and usable: valid" in limited.stderr
     assert limited.stderr.count("\n") == 1
     assert len(NegativesSubset(tmp_path / "neg", "valid")) == whole["valid"]
     assert subprocess.run(line, capture_output=True).returncode == 0
@@ -310,7 +307,7 @@ BAD = {
     ),
     "window beyond the positions": (
         ["DATA", "--path", "LM", "--dest", "neg", "--window", "200"],
-        ["--window", "200", "64 positions"],
+        ["--window: windows of 200 tokens, but", "reads 64"],
     ),
     "split too short": (
         ["DATA", "--path", "LM", "--dest", "neg", "--window", "1000000"],

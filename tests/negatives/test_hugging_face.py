@@ -12,7 +12,7 @@ from fairseq_ebm.data.streams import WindowStream
 from fairseq_ebm.data.tokenizers import load_tokenizer
 from fairseq_ebm.data.windows import WindowOptions, Windows
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.negatives import store
+from fairseq_ebm.negatives import filling, store
 from fairseq_ebm.negatives.filling import fill
 from fairseq_ebm.negatives.hugging_face import HuggingFaceAuthor, digest_of_files, load_hugging_face
 from fairseq_ebm.numerics.drawing import UNTRUNCATED, Truncation
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 def prepared(dest, texts, vocabulary):
     splits = {"train": texts, "test": texts}
-    prepare(splits, vocabulary, {}, dest, lambda items, *_: items)
+    prepare(splits, vocabulary, {}, dest)
     return dest
 
 
@@ -123,7 +123,7 @@ def contents(folder):
 
 
 def test_stopped_or_in_shards_a_store_ends_with_the_same_bytes(
-    symbols_data, random_words, tmp_path
+    symbols_data, random_words, tmp_path, monkeypatch
 ):
     options = WindowOptions(window=8, stride=8, prefix_lengths=(5, 6), max_windows=96)
     windows = Windows(symbols_data, "test", options)
@@ -133,7 +133,8 @@ def test_stopped_or_in_shards_a_store_ends_with_the_same_bytes(
     def negatives(name, *shards, stop_after=None):
         store.begin(tmp_path / name, manifest, symbols_data)
         for shard in shards:
-            fill(tmp_path / name, writer, windows, 2, shard, lambda b, *_: list(b)[:stop_after])
+            monkeypatch.setattr(filling, "progress", lambda b, *_, n=stop_after: list(b)[:n])
+            fill(tmp_path / name, writer, windows, 2, shard)
         return tmp_path / name
 
     whole = contents(negatives("whole", (0, 1)))

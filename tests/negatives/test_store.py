@@ -116,11 +116,11 @@ def test_other_peoples_directories_are_left_alone(tmp_path):
 
 def test_subsets_that_are_not_whole(tmp_path):
     neg = store(tmp_path / "neg")
-    with pytest.raises(UserError, match="train is not whole; it has none"):
+    with pytest.raises(UserError, match="train is not complete; it has none"):
         NegativesSubset(neg, "train")
     mark_whole(neg, "train", 2)
     (neg / "valid.part").mkdir()
-    with pytest.raises(UserError, match="valid is not whole; run fairseq-ebm negatives again"):
+    with pytest.raises(UserError, match="valid is not complete; run fairseq-ebm negatives again"):
         NegativesSubset(neg, "valid")
     mark_whole(neg, "train", 3)
     with pytest.raises(UserError, match="holds 2 windows, but the manifest tells 3"):
@@ -145,7 +145,7 @@ def test_manifests_that_cannot_be_read(tmp_path):
 def test_merging_wants_every_shard(tmp_path):
     neg = store(tmp_path / "neg", name="train.shard-0-of-3", rows=1)
     store(neg, name="train.shard-2-of-3", rows=1)
-    with pytest.raises(UserError, match="shards 1 of 3 of train are not whole"):
+    with pytest.raises(UserError, match="shards 1 of 3 of train are not complete"):
         merge(neg)
     store(neg, name="train.shard-0-of-2", rows=1)
     with pytest.raises(UserError, match="different sizes"):
@@ -156,7 +156,7 @@ def test_nothing_to_merge(tmp_path):
     neg = tmp_path / "neg"
     (tmp_path / "data").mkdir()
     begin(neg, MANIFEST, tmp_path / "data")
-    with pytest.raises(UserError, match="no shard that is whole"):
+    with pytest.raises(UserError, match="no shard that is complete"):
         merge(neg)
 
 

@@ -6,7 +6,13 @@ def between(value):
 
 
 def perplexity(**more):
-    record = {"num_windows": 7, "num_samples": 20, "gain": 0.05, "gain_ci95": [0.04, 0.06]}
+    record = {
+        "kind": "perplexity",
+        "num_windows": 7,
+        "num_samples": 20,
+        "gain": 0.05,
+        "gain_ci95": [0.04, 0.06],
+    }
     for name, value in (("base", 20.0), ("joint", 18.5)):
         record |= {f"{name}_ppl": value, f"{name}_ppl_ci95": between(value)}
     record |= {"joint_ppl_lower": 18.0, "joint_ppl_upper": 19.0, "ess": {"mean": 9.5, "min": 2.0}}
@@ -28,6 +34,7 @@ def analysis():
     kinds = {"real": 0.9, "base": 0.8, "joint": 0.85}
     own = {"samples": [-3.0, -2.0], "real": [-5.0, -4.0], "difference": 2.0, "standard_error": 0.1}
     return {
+        "kind": "generations",
         "num_prompts": 2,
         "unique_ngrams": [{"n": n, **kinds} for n in (2, 3, 4)],
         "densities": {"base": own, "joint": {**own, "difference": 1.25}},
@@ -38,7 +45,10 @@ def next_token():
     row = {"text": "a|b", "lm": 0.25, "joint": 0.5, "joint_lower": 0.4, "joint_upper": 0.6}
     row["sampling_ci95"] = [0.3, 0.7]
     other = {**row, "text": "c", "lm": 0.75, "joint": 0.3}
-    return {"prefix": "<b>The", "num_samples": 9, "candidates": [row, other]}
+    best = [{"lm": {**other, "share": 0.75}, "joint": {**row, "share": 0.625}}]
+    best.append({"lm": {**row, "share": 0.25}, "joint": {**other, "share": 0.375}})
+    record = {"kind": "next_token", "prefix": "<b>The", "num_samples": 9, "warnings": ["short"]}
+    return {**record, "top": best, "candidates": [row, other]}
 
 
 def detection():
@@ -47,17 +57,25 @@ def detection():
     row |= {name: 0.75 for name in names} | {f"{name}_ci95": [0.7, 0.8] for name in names}
     row["differences"] = {"above_zero": 0.75, "edges": [-1.0, 0.0, 1.0, 2.0], "counts": [2, 5, 1]}
     none = {"scorer": "lrr", "accuracy_natural": None, "accuracy_natural_ci95": None}
-    return {"rows": [row, {**row, **none}]}
+    return {"kind": "detection", "rows": [row, {**row, **none}]}
 
 
 def matrix():
     cell = {"accuracy": 0.625, "accuracy_ci95": [0.6, 0.65], "n_real": 9}
     finding = {"claim": "bigger is better", "verdict": "not found", "pairs": [[0.5, 0.625]]}
-    return {"tables": {"table 2": {"UniT": {"docs": cell}}}, "findings": [finding]}
+    return {
+        "kind": "matrix",
+        "tables": {"table 2": {"UniT": {"docs": cell}}},
+        "findings": [finding],
+    }
 
 
 def pools():
     return {
+        "kind": "pools",
+        "format_version": 1,
+        "id": 3,
+        "truncated": False,
         "prompt": "1 + 1 <=",
         "base_text": "three & four",
         "draws": [{"text": "two", "energy": -1.5, "log_p": -4.0}],

@@ -1,6 +1,8 @@
 import copy
 
-from fairseq_ebm.reports.detection import draw, pictures, table
+from fairseq_ebm.reports.figures import drawn
+from fairseq_ebm.reports.kinds import draw, items_of
+from fairseq_ebm.reports.page import Picture
 from tests.reports.records import detection
 from tests.reports.test_perplexity import texts
 
@@ -14,7 +16,7 @@ def test_a_panel_for_each_energy(tmp_path):
     assert path.name == "out.differences.svg"
     assert {"neg: 75.0% above 0", "$other$: 75.0% above 0"} <= set(words)
     assert words.count("energy of generated − energy of real text") == 2
-    (_, figure), *_ = pictures(report)
+    figure = drawn(next(item for item in items_of(report) if isinstance(item, Picture)))
     area = sum(bar.get_width() * bar.get_height() for bar in figure.axes[0].patches)
     assert abs(area - 1) < 1e-6
     below, above, far = (bar.get_facecolor() for bar in figure.axes[0].patches)
@@ -29,7 +31,7 @@ def test_nothing_to_draw(tmp_path):
     assert draw(report, tmp_path / "out.json") == []
 
 
-def test_the_table():
-    lines = table([{**row, "tpr_at_fpr_1": 0.125} for row in detection()["rows"]]).splitlines()
-    assert lines[1] == "neg: 4 real, 8 generated" and len(lines) == 4
-    assert lines[2].split() == ["energy", "75.0%", "75.0%", "75.0%", "75.0%", "12.5%"]
+def test_whole_texts_are_counted():
+    counts = {"texts": 9, "blocks": 12, "empty": 1, "bad_lines": 0, "short": 2, "too_short": 0}
+    words = items_of({**detection(), "texts": {"r.jsonl": counts}})
+    assert "r.jsonl: 9 texts, 12 blocks (1 empty, 2 short)" in words

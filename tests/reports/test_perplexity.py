@@ -1,9 +1,11 @@
 import re
 
-from fairseq_ebm.reports.perplexity import draw
+from fairseq_ebm.reports.kinds import draw
+from fairseq_ebm.reports.perplexity import error_in_words
 
 PLACE = {"base_ppl": 30.0, "joint": 27.2, "sampling_ci95": [26.8, 27.6]}
 REPORT = {
+    "kind": "perplexity",
     "num_windows": 1500,
     "num_samples": 1000,
     "base_ppl": 28.0,
@@ -47,4 +49,16 @@ def test_the_same_report_gives_the_same_bytes(tmp_path):
 
 
 def test_without_curves_nothing_is_drawn(tmp_path):
-    assert draw({"base_ppl": 28.0, "num_windows": 3}, tmp_path / "out.json") == []
+    assert (
+        draw({"kind": "perplexity", "base_ppl": 28.0, "num_windows": 3}, tmp_path / "out.json")
+        == []
+    )
+
+
+def test_where_the_error_comes_from():
+    parts = {"total": 0.05, "windows": 0.049, "samples": 0.01, "raise": "--max-windows"}
+    words = error_in_words(parts)
+    assert "5.00%: 4.90% from the choice of windows, 1.00% from sampling" in words
+    assert words.endswith("more windows would lower it, more samples hardly")
+    alone = {"total": None, "windows": None, "samples": 0.01, "raise": None}
+    assert "unknown" in error_in_words(alone)

@@ -15,7 +15,7 @@ def folder(tmp_path):
         (folder / f"{name}.json").write_text(json.dumps(getattr(records, name)()))
     (folder / "pools.jsonl").write_text(json.dumps(records.pools()) + "\n")
     (folder / "other.json").write_text('{"of": "something else"}')
-    (folder / "digits.json").write_text('{"rows": [{"num_samples": 1}]}')
+    (folder / "digits.json").write_text('{"kind": "prepared", "rows": [{"num_samples": 1}]}')
     (folder / "numbers.jsonl").write_text("1\n")
     (folder / "empty.jsonl").write_text("")
     (folder / "perplexity.windows.jsonl").write_text('{"number": 1}\n')
@@ -49,6 +49,6 @@ def test_wrong_command_lines(run_program, tmp_path):
     ):
         done = run_program("fairseq-ebm report", argument)
         assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
-    (tmp_path / "bad.jsonl").write_text("{\n")
+    (tmp_path / "pools.jsonl").write_text(json.dumps(records.pools()) + "\n{\n")
     done = run_program("fairseq-ebm report", tmp_path)
-    assert done.returncode == 2 and "bad.jsonl: line 1 is not JSON" in done.stderr
+    assert done.returncode == 2 and "pools.jsonl: line 2: not a prompt" in done.stderr

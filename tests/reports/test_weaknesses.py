@@ -1,6 +1,7 @@
 import copy
 
-from fairseq_ebm.reports.weaknesses import draw, table
+from fairseq_ebm.reports.kinds import draw, items_of
+from fairseq_ebm.reports.page import Table
 from tests.reports.test_perplexity import texts
 
 
@@ -24,6 +25,10 @@ def edits(direction):
         "single_edits": {
             "num_edits": 3,
             "energy_change": mean(0.5),
+            "medians": {
+                "as it is": {"energy": 1.0, "lm_ppl": 20.0},
+                "one edit": {"energy": 2.25, "lm_ppl": 35.5},
+            },
             "points": {
                 "as it is": {"energy": [1.0], "lm_ppl": [20.0]},
                 "one edit": {"energy": [1.5, 2.25, 9.0], "lm_ppl": [40.0, 35.5, 30.0]},
@@ -42,6 +47,7 @@ def judged(accuracy, **more):
 
 
 REPORT = {
+    "kind": "weaknesses",
     "num_windows": 1200,
     "threshold": {"value": -0.25, "from": "valid"},
     "perturbations": {
@@ -50,6 +56,10 @@ REPORT = {
         "num_windows": 1200,
         "put_in": {"entity": " John", "common": " $_$"},
         "baseline": {"energy": mean(-2.0), "nll": mean(3.25)},
+        "summary": [
+            {"perturbation": name, "energy": -0.5, "nll": 0.25, "most": -1.5, "most_at": 160}
+            for name in ("entity", "common", "swap")
+        ],
         "rows": [
             row(name, position, change)
             for name in ("entity", "common", "swap")
@@ -81,6 +91,7 @@ def without_some():
     for points in part["single_edits"]["points"].values():
         points.update(energy=[])
         del points["lm_ppl"]
+    part["single_edits"]["medians"] = {"as it is": {}, "one edit": {}}
     for each in part["by_edits"]:
         del each["lm_ppl"]
         each["flipped"] = each["energy"]["standard_error"] = None
@@ -121,28 +132,31 @@ def chosen_word():
 def test_a_chosen_word(tmp_path):
     words = texts(draw(chosen_word(), tmp_path / "out.json")[0])
     assert "in the place of J$, 17 windows" in words and "entity" in words
-    lines = table(chosen_word()).splitlines()
-    assert lines[1].split() == ["one", "word", "changed", "energy", "nll"]
-    assert lines[2].split() == ["entity", "-1.500", "+0.250"]
-    assert lines[5] == "  of 'J$', in 17 windows that have it"
+    table = tables(chosen_word())[0]
+    assert table.heads == ["one word changed", "change of energy", "change of nll"]
+    assert table.rows[0] == ["entity", "-0.500", "+0.250"]
+    assert table.note == "of 'J$', in 17 windows that have it"
 
 
-def test_the_table():
-    lines = table(REPORT).splitlines()
-    assert lines[0] == (
-        "1,200 real windows, as many generated; threshold -0.250, of the subset valid"
-    )
-    assert lines[2].split() == ["entity", "-0.500", "+0.250", "position", "160", "(-1.500)"]
-    assert lines[6].split()[:4] == ["real", "75.0%", "2.5", "62.5%"]
-    assert lines[6].endswith("LM perplexity 30.00 to 32.00")
-    assert lines[9].split() == ["real", "1.00", "2.25", "20.00", "35.50", "3"]
-    assert lines[13].split() == ["homoglyphs", "56.2%", "50.0%", "0.812", "97.0%"]
-    assert lines[16].split() == ["40", "90.0%", "50.0%", "0.812"]
+def tables(report):
+    return [item for item in items_of(report) if isinstance(item, Table)]
 
 
-def test_a_table_of_less():
-    lines = table(without_some()).splitlines()
-    assert lines[0].endswith("threshold 0.000, not set on valid text")
-    assert "nll" not in lines[1] and lines[5].split() == ["real", "-", "-", "-"]
-    assert lines[8].split() == ["real", "-", "-", "-", "-", "3"]
-    assert lines[-1] == "visible tokens: only for text generated left to right"
+def test_the_tables():
+    words = "1,200 real windows, as many generated; threshold -0.250, of the subset valid"
+    assert words in items_of(REPORT)
+    perturbed, edited, single, attacked, visible = tables(REPORT)
+    assert perturbed.rows[0] == ["entity", "-0.500", "+0.250", "160 (-1.500)"]
+    assert edited.rows[0] == ["real", "75.0%", "2.5", "62.5%", "30.00 to 32.00"]
+    assert single.rows[0] == ["real", "1.00", "2.25", "20.00", "35.50", "3"]
+    assert attacked.rows[1] == ["homoglyphs", "56.2%", "50.0%", "0.812", "97.0%"]
+    assert visible.rows[1] == ["40", "90.0%", "50.0%", "0.812"]
+
+
+def test_tables_of_less():
+    items = items_of(without_some())
+    assert items[0].endswith("threshold 0.000, not set on valid text")
+    assert "visible tokens: only for text generated left to right" in items
+    perturbed, edited, single, _ = tables(without_some())
+    assert perturbed.heads[1:] == ["change of energy", "energy most at position"]
+    assert edited.rows[0] == ["real", "–", "–", "–"] and single.rows[0][1:3] == ["–", "–"]

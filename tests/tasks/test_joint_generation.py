@@ -169,7 +169,7 @@ def test_typed_prompts(interact):
     [
         (["--beam", 51, "--nbest", 51], "--beam: 51 draws from 50 proposals"),
         (["--nbest", 2, "--beam", 3], "--nbest"),
-        (["--window", 600], "--window: 600 tokens, but the models read"),
+        (["--window", 600], "--window: windows of 600 tokens, but"),
         (["--prefix-size", 10], "--prefix-size: 10 tokens fill the window of 10"),
         (["--prefix-size", -2], "--prefix-size: -2 is below 0"),
         (["--generation-length", 10], "--generation-length: 10 tokens leave no room"),
@@ -264,7 +264,7 @@ def test_a_language_model_alone(generate, interact, whole, sums_lm, tmp_path):
     done = generate(*SHAPE, "--path", sums_lm, "--joint-sampler", "metropolis", fails=True)
     assert "metropolis chooses by an energy" in done.stderr.strip().splitlines()[-1]
     done = generate("--path", sums_lm, fails=True)
-    assert "--window: 160 tokens, but the models read 64" in done.stderr.strip().splitlines()[-1]
+    assert "--window: windows of 160 tokens, but" in done.stderr.strip().splitlines()[-1]
 
 
 def test_models_that_are_missing(generate, sums_lm, sums_energy):

@@ -1,8 +1,8 @@
 """Records → sections: what stands in the tables is what stands in the records."""
 
-from fairseq_ebm.reports.sections import Named, samples, sections
-
-from fairseq_ebm.reports.page import Picture, Sample, Table
+from fairseq_ebm.reports.kinds import KINDS, items_of, sections
+from fairseq_ebm.reports.page import Named, Picture, Sample, Table
+from fairseq_ebm.reports.report import samples
 from tests.reports import records
 
 
@@ -26,11 +26,19 @@ def test_perplexities():
     assert sum(isinstance(item, Picture) for item in section.items) == 2
     words = [item for item in section.items if isinstance(item, str)]
     assert any("more windows would lower it" in w for w in words)
-    assert "a record: take more samples" in words and any("18.250 exactly" in w for w in words)
+    assert "a record: warning: take more samples" in words and any(
+        "18.250 exactly" in w for w in words
+    )
 
 
 def test_a_language_model_alone():
-    record = {"base_ppl": 20.0, "base_ppl_ci95": None, "num_windows": 3, "provenance": {}}
+    record = {
+        "kind": "perplexity",
+        "base_ppl": 20.0,
+        "base_ppl_ci95": None,
+        "num_windows": 3,
+        "provenance": {},
+    }
     (row,) = tables(one(record))[0].rows
     assert row == ["a record", "20.00", "–", "–", "–", "3", "–"]
 
@@ -43,7 +51,7 @@ def test_the_papers_own_numbers_stand_beside():
     assert "paper" not in tables(one(records.perplexity()))[0].heads
 
 
-def test_next_tokens_are_renormalised():
+def test_next_tokens():
     (table,) = tables(one(records.next_token()))
     luck, bounds = "(30.00 to 70.00)", "40.00% to 60.00%"
     assert table.rows[0] == ["'c'", "75.0%", "'a|b'", "62.5%", f"50.00% {luck}", bounds]
@@ -74,9 +82,17 @@ def test_samples_side_by_side():
 def test_sections_stand_in_order_and_only_if_there_is_something():
     all_of = (records.matrix(), records.analysis(), records.perplexity())
     found = sections([Named(str(i), record) for i, record in enumerate(all_of)], {})
+    assert KINDS["shard"].title is None and sections([Named("", {"kind": "shard"})], {}) == []
     assert [section.title for section in found] == [
         "Perplexity",
         "What the models write",
         "How far detection generalises",
     ]
     assert sections([], {}) == []
+
+
+def test_alone_a_record_needs_no_name():
+    words = [item for item in items_of(records.perplexity()) if isinstance(item, str)]
+    assert "warning: take more samples" in words
+    table = next(item for item in items_of(records.detection()) if isinstance(item, Table))
+    assert table.note.startswith("4 real and 8 generated texts")

@@ -1,16 +1,26 @@
-from fairseq_ebm.reports.generation import draw
-
+from fairseq_ebm.reports.kinds import draw
 from tests.reports.test_perplexity import texts
 
 REPORT = {
+    "kind": "generations",
     "num_prompts": 1200,
     "unique_ngrams": [
         {"n": 2, "real": 0.6, "base": 0.45, "joint": 0.5},
         {"n": 3, "real": 0.9, "base": 0.8, "joint": 0.85},
     ],
     "densities": {
-        "base": {"samples": [-50.0, -40.0], "real": [-60.0, -61.0], "difference": 15.5},
-        "joint": {"samples": [-50.0, -45.0], "real": [-52.0, -47.0], "difference": 2.0},
+        "base": {
+            "samples": [-50.0, -40.0],
+            "real": [-60.0, -61.0],
+            "difference": 15.5,
+            "standard_error": 0.5,
+        },
+        "joint": {
+            "samples": [-50.0, -45.0],
+            "real": [-52.0, -47.0],
+            "difference": 2.0,
+            "standard_error": None,
+        },
     },
 }
 
