@@ -1,19 +1,20 @@
 """What the documents say can be followed: links, programs, make targets, Python."""
 
-import argparse
-import importlib
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 
-from fairseq_ebm.cli import program as programs
+from fairseq_ebm.cli.parser import FLAGS, build_parser
 from fairseq_ebm.tasks import generation_config
-from fairseq_ebm.workflow.children import installed_programs
+from fairseq_ebm.verbs import VERBS
 from tests.conftest import CHECKOUT
 
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *CHECKOUT.glob("docs/*.md")]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+PYTHON = (CHECKOUT / "docs" / "python.md").read_text(encoding="utf-8")
 COMMANDS = (CHECKOUT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
@@ -37,28 +38,56 @@ def test_make_targets_exist():
     assert {"demo", "test", "lint", "bench"} <= named <= targets
 
 
-def flags_of(program):
+def flags_of(verb):
     """Those that its parser knows; its help may name others."""
-    parser = importlib.import_module(installed_programs()[program].module).build_parser()
-    found = set(parser._option_string_actions)
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            found.update(*(each._option_string_actions for each in action.choices.values()))
-    return found
+    return set(build_parser(verb, VERBS[verb].options_class)._option_string_actions)
 
 
-def test_flags_of_our_programs_exist():
-    checked = 0
+def verb_in(words):
+    """The verb that follows ``fairseq-ebm`` or ``-m fairseq_ebm``, and the words after it."""
+    for i, word in enumerate(words):
+        if word in ("fairseq-ebm", "fairseq_ebm"):
+            for length in (2, 1):
+                if " ".join(words[i + 1 : i + 1 + length]) in VERBS:
+                    return " ".join(words[i + 1 : i + 1 + length]), words[i + 1 + length :]
+    return None, []
+
+
+def test_flags_of_our_program_exist():
+    checked, verbs = 0, set()
     for command in commands():
-        words = shlex.split(command.replace("…", "").replace("$(which ", "").replace(")", ""))
-        for program in [w for w in words if w in installed_programs() and "ebm" in w]:
-            flags = {w for w in words[words.index(program) :] if w.startswith("--")}
-            assert flags <= flags_of(program), command
+        verb, words = verb_in(shlex.split(command.replace("…", "")))
+        if verb:
+            flags = {word for word in words if word.startswith("--")}
+            assert flags <= flags_of(verb), command
             checked += len(flags)
-    assert checked > 10
-    assert "--draw" in flags_of("fairseq-ebm eval-lm") and "--path" not in flags_of(
-        "fairseq-ebm analyse"
+            verbs.add(verb)
+    assert checked > 50 and verbs == set(VERBS)
+    assert "--draw" in flags_of("eval-lm") and "--path" not in flags_of("analyse")
+
+
+def test_the_whole_way_in_python_in_thirty_lines(tmp_path):
+    """Prepare, train, negatives, train, bounds, detection, report: as a notebook would."""
+    (script, *_) = re.findall(r"```python\n(.*?)```", PYTHON, re.S)
+    assert sum(bool(line.strip()) for line in script.splitlines()) <= 30
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=240
     )
+    assert done.returncode == 0, done.stderr
+    lower, upper, accuracy = map(float, done.stdout.split()[-3:])
+    assert 1 < lower <= upper and 0 < accuracy < 1
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Perplexity" in page and "Telling generated text from real" in page
+
+
+def test_every_verb_has_its_options_in_python():
+    import fairseq_ebm  # noqa: PLC0415
+
+    for verb in VERBS.values():
+        name = verb.options.partition(":")[2]
+        assert getattr(fairseq_ebm, name) is verb.options_class and f"`{name}`" in PYTHON
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        _ = fairseq_ebm.Nonsense
 
 
 def test_python_runs(sums, sums_lm, sums_energy):
@@ -79,7 +108,7 @@ def test_messages_in_troubleshooting_are_those_of_the_code():
         path.read_text(encoding="utf-8") for path in (CHECKOUT / "fairseq_ebm").rglob("*.py")
     ]
     code = "\n".join(re.sub(r'"\s*\n\s*f?r?"', "", source) for source in sources)
-    for name, flag in {**programs.FLAGS, **generation_config.FLAGS}.items():
+    for name, flag in {**FLAGS, **generation_config.FLAGS}.items():
         code = re.sub(rf"{{+{name}}}+", flag, code)
     text = (CHECKOUT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*?) \|", text, re.M)

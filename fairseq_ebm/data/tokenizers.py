@@ -56,7 +56,7 @@ def load_dictionary(path: Path) -> Dictionary:
         return Dictionary.load(str(path))
     except FileNotFoundError:
         raise UserError(
-            f"{path}: no such file; is {path.parent} a directory written by fairseq-ebm-prepare or "
+            f"{path}: no such file; is {path.parent} a directory written by fairseq-ebm prepare or "
             "fairseq-preprocess --only-source?"
         ) from None
     except Exception as error:  # fairseq raises a bare Exception for a bad line

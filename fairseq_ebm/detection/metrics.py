@@ -69,7 +69,7 @@ def thresholds(valid: Scores, natural: Optional[float] = None) -> Thresholds:
 
 
 def row(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
-    """What fairseq-ebm-discriminate reports about a scorer and an input, with 95% intervals."""
+    """What fairseq-ebm discriminate reports about a scorer and an input, with 95% intervals."""
     generated = test.generated.reshape(len(test.generated), -1)
     counts = _resampled(len(test.real), len(generated), test.paired, seed)
     record: Dict[str, Any] = {}

@@ -28,7 +28,7 @@ class Baseline(NamedTuple):
 
 
 def read_baselines(reports: Sequence[str], about: Mapping[str, Any]) -> List[Baseline]:
-    """From reports of fairseq-ebm-eval-lm and the windows beside them; ``about`` is our own run."""
+    """From reports of fairseq-ebm eval-lm and the windows beside them; ``about`` is our own run."""
     return [_read(Path(report), about) for report in reports]
 
 
@@ -36,7 +36,7 @@ def _read(report: Path, about: Mapping[str, Any]) -> Baseline:
     path = results_path(report)
     if not path.exists():
         raise UserError(
-            f"--baseline: {path}: not there; fairseq-ebm-eval-lm writes it beside the report"
+            f"--baseline: {path}: not there; fairseq-ebm eval-lm writes it beside the report"
         )
     theirs, results = read_results(path)
     different = difference(_which(theirs), _which(about))

@@ -62,7 +62,7 @@ def read_key(path: Path) -> Key:
         return Key(str(content["page"]), pairs, items, content["provenance"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path}: not a key, as fairseq-ebm-human-eval export writes it beside a page: "
+            f"{path}: not a key, as fairseq-ebm human-eval export writes it beside a page: "
             f"{error!r}"
         ) from None
 
@@ -115,7 +115,7 @@ def read_qualified(path: Path) -> Set[str]:
         return {rater["rater"].casefold() for rater in raters if rater["qualified"]}
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"--qualified: {path}: not a report of fairseq-ebm-human-eval qualify: {error!r}"
+            f"--qualified: {path}: not a report of fairseq-ebm human-eval qualify: {error!r}"
         ) from None
 
 

@@ -54,7 +54,7 @@ def report(
     if not comparisons:
         raise UserError(
             "page.key.json: the key of a qualification page, which holds no comparisons; "
-            "fairseq-ebm-human-eval qualify counts its votes"
+            "fairseq-ebm human-eval qualify counts its votes"
         )
     raters = [rated(ballot, key.items, max_failed, qualified) for ballot in ballots]
     kept = [passed(ballot, key.items) for ballot, rater in zip(ballots, raters) if rater.kept]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
-Interval = Optional[Sequence[float]]
+Interval = Optional[Sequence[Optional[float]]]
 Record = Dict[str, Any]
 Paper = Dict[str, Dict[str, str]]  # what the papers found in the same setting, by record and entry
 
@@ -68,7 +68,7 @@ def between(interval: Interval, digits: int = 2, scale: float = 1.0) -> str:
     """(1.2 to 1.4), or nothing"""
     if interval is None:
         return ""
-    low, high = (f"{scale * value:,.{digits}f}" for value in interval)
+    low, high = (number(None if end is None else scale * end, digits) for end in interval)
     return f" ({low} to {high})"
 
 

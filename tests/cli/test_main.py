@@ -29,7 +29,8 @@ def test_wrong_usage_is_one_line(run_program):
     for words, message in (
         (["prepare", "--corpus", "addition", "--dest", "x", "--digits", "-3"], "--digits: '-3' is"),
         (["prepare", "--nonsense"], "unrecognized arguments: --nonsense"),
-        (["prepare"], "give the text: --corpus, or --train"),
+        (["prepare", "--dest", "x"], "give the text: --corpus, or --train"),
+        (["prepare"], "--dest: needed"),
         (["eval-lm"], "DATA: needed"),
         (["human-eval"], "human-eval export"),
         (["nonsense"], "'nonsense'"),

@@ -16,8 +16,7 @@ def test_a_single_row_is_a_list():
 def test_several_rows_fit_the_terminal():
     for width, most in ((200, 200), (100, 100)):
         text = shown(records.detection(), width=width)
-        table, _, _ = text.partition("
-4 real")
+        table, _, _ = text.partition("\n4 real")
         assert max(map(len, table.splitlines())) <= most and "energy" in text and "lrr" in text
     lines = shown(records.detection(), width=40).splitlines()
     assert lines[0].split() == ["score", "energy"] and "" in lines

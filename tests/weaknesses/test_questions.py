@@ -157,7 +157,7 @@ def test_bad_input(run_program, neg, sums_energy, sums_lm, tmp_path):
         ([*good, "--entity", "John"], "--entity: 'John' is not one token"),
         ([*good, "--common", "the"], "--common: 'the' is not one token"),
         ([*good, "--unit", "word", "--entity", "a b"], "--entity: 'a b' is not one word"),
-        ([*good, "--unit", "word", "--replaced", "John"], "--replaced: 'John' stands in none"),
+        ([*good, "--unit", "word", "--replaced", "John"], "--replaced: 'John' is in none"),
         ([*good, "--unit", "letter"], "invalid choice: 'letter'"),
     ):
         done = run_program("fairseq-ebm weaknesses", *flags)
