@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test quick setup lint bench interruptions docs-check clean
 
 demo: setup
-	@$(BIN)/fairseq-ebm-run examples/$(EXAMPLE)/$(EXAMPLE).yaml --jobs $(JOBS) \
+	@$(BIN)/fairseq-ebm run examples/$(EXAMPLE)/$(EXAMPLE).yaml --jobs $(JOBS) \
 		--dest runs/$(EXAMPLE)$(if $(SIZE),-$(SIZE)) $(if $(SIZE),--size $(SIZE))
 
 test: setup

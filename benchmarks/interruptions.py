@@ -5,8 +5,8 @@ with the numbers of a run that nothing disturbed?
     .venv/bin/python benchmarks/interruptions.py --size small --undisturbed runs/demo
 
 Compares what the stages made: records (but for times, and provenance, whose hashes are of files
-with times in them), stores of negatives byte by byte, and the parameters of models. Ends with an
-error if anything differs. docs/benchmarks.md says what came of it.
+with times in them), the parameters of models, and all else byte by byte. Ends with an error if
+anything differs. docs/benchmarks.md says what came of it.
 """
 
 import argparse
@@ -25,9 +25,11 @@ from typing import Any, Dict, Iterator, List
 from urllib.parse import quote
 
 import torch
-import yaml
 
-RUN = Path(sys.executable).parent / "fairseq-ebm-run"
+from fairseq_ebm.workflow.files import read_yaml
+from fairseq_ebm.workflow.recipe import stages_of
+
+RUN = [sys.executable, "-m", "fairseq_ebm", "run"]
 LOOK_EVERY = 0.02  # seconds
 ATTEMPTS = 5  # at being in time
 PATIENCE = 3600.0  # seconds
@@ -39,15 +41,12 @@ class Recipe:
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         self.folder = folder
         flags = ["--dest", str(folder), "--jobs", str(arguments.jobs)]
-        self.command = [str(RUN), arguments.recipe, *flags, "--size", arguments.size]
-        content = yaml.safe_load(Path(arguments.recipe).read_text(encoding="utf-8"))
-        self.stages = [
-            name
-            for name, given in content["stages"].items()
-            if given.get("only", arguments.size) == arguments.size
-        ]
+        self.command = [*RUN, arguments.recipe, *flags, "--size", arguments.size]
+        path = Path(arguments.recipe)
+        stages = stages_of(path, read_yaml(path), folder, arguments.size)
+        self.stages = [stage.name for stage in stages]
 
-    def whole(self) -> None:
+    def complete(self) -> None:
         subprocess.run(self.command, check=True)
 
     def state(self, stage: str) -> Dict[str, Any]:
@@ -90,8 +89,8 @@ class Recipe:
                 yield os.readlink(link).startswith(f"{self.folder}/")
 
     def forget(self, stage: str) -> None:
-        """It counts as made by another command, so that it is made anew."""
-        self.state_path(stage).write_text('{"print": ""}', encoding="utf-8")
+        """It counts as made by another command, so that it is rebuilt."""
+        self.state_path(stage).write_text('{"fingerprint": ""}', encoding="utf-8")
 
 
 def disturbed(recipe: Recipe, seconds: Dict[str, float], seed: int) -> Dict[str, float]:
@@ -108,7 +107,7 @@ def disturbed(recipe: Recipe, seconds: Dict[str, float], seed: int) -> Dict[str,
             raise SystemExit(f"{stage}: always done before it could be killed")
         words = f"{stage}: killed after {after:.2f} of {seconds[stage]:.1f} s"
         print(f"[{place}/{len(recipe.stages)}] {words}", flush=True)
-    recipe.whole()
+    recipe.complete()
     return killed
 
 
@@ -121,32 +120,33 @@ def compare(one: Path, other: Path, stages: List[str]) -> List[str]:
     ]
 
 
-def contents(folder: Path, stage: str) -> Any:
-    path = folder / stage
+def contents(folder: Path, stage: str) -> Dict[str, Any]:
+    """Of every file in the stage's folder, what must be the same."""
+    files = sorted(path for path in (folder / stage).rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): of_file(path, folder) for path in files}
+
+
+def of_file(path: Path, folder: Path) -> Any:
+    """Figures of records and pages, parameters of checkpoints; a hash of any other file."""
+    if path.suffix == ".pt":
+        model = torch.load(path, map_location="cpu", weights_only=False)["model"]
+        return {name: hash_of(value.numpy().tobytes()) for name, value in model.items()}
+    if path.suffix not in (".json", ".jsonl", ".html", ".md"):
+        return hash_of(path.read_bytes())
+    text = path.read_text(encoding="utf-8").replace(str(folder), "FOLDER")
     if path.suffix == ".json":
-        return record(path.read_text(encoding="utf-8"), folder)
-    if path.suffix == ".jsonl":
-        return [record(line, folder) for line in path.read_text(encoding="utf-8").splitlines()]
-    if path.is_file():
-        return ON_PAGE.sub("", path.read_text(encoding="utf-8").replace(str(folder), ""))
-    return {str(p.relative_to(path)): of_file(p) for p in sorted(path.rglob("*")) if p.is_file()}
+        return record(text)
+    return (
+        list(map(record, text.splitlines())) if path.suffix == ".jsonl" else ON_PAGE.sub("", text)
+    )
 
 
-def record(text: str, folder: Path) -> Any:
-    found = json.loads(text.replace(str(folder), "FOLDER"))
-    return {name: value for name, value in found.items() if name not in ASIDE}
+def record(text: str) -> Any:
+    return {name: value for name, value in json.loads(text).items() if name not in ASIDE}
 
 
-def of_file(path: Path) -> Any:
-    """Parameters of a checkpoint; of all files but these and manifests, a hash."""
-    if path.name == "manifest.json":
-        return record(path.read_text(encoding="utf-8"), path.parent)
-    if path.suffix != ".pt":
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    model = torch.load(path, map_location="cpu", weights_only=False)["model"]
-    return {
-        name: hashlib.sha256(value.numpy().tobytes()).hexdigest() for name, value in model.items()
-    }
+def hash_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def main() -> None:
@@ -163,11 +163,11 @@ def main() -> None:
     other = Recipe(arguments, dest / "disturbed")
     if other.folder.exists():
         raise SystemExit(f"{other.folder}: is there; remove it first")
-    whole = Recipe(arguments, Path(arguments.undisturbed or dest / "undisturbed").resolve())
-    whole.whole()
-    seconds = {stage: float(whole.state(stage)["seconds"]) for stage in whole.stages}
+    undisturbed = Recipe(arguments, Path(arguments.undisturbed or dest / "undisturbed").resolve())
+    undisturbed.complete()
+    seconds = {stage: float(undisturbed.state(stage)["seconds"]) for stage in undisturbed.stages}
     disturbed(other, seconds, arguments.seed)
-    lines = compare(whole.folder, other.folder, whole.stages)
+    lines = compare(undisturbed.folder, other.folder, undisturbed.stages)
     print("\n".join(lines))
     if any(line.startswith("different") for line in lines):
         raise SystemExit("The disturbed run ended with other numbers")

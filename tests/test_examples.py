@@ -1,8 +1,6 @@
-"""The paper-scale recipes: their tiny sizes run whole, and what they would run at the papers' scale
-is understood by the programs, flag by flag."""
+"""The paper-scale recipes: their tiny sizes run to the end, and what they would run at the papers'
+scale is understood by the programs, flag by flag."""
 
-import argparse
-import importlib
 import json
 import re
 import runpy
@@ -12,14 +10,21 @@ from pathlib import Path
 import pytest
 from fairseq import options
 
+from fairseq_ebm import register
+from fairseq_ebm.cli.main import verb_of
+from fairseq_ebm.cli.parser import build_parser, parse
 from fairseq_ebm.data.sources import SPLITS
 from fairseq_ebm.detection.scorers import EnergyScorer, LanguageModelScorer
 from fairseq_ebm.detection.tfidf import TfIdfScorer
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.workflow import matrix, recipe
+from fairseq_ebm.verbs import VERBS
 from fairseq_ebm.workflow.children import installed_programs
-from fairseq_ebm.workflow.plan import Planner
-from fairseq_ebm.workflow.stages import Run, read_yaml
+from fairseq_ebm.workflow.files import read_yaml
+from fairseq_ebm.workflow.options import Run
+from fairseq_ebm.workflow.plan import plan_of
+from fairseq_ebm.workflow.recipe import stages_of as recipe_stages
+from fairseq_ebm.workflow.run import run_file
+from fairseq_ebm.workflow.runner import Runner
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.slow
@@ -36,7 +41,7 @@ def path_of(name):
 
 def stages_of(name, size, folder):
     path = path_of(name)
-    return recipe.stages_of(path, read_yaml(path, ("stages",)), folder, size)
+    return recipe_stages(path, read_yaml(path), folder, size)
 
 
 def commands_of(name, size):
@@ -45,54 +50,58 @@ def commands_of(name, size):
 
 def sizes():
     for name in (*RECIPES, *OTHERS):
-        for size in read_yaml(path_of(name), ("stages",)).get("sizes", [None]):
+        for size in read_yaml(path_of(name)).get("sizes", [None]):
             yield name, size
 
 
 def matrix_commands(name):
-    content = read_yaml(EXAMPLES / name / "matrix.yaml", matrix.SECTIONS)
-    plan = Planner(content, CHECKOUT / "runs", []).everything()
+    path = EXAMPLES / name / "matrix.yaml"
+    plan = plan_of(path, read_yaml(path), CHECKOUT / "runs")
     return [stage.command for stage in plan.stages.values()]
 
 
-def build_parser(program):
-    """Of one of our programs, or of an example's script."""
-    if program.endswith(".py"):
-        return runpy.run_path(program)["build_parser"]()
-    return importlib.import_module(PROGRAMS[program].module).build_parser()
+def options_of(words):
+    """The options of a verb or of an example's script, and the words that give them."""
+    if words[0].endswith(".py"):
+        return runpy.run_path(words[0])["Arguments"], words[1:]
+    assert words[0] == "fairseq-ebm"
+    name, rest = verb_of(list(words[1:]))
+    return VERBS[name].options_class, rest
 
 
 def understood(command):
     """Parses as the program would; a wrong flag or value, or an unknown --arch, ends the test."""
     program, words = command[0], list(command[1:])
+    register()  # as fairseq's programs would; here are only their parsers
     if program == "fairseq-train":
         return options.parse_args_and_arch(options.get_training_parser(), words)
     if program == "fairseq-generate":
         return options.parse_args_and_arch(options.get_generation_parser(), words)
     if program.endswith(("tiny.py", "correct.py")):  # have no flags
         return words
-    return build_parser(program).parse_args(words)
+    asked, words = options_of(command)
+    return parse(program, asked, words)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_tiny(name, tmp_path):
     """Every command of the recipe, on made text, to the report on one page."""
-    flags = [path_of(name), "--dest", tmp_path, "--size", "tiny", "--jobs", 2, "--quiet"]
-    recipe.follow(recipe.build_parser().parse_args(list(map(str, flags))))
+    run_file(Run(file=path_of(name), dest=tmp_path, size="tiny", jobs=2, quiet=True))
     states = [json.loads(path.read_text()) for path in tmp_path.glob(".stages/*.json")]
     assert len(states) == len(commands_of(name, "tiny")) and all(s["done"] for s in states)
-    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    report = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     for record in json.loads((EXAMPLES / name / "paper.json").read_text()):
-        assert record in report and (tmp_path / f"{record}.json").exists()
+        assert record in report
+        assert (tmp_path / "results" / record / f"{record}.json").exists()
 
 
-FIGURES = {"fairseq-ebm-eval-lm": {"joint_ppl"}}
+FIGURES = {"eval-lm": {"joint_ppl"}}
 
 
 def scorers_of(command):
-    """The rows that a command of fairseq-ebm-discriminate writes."""
+    """The rows that a command of fairseq-ebm discriminate writes."""
     names = {"--path": EnergyScorer.names, "--lm": LanguageModelScorer.names}
-    names["--tfidf"] = TfIdfScorer.names
+    names["--tfidf"] = names["--tfidf-from"] = TfIdfScorer.names
     return {name for flag in names if flag in command for name in names[flag]}
 
 
@@ -103,7 +112,7 @@ def test_every_published_figure_has_a_row_of_its_own_scorer(name):
     by_record = {Path(out).stem: command for out, command in commands.items()}
     for record, figures in json.loads((EXAMPLES / name / "paper.json").read_text()).items():
         command = by_record[record]
-        assert figures.keys() <= (FIGURES.get(command[0]) or scorers_of(command)), record
+        assert figures.keys() <= (FIGURES.get(command[1]) or scorers_of(command)), record
 
 
 @pytest.mark.parametrize(("name", "size"), list(sizes()))
@@ -115,9 +124,12 @@ def test_every_size_is_understood(name, size):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_tiny_leaves_no_command_of_the_papers_out(name):
-    programs = {size: [c[0] for c in commands_of(name, size)] for size in ("paper", "tiny")}
-    for program in programs["paper"]:
-        programs["tiny"].remove(program)  # ValueError: it is not there, or not as often
+    def programs(size):
+        return [c[:2] if c[0] == "fairseq-ebm" else c[:1] for c in commands_of(name, size)]
+
+    tiny = programs("tiny")
+    for program in programs("paper"):
+        tiny.remove(program)  # ValueError: it is not there, or not as often
 
 
 @pytest.mark.parametrize("name", MATRICES)
@@ -127,31 +139,29 @@ def test_matrices_are_understood(name):
 
 
 def readme_commands(name):
-    """Indented lines, joined where they end in a backslash, as words; a launcher's come before."""
+    """Indented lines, joined where they end in a backslash, as words; a launcher's come before.
+    A launcher runs ours as a module."""
     text = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
-    for line in re.sub(r"\\\n\s*", "", text).splitlines():
+    text = re.sub(r"\\\n\s*", "", text).replace("-m fairseq_ebm", "fairseq-ebm")
+    for line in text.splitlines():
         words = re.sub(r"\$\(which ([\w-]+)\)", r"\1", line).replace(".venv/bin/", "").split()
         programs = [word for word in words if word in PROGRAMS and "fairseq" in word]
         if line.startswith("    ") and programs:
             yield words[words.index(programs[0]) :]
 
 
-def flags_of(program):
-    if program in ("fairseq-train", "fairseq-preprocess"):
+def flags_of(words):
+    if words[0] in ("fairseq-train", "fairseq-preprocess"):
         of = {"train": options.get_training_parser, "preprocess": options.get_preprocessing_parser}
-        return of[program[8:]]()._option_string_actions
-    parsers = [build_parser(program)]
-    for action in parsers[0]._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            parsers += action.choices.values()
-    return {flag for parser in parsers for flag in parser._option_string_actions}
+        return of[words[0][8:]]()._option_string_actions
+    return build_parser(words[0], options_of(words)[0])._option_string_actions
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_commands_of_the_readme(name):
     checked = 0
     for words in readme_commands(name):
-        known = flags_of(words[0])
+        known = flags_of(words)
         for word in words:
             assert not word.startswith("--") or word in known, (words[0], word)
             assert not word.startswith("examples/") or (CHECKOUT / word).exists(), word
@@ -174,7 +184,7 @@ def test_a_checkout_whose_path_has_spaces(tmp_path):
     folder = tmp_path / "check out"
     shutil.copytree(EXAMPLES / "cc_news", folder)
     path = folder / "cc_news.yaml"
-    stages = recipe.stages_of(path, read_yaml(path, ("stages",)), tmp_path, "tiny")
+    stages = recipe_stages(path, read_yaml(path), tmp_path, "tiny")
     assert stages[0].command == (str(folder / "tiny.py"), str(tmp_path / "raw"))
 
 
@@ -203,7 +213,7 @@ def prepared(tmp_path, name, *flags):
     """What an example's prepare.py writes of tmp_path / "raw", by split."""
     script = runpy.run_path(str(EXAMPLES / name / "prepare.py"))
     words = [tmp_path / "raw", tmp_path / "text", "--quiet", *flags]
-    script["main"](script["build_parser"]().parse_args(list(map(str, words))))
+    script["main"](parse("prepare.py", script["Arguments"], list(map(str, words))))
     return {split: (tmp_path / "text" / f"{split}.txt").read_text() for split in SPLITS}
 
 
@@ -273,9 +283,9 @@ def tiny(model):
 @pytest.mark.parametrize("name", MATRICES)
 def test_tables_of_a_matrix(name, tmp_path):
     """All of its tables and findings, with tiny models on made text."""
-    content = read_yaml(EXAMPLES / name / "matrix.yaml", matrix.SECTIONS)
+    content = read_yaml(EXAMPLES / name / "matrix.yaml")
     steps = stages_of(name, "tiny", tmp_path)[:2]  # raw, text
-    Run(tmp_path, steps, 1, quiet=True).run()
+    Runner(tmp_path, steps, 1, quiet=True).run()
     files = {split: str(tmp_path / "text" / f"{split}.txt") for split in SPLITS}
     content["corpora"] = {corpus: {**files, "vocab-size": 500} for corpus in content["corpora"]}
     content["windows"].update(
@@ -289,8 +299,7 @@ def test_tables_of_a_matrix(name, tmp_path):
                 column["prefix-length"] = {120: 8, 140: 12}[column["prefix-length"]]
     path = tmp_path / "matrix.yaml"
     path.write_text(json.dumps(content))  # JSON is YAML
-    flags = [path, "--dest", tmp_path / "run", "--jobs", 2, "--cpu", "--quiet"]
-    matrix.matrix(matrix.build_parser().parse_args(list(map(str, flags))))
+    run_file(Run(file=path, dest=tmp_path / "run", jobs=2, cpu=True, quiet=True))
     report = json.loads((tmp_path / "run" / "matrix.json").read_text())
     assert list(report["tables"]) == list(content["tables"])
     assert len(report["findings"]) == len(content["findings"])

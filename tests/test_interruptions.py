@@ -9,24 +9,25 @@ import torch
 from tests.conftest import CHECKOUT
 
 PROOF = runpy.run_path(str(CHECKOUT / "benchmarks" / "interruptions.py"))
-STAGES = ["out.json", "lm", "pools.jsonl", "report.html"]
+STAGES = ["out", "lm", "pools", "report"]
 
 
 def made(folder, number=0.1, weight=1.0, row=2, word="same", trained=5.0, extra=()):
     """As if by a recipe; ``trained``: what differs from run to run."""
-    (folder / "lm").mkdir(parents=True)
+    for stage in STAGES:
+        (folder / stage).mkdir(parents=True)
     record = {
         "ppl": number,
         "path": f"{folder}/x",
         "provenance": {"sha256": str(trained)},
         "seconds": trained,
     }
-    (folder / "out.json").write_text(json.dumps(record))
+    (folder / "out" / "out.json").write_text(json.dumps(record))
     model = {"w": torch.tensor([weight])}
     torch.save({"model": model, "time": trained}, folder / "lm" / "checkpoint_best.pt")
-    (folder / "pools.jsonl").write_text(f'{{"row": 1}}\n{{"row": {row}}}\n')
+    (folder / "pools" / "pools.jsonl").write_text(f'{{"row": 1}}\n{{"row": {row}}}\n')
     page = f"<p>{word}</p><details><pre>{trained}</pre></details>"
-    (folder / "report.html").write_text(page)
+    (folder / "report" / "report.html").write_text(page)
     for name in extra:
         (folder / "lm" / name).write_text("")
     return folder
@@ -36,11 +37,11 @@ def made(folder, number=0.1, weight=1.0, row=2, word="same", trained=5.0, extra=
     ("change", "which"),
     [
         ({"trained": 7.0}, None),
-        ({"number": 0.1 + 1e-16}, "out.json"),
+        ({"number": 0.1 + 1e-16}, "out"),
         ({"weight": 1.0 + 1e-7}, "lm"),
         ({"extra": ["more.txt"]}, "lm"),
-        ({"row": 3}, "pools.jsonl"),
-        ({"word": "other"}, "report.html"),
+        ({"row": 3}, "pools"),
+        ({"word": "other"}, "report"),
     ],
 )
 def test_differences_are_seen(tmp_path, change, which):

@@ -6,14 +6,16 @@ proposals with their weights, so nothing is left to chance but the proposals the
 """
 
 import json
-import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fairseq_ebm.data.tokenizers import load_tokenizer
-from fairseq_ebm.reports.figures import BLUE, GREY, new_figure, save
+from fairseq_ebm.reports.figures import BLUE, GREY, save
+from fairseq_ebm.reports.page import Picture
 
 SIZES = (1, 5, 10, 20, 40, 80)
 
@@ -40,7 +42,6 @@ def shares(records: list, size: int) -> "tuple[list, list]":
 
 def main() -> None:
     data, path, out = map(Path, sys.argv[1:])
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq lets all of it through
     decode = load_tokenizer(data).decode
     records = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -55,7 +56,11 @@ def main() -> None:
         rows.append({"num_samples": size, "joint": joint, "oracle": oracle})
         print(f"{size:>4}{joint:>9.3f}{oracle:>9.3f}")
     out.write_text(json.dumps({"num_prompts": len(records), "rows": rows}, indent=2) + "\n")
-    figure = new_figure()
+    words = "the share of right digits against the number of proposals"
+    print(f"drawn: {save(Picture('digits', words, partial(draw, rows)), out)}")
+
+
+def draw(rows: "list[dict]", figure: Figure) -> None:
     axes = figure.add_subplot()
     for name, colour in (("oracle", GREY), ("joint", BLUE)):
         axes.plot(SIZES, [row[name] for row in rows], marker="o", color=colour, label=name)
@@ -64,7 +69,6 @@ def main() -> None:
     axes.set_ylim(0, 1)
     axes.grid(alpha=0.3)
     axes.legend()
-    print(f"drawn: {save(figure, out, 'digits')}")
 
 
 if __name__ == "__main__":

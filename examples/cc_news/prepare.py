@@ -1,23 +1,38 @@
-"""News articles as JSON lines to text, an article a line: prepare.py RAW DEST
+"""News articles as JSON lines to text, an article a line."""
 
-RAW holds *.jsonl or *.jsonl.gz, an object with "text" in each line; where it has "language", others
-than "en" are left out. Equal articles are kept once. A hash of its text decides the split of an
-article, so that it stays there whatever else is downloaded.
-"""
-
-import argparse
 import gzip
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Set
 
-from fairseq_ebm.cli.program import ArgumentParser, progress, run, whole_number
+from fairseq_ebm.cli.main import ending
+from fairseq_ebm.cli.parser import parse
 from fairseq_ebm.data.sources import SPLITS, text_digest
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.options import REQUIRED, Quiet, argument, option, whole
+from fairseq_ebm.progress import progress, silence
 
 MILLION = 10**6
+
+
+@dataclass(frozen=True)
+class Arguments(Quiet):
+    """News articles as JSON lines to text, an article a line.
+
+    RAW holds *.jsonl or *.jsonl.gz, an object with "text" in each line; where it has "language",
+    others than "en" are left out. Equal articles are kept once. A hash of its text decides the
+    split of an article, so that it stays there whatever else is downloaded.
+    """
+
+    raw: Path = argument(REQUIRED, "folder with *.jsonl, *.jsonl.gz", metavar="RAW")
+    dest: Path = argument(REQUIRED, "folder for train.txt, …", metavar="DEST")
+    # 1.0 and 3.4 of 21,722 million tokens
+    valid: int = option(46, "of a million articles, how many for valid", whole())
+    test: int = option(157, "of a million articles, how many for test", whole())
 
 
 def articles(raw: Path) -> Iterator[str]:
@@ -41,39 +56,29 @@ def article(line: str, where: str) -> Iterator[str]:
         yield text
 
 
-def split_of(digest: int, arguments: argparse.Namespace) -> str:
+def split_of(digest: int, options: Arguments) -> str:
     place = digest % MILLION
-    if place < arguments.valid:
+    if place < options.valid:
         return "valid"
-    return "test" if place < arguments.valid + arguments.test else "train"
+    return "test" if place < options.valid + options.test else "train"
 
 
-def main(arguments: argparse.Namespace) -> None:
-    arguments.dest.mkdir(parents=True, exist_ok=True)
+def main(options: Arguments) -> None:
+    options.dest.mkdir(parents=True, exist_ok=True)
     seen: Set[int] = set()  # about 70 bytes an article
     with ExitStack() as stack:
-        paths = {split: arguments.dest / f"{split}.txt" for split in SPLITS}
+        paths = {split: options.dest / f"{split}.txt" for split in SPLITS}
         out = {s: stack.enter_context(p.open("w", encoding="utf-8")) for s, p in paths.items()}
-        for text in progress(articles(arguments.raw), "articles", None, arguments.quiet):
+        for text in progress(articles(options.raw), "articles"):
             digest = text_digest(text)
             if digest not in seen:
                 seen.add(digest)
-                out[split_of(digest, arguments)].write(f"{text}\n")
-    if not arguments.quiet:
-        print(f"{len(seen):,} different articles in {arguments.dest}")
-
-
-def build_parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="prepare.py", description=__doc__)
-    parser.add_argument("raw", type=Path, metavar="RAW")
-    parser.add_argument("dest", type=Path, metavar="DEST", help="folder for train.txt, …")
-    held_out = {"valid": 46, "test": 157}  # 1.0 and 3.4 of 21,722 million tokens
-    for split, share in held_out.items():
-        words = f"of a million articles, how many for {split} (default: {share})"
-        parser.add_argument(f"--{split}", type=whole_number(0), default=share, help=words)
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    return parser
+                out[split_of(digest, options)].write(f"{text}\n")
+    if not options.quiet:
+        print(f"{len(seen):,} different articles in {options.dest}")
 
 
 if __name__ == "__main__":
-    run(build_parser(), main)
+    asked = parse("prepare.py", Arguments, sys.argv[1:])
+    with ending("prepare.py", asked), silence(asked.quiet):
+        main(asked)

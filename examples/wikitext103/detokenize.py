@@ -1,16 +1,16 @@
-"""WikiText's raw files to running text, as the paper's samples show it: detokenize.py RAW DEST
+"""WikiText's raw files to running text, as the paper's samples show it."""
 
-WikiText spells " = Robert Boulter = " and "film , television @-@ like" with spaces around every
-token; Real or Fake has "=Robert Boulter=" and "film, television-like". Lines stay lines.
-"""
-
-import argparse
 import re
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_ebm.cli.program import ArgumentParser, progress, run
+from fairseq_ebm.cli.main import ending
+from fairseq_ebm.cli.parser import parse
 from fairseq_ebm.data.sources import SPLITS, TextFiles
+from fairseq_ebm.options import REQUIRED, Quiet, argument
+from fairseq_ebm.progress import progress, silence
 
 HEADING = re.compile(r"(=(?: =)*) (.*) \1")
 RULES = [
@@ -21,6 +21,18 @@ RULES = [
     (re.compile(r" ([,.;:!?%)\]])"), r"\1"),
     (re.compile(r"([(\[$£]) "), r"\1"),
 ]
+
+
+@dataclass(frozen=True)
+class Arguments(Quiet):
+    """WikiText's raw files to running text, as the paper's samples show it.
+
+    WikiText spells " = Robert Boulter = " and "film , television @-@ like" with spaces around every
+    token; Real or Fake has "=Robert Boulter=" and "film, television-like". Lines stay lines.
+    """
+
+    raw: Path = argument(REQUIRED, "folder with wiki.train.raw, …", metavar="RAW")
+    dest: Path = argument(REQUIRED, "folder for train.txt, …", metavar="DEST")
 
 
 def detokenize(line: str) -> str:
@@ -34,26 +46,20 @@ def detokenize(line: str) -> str:
     return line
 
 
-def lines(raw: Path, split: str, quiet: bool) -> Iterator[str]:
+def lines(raw: Path, split: str) -> Iterator[str]:
     source = TextFiles([str(raw / f"wiki.{split}.raw")])
-    for line in progress(source, f"{split} (lines)", None, quiet):
+    for line in progress(source, f"{split} (lines)"):
         yield f"{detokenize(line)}\n"
 
 
-def main(arguments: argparse.Namespace) -> None:
-    arguments.dest.mkdir(parents=True, exist_ok=True)
+def main(options: Arguments) -> None:
+    options.dest.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
-        with (arguments.dest / f"{split}.txt").open("w", encoding="utf-8", newline="\n") as out:
-            out.writelines(lines(arguments.raw, split, arguments.quiet))
-
-
-def build_parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="detokenize.py", description=__doc__)
-    parser.add_argument("raw", type=Path, metavar="RAW", help="folder with wiki.train.raw, …")
-    parser.add_argument("dest", type=Path, metavar="DEST", help="folder for train.txt, …")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    return parser
+        with (options.dest / f"{split}.txt").open("w", encoding="utf-8", newline="\n") as out:
+            out.writelines(lines(options.raw, split))
 
 
 if __name__ == "__main__":
-    run(build_parser(), main)
+    asked = parse("detokenize.py", Arguments, sys.argv[1:])
+    with ending("detokenize.py", asked), silence(asked.quiet):
+        main(asked)

@@ -4,8 +4,10 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import List, NoReturn, Optional, Sequence, Tuple
+from typing import List, NoReturn, Optional, Tuple
 
 from ..errors import Interrupted, UserError
 from ..options import Options, Record
@@ -65,13 +67,19 @@ def verb_of(words: List[str]) -> Tuple[str, List[str]]:
 
 
 def work(program: str, verb: Verb, words: Sequence[str]) -> None:
-    """Ends the process with what it came to."""
     options = parse(program, verb.options_class, words)
-    logging.getLogger("fairseq").setLevel(logging.WARNING)  # we tell what happens ourselves
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, lambda number, _: sys.exit(128 + number))  # tidies up on its way out
-    try:
+    with ending(program, options):
         show(options, run(options))
+
+
+@contextmanager
+def ending(program: str, options: Options) -> Iterator[None]:
+    """Ends the process with what the work within came to, if that is an error or an interrupt."""
+    logging.getLogger("fairseq").setLevel(logging.WARNING)  # we tell what happens ourselves
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # tidies up on its way out
+    try:
+        yield
     except UserError as error:
         fail(program, str(in_flags(error, type(options))))
     except BrokenPipeError:  # the reader of our output has left, as in "| head"

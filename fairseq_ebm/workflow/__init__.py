@@ -1,2 +1,2 @@
-"""Work in stages that stand on one another: recipes, which name commands, and matrices, which name
-tables."""
+"""Work in stages that depend on one another: of recipes, which name commands, and of matrices,
+which name tables."""

@@ -1,4 +1,4 @@
-"""Installed programs as child processes that need not import fairseq and torch anew, which takes
+"""Installed programs as child processes that need not import fairseq and torch, which takes
 seconds: a server has imported both, does nothing else, and forks a process for every program."""
 
 import multiprocessing
@@ -15,16 +15,23 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
-import torch
-
-from ..cli.program import log_progress
 from ..errors import UserError
+from ..progress import log_progress
 
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 SERVER: Any = multiprocessing.get_context("forkserver")
-# fairseq's optimizers import torch._dynamo, which takes two seconds.
 SERVER.set_forkserver_preload(
-    ["fairseq_ebm", "fairseq_ebm.cli.discriminate", "torch._dynamo", "fairseq_cli.train"]
+    [
+        "fairseq_ebm",  # first, so that the next one registers what is ours
+        "fairseq_cli.train",
+        "torch._dynamo",  # fairseq's optimizers import it, which takes two seconds
+        "fairseq_ebm.cli.main",
+        "fairseq_ebm.negatives.generate",
+        "fairseq_ebm.evaluation.eval_lm",
+        "fairseq_ebm.detection.discriminate",
+        "fairseq_ebm.weaknesses.questions",
+        "fairseq_ebm.reports.kinds",
+    ]
 )
 
 
@@ -39,7 +46,7 @@ def installed_programs() -> Dict[str, Any]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits: a process that is being started, or stopped, would be no one's."""
+    """Ctrl-C waits: a process that is just being started, or stopped, would belong to no one."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
@@ -61,13 +68,15 @@ def _child(command: Sequence[str], log: str, threads: Optional[int]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     multiprocessing.set_start_method("fork", force=True)  # or workers that read data get a server
     if threads is not None:
+        import torch  # noqa: PLC0415 (which the server has imported, and its parent does not need)
+
         torch.set_num_threads(threads)
     log_progress()
     become(command, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
 
 
 def _end_with_parent() -> None:
-    """If that is killed, a second run must not meet us at work in the same place."""
+    """If that is killed, the next run must not find us at work in the same place."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
@@ -75,7 +84,8 @@ def _end_with_parent() -> None:
 
 
 def become(command: Sequence[str], out: int, err: Optional[int] = None) -> None:
-    """Does what the installed script does, with its output to open files, and ends the process."""
+    """Does what the installed script ``command[0]`` does, with its output to open files, and ends
+    the process."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     for stream, file in enumerate((nothing, out, out if err is None else err)):
         os.dup2(file, stream)

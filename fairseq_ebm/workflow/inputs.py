@@ -1,39 +1,48 @@
-"""What a command reads that no stage has made, and what it runs with: part of what a stage is known
-by."""
+"""What a stage is known by: its command, the files that this reads and no stage has made, the
+versions of the software, and what the stages are known by that it needs."""
 
 import hashlib
+import json
 import os
+import re
+import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Dict, List
-
-import fairseq
-import torch
 
 from ..files import sha256_of
 from ..records import read_json, write_json
 from ..version import __version__
+from .stages import Stage
 
 PACKAGE = Path(__file__).resolve().parents[1]
+LOOKS_LIKE_A_PATH = re.compile(r"/|\.[A-Za-z]\w*$")
+FAIRSEQ = "fairseq" if sys.version_info < (3, 11) else "fairseq-fixed"  # as in setup.py
 
 
 def versions() -> List[str]:
-    """Without "+cpu" or "+cu121": which machine computes a stage changes nothing."""
-    return [__version__, fairseq.__version__, str(torch.__version__).partition("+")[0]]
+    """Without "+cpu" or "+cu121": the kind of machine is no part of what a stage makes."""
+    return [__version__, version(FAIRSEQ), version("torch").partition("+")[0]]
 
 
 def paths_in(command: Sequence[str]) -> Iterator[Path]:
-    """What is there of the paths that a command names: PATH, --flag=PATH, PATH:PATH."""
+    """The files and folders that a command names: PATH, --flag=PATH, PATH:PATH.
+
+    A path has a slash or ends as files do, in ".txt" or ".json". Another word, as in ``--entity
+    John`` or ``--lr 0.1``, is none, whatever the folder holds in which the command runs; a folder
+    there, data, is written ./data.
+    """
     for word in command:
         value = word.partition("=")[2] if word.startswith("--") else word
         for name in [value] if os.path.exists(value) else value.split(":"):
-            if os.path.exists(name):
+            if LOOKS_LIKE_A_PATH.search(name) and os.path.exists(name):
                 yield Path(name).resolve()
 
 
 class Inputs:
     """Hashes of the files that commands name; of a folder, of all in it but hidden files. Left out
-    are ``made``, the folder of what stages make, and this package, for which its version stands.
+    are ``made``, the folder of what stages make, and this package, which its version stands for.
 
     ``memory`` keeps the hashes of files that do not change: corpora are large.
     """
@@ -74,3 +83,18 @@ class Inputs:
         if self._memory.get(str(path), [])[:-1] != state:
             self._memory[str(path)] = [*state, sha256_of(path)]
         return str(self._memory[str(path)][-1])
+
+
+def fingerprints(stages: Sequence[Stage], folder: Path, inputs: Inputs) -> Dict[str, str]:
+    """By stage; the same wherever ``folder`` and this package are, with a GPU or without."""
+    known: Dict[str, str] = {}
+    for stage in stages:  # each comes after what it needs
+        parts = [
+            part.replace(str(folder), "FOLDER").replace(str(PACKAGE), "PACKAGE")
+            for part in stage.command
+            if part != "--cpu"
+        ]
+        parts += [known[name] for name in stage.needs]
+        parts += [*inputs.of(stage.command), *versions()]
+        known[stage.name] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return known

@@ -1,11 +1,12 @@
-"""What a file of fairseq-ebm-matrix asks for, as stages and cells of tables."""
+"""What a matrix asks for, as stages and cells of tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Dict, List, Optional, Tuple
 
 from ..errors import UserError
+from .files import section
 from .inputs import PACKAGE
 from .stages import Stage
 
@@ -18,11 +19,14 @@ BASELINES = (*OF_TRAINING, *BY_AUTHOR, "tfidf")
 BACKWARDS = "right_to_left_language_modeling"
 CHECKPOINT = "checkpoint_best.pt"
 
+Pair = Tuple[Tuple[str, ...], Tuple[str, ...]]  # two cells, each (table, row, column)
+Claim = Tuple[str, List[Pair]]
+
 
 @dataclass(frozen=True)
 class Cell:
-    """``report``: what fairseq-ebm-discriminate writes; ``scorer``: its row there, of all windows
-    or of those with so long a prefix."""
+    """``report``: a file of ``fairseq-ebm discriminate``, within the folder of the run; ``scorer``:
+    its row there, of all windows or of those with so long a prefix."""
 
     report: str
     scorer: str
@@ -31,10 +35,24 @@ class Cell:
 
 @dataclass
 class Plan:
-    """Stages in an order in which each stands after what it needs; tables of cells."""
+    """``stages``: each after what it needs. ``tables``: by title, row and column. ``claims``:
+    sentences, each with pairs of cells of which the first is higher."""
 
     stages: Dict[str, Stage] = field(default_factory=dict)
     tables: Dict[str, Dict[str, Dict[str, Cell]]] = field(default_factory=dict)
+    claims: List[Claim] = field(default_factory=list)
+
+
+def plan_of(
+    path: Path, content: Mapping[str, Any], folder: Path, common: Sequence[str] = ()
+) -> Plan:
+    """``common``: flags of all commands"""
+    for name in SECTIONS:
+        section(path, content, name, needed=True)
+    try:
+        return Planner(content, folder, common).everything()
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: something is missing or misplaced: {error!r}") from None
 
 
 class Planner:
@@ -48,14 +66,25 @@ class Planner:
         for title, table in self.content["tables"].items():
             if not table["columns"] or not table["rows"]:
                 raise UserError(f"tables: {title}: has no columns or no rows")
-            self.plan.tables[title] = {
+            self.plan.tables[str(title)] = {
                 str(label): {
                     str(head): self._cell(spec, column, f"{title}, {label}")
                     for head, column in table["columns"].items()
                 }
                 for label, spec in table["rows"].items()
             }
+        for sentence, pairs in (self.content.get("findings") or {}).items():
+            self.plan.claims.append((str(sentence), [self._pair(sentence, p) for p in pairs]))
         return self.plan
+
+    def _pair(self, sentence: str, pair: Sequence[Sequence[Any]]) -> Pair:
+        if len(pair) != 2 or any(len(cell) != 3 for cell in pair):
+            raise UserError(f"findings: {sentence}: not pairs of [table, row, column]: {pair}")
+        for title, label, head in (map(str, cell) for cell in pair):
+            if head not in self.plan.tables.get(title, {}).get(label, {}):
+                raise UserError(f"findings: {sentence}: no cell [{title}, {label}, {head}]")
+        higher, lower = (tuple(map(str, cell)) for cell in pair)
+        return higher, lower
 
     def _cell(self, spec: Mapping[str, Any], column: Any, where: str) -> Cell:
         """``column``: the name of a store, or {store: …, prefix-length: …}"""
@@ -70,32 +99,32 @@ class Planner:
         tested = self._store(store, tested=True)
         path = self.folder / name / CHECKPOINT
         arguments = [str(self.folder / tested), "--path", str(path)]
-        report = f"reports/{name.split('/', 1)[1]}@{store}"
-        return Cell(self._discriminate(report, arguments, (name, tested)), "energy", length)
+        report = self._discriminate(f"{name.partition('/')[2]}@{store}", arguments, (name, tested))
+        return Cell(report, "energy", length)
 
     def _judged_by_baseline(self, scorer: str, store: str) -> str:
         tested = self._store(store, tested=True)
         arguments, needs = [str(self.folder / tested)], [tested]
         if scorer == "tfidf":
             needs.append(self._store(store))
-            return self._discriminate(
-                f"reports/tfidf@{store}",
-                [*arguments, "--tfidf", str(self.folder / needs[1])],
-                needs,
-            )
-        name, generator = f"reports/lm@{store}", self._tested_generator(store)
+            arguments += ["--tfidf-from", str(self.folder / needs[1])]
+            return self._discriminate(f"tfidf@{store}", arguments, needs)
+        name, generator = f"lm@{store}", self._tested_generator(store)
         if scorer in OF_TRAINING:
-            name, generator = f"reports/training-lm@{store}", self._of("stores", store)["generator"]
+            name, generator = f"training-lm@{store}", self._of("stores", store)["generator"]
         needs.append(self._generator(generator, self._of("stores", store)))
         arguments += ["--lm", str(self.folder / needs[1] / CHECKPOINT)]
         return self._discriminate(name, arguments, needs)
 
-    def _discriminate(self, report: str, arguments: Sequence[str], needs: Sequence[str]) -> str:
-        name = f"{report}.json"
-        command = ["fairseq-ebm-discriminate", *arguments, *self.common]
+    def _discriminate(self, name: str, arguments: Sequence[str], needs: Sequence[str]) -> str:
+        """The report's path; its file is called as it is, for pages name records by their files."""
+        stage = f"reports/{name}"
+        report = f"{stage}/{PurePosixPath(name).name}.json"
+        command = ["fairseq-ebm", "discriminate", *arguments, *self.common]
         command += as_flags(self.content.get("judging", {}))
-        command += ["--results-path", str(self.folder / name)]
-        return self._add(name, f"judging: {report.split('/', 1)[1]}", command, needs)
+        command += ["--results-path", str(self.folder / report)]
+        self._add(stage, f"judging: {name}", command, needs)
+        return report
 
     def _energy(self, spec: Mapping[str, Any], store: str) -> str:
         shape, trained = spec["energy"], spec.get("train") or [store]
@@ -123,7 +152,7 @@ class Planner:
             flags["right-to-left"] = True
         flags["subsets"] = "valid,test" if tested else "train,valid"
         out = f"stores/{name}{'.test' if tested else ''}"
-        command = ["fairseq-ebm-negatives", str(self.folder / corpus), "--path"]
+        command = ["fairseq-ebm", "negatives", str(self.folder / corpus), "--path"]
         command += [str(self.folder / lm / CHECKPOINT), "--dest", str(self.folder / out)]
         return self._add(
             out, f"negatives {out[7:]}", [*command, *as_flags(flags), *self.common], (corpus, lm)
@@ -154,7 +183,7 @@ class Planner:
             needs.append(self._corpus(flags["vocab-from"]))
             flags["vocab-from"] = str(self.folder / needs[0])
         out = f"data/{name}"
-        command = ["fairseq-ebm-prepare", *as_flags(flags), "--dest", str(self.folder / out)]
+        command = ["fairseq-ebm", "prepare", *as_flags(flags), "--dest", str(self.folder / out)]
         return self._add(out, f"text {name}", command, needs)
 
     def _add(self, name: str, title: str, command: Sequence[str], needs: Sequence[str]) -> str:
@@ -171,31 +200,12 @@ class Planner:
         return found
 
 
-def listed(value: Any) -> List[str]:
-    return (
-        []
-        if value is None
-        else [str(v) for v in value]
-        if isinstance(value, list)
-        else [str(value)]
-    )
-
-
 def as_flags(options: Mapping[str, Any]) -> List[str]:
     """{"arch": "x", "cpu": True, "train": ["a", "b"]} -> ["--arch", "x", "--cpu", "--train", …]"""
     words: List[str] = []
     for name, value in options.items():
         if value is not False and value is not None:
-            words += [f"--{name}", *([] if value is True else listed(value))]
+            words.append(f"--{name}")
+            if value is not True:
+                words += map(str, value if isinstance(value, list) else [value])
     return words
-
-
-def claims(content: Mapping[str, Any]) -> List[Tuple[str, List[Tuple[List[str], List[str]]]]]:
-    """Sentences, each with pairs of cells, [table, row, column], of which the first is higher."""
-    found = []
-    for sentence, pairs in (content.get("findings") or {}).items():
-        for pair in pairs:
-            if len(pair) != 2 or any(len(cell) != 3 for cell in pair):
-                raise UserError(f"findings: {sentence}: not pairs of [table, row, column]: {pair}")
-        found.append((str(sentence), [(list(map(str, a)), list(map(str, b))) for a, b in pairs]))
-    return found

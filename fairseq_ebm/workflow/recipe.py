@@ -1,59 +1,29 @@
-"""fairseq-ebm-run: a recipe, which is a file of commands that stand on one another."""
+"""Recipes: stages by name, each with a command that names the stages it needs."""
 
-import argparse
 import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
-from ..cli.program import ArgumentParser, run
-from ..errors import UserError
+from ..errors import OptionError, UserError
 from .children import installed_programs
+from .files import section
 from .inputs import PACKAGE
-from .stages import Run, Stage, add_run_flags, in_words, read_yaml
-
-DESCRIPTION = """\
-Runs the stages of RECIPE.yaml: skips what is done, goes on with what was interrupted,
-and makes anew what changed, with all that stands on it. A changed command is a change, and
-so are changed files that it names, and other versions of fairseq_ebm, fairseq or torch.
-
-  fairseq-ebm-run examples/demo/demo.yaml --dest runs/demo --jobs 2
-  fairseq-ebm-run examples/demo/demo.yaml --dest runs/demo --size full --dry-run
-
-docs/formats.md describes the file. Each stage's output goes to a log beside what it makes.
-"""
+from .stages import Stage
 
 DEEPEST = 20  # words in words
 REFERENCE = re.compile(r"\{([\w./-]+)\}")
 
 
-def build_parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="fairseq-ebm-run", description=DESCRIPTION)
-    parser.add_argument("recipe", metavar="RECIPE.yaml")
-    add_run_flags(parser)
-    parser.add_argument(
-        "--size", metavar="NAME", help="one of the recipe's sizes, of which it may name a default"
-    )
-    return parser
-
-
-def follow(arguments: argparse.Namespace) -> None:
-    path, folder = Path(arguments.recipe), Path(arguments.dest).resolve()
-    content = read_yaml(path, ("stages",))
-    stages = stages_of(path, content, folder, arguments.size or content.get("default_size"))
-    if arguments.dry_run:
-        print(in_words(stages))
-        return
-    Run(folder, stages, arguments.jobs, arguments.quiet).run()
-    if not arguments.quiet:
-        print(f"Done. Everything is in {folder}")
-
-
-def stages_of(path: Path, content: Mapping[str, Any], folder: Path, size: Any) -> List[Stage]:
+def stages_of(
+    path: Path, content: Mapping[str, Any], folder: Path, size: Optional[str] = None
+) -> List[Stage]:
+    """Those of one size, the recipe's own by default, each after what it needs."""
+    size = size or content.get("default_size")
     words = words_of(path, content, size)
     stages: Dict[str, Stage] = {}
-    for name, given in content["stages"].items():
+    for name, given in section(path, content, "stages", needed=True).items():
         if not isinstance(given, dict) or not str(given.get("run") or "").strip():
             raise UserError(f"{path}: stage {name}: has no command (run)")
         if str(given.get("only", size)) == str(size):
@@ -66,16 +36,9 @@ def words_of(path: Path, content: Mapping[str, Any], size: Any) -> Dict[str, str
     sizes = {str(key): value for key, value in section(path, content, "sizes").items()}
     if size is not None and str(size) not in sizes:
         there = ", ".join(sizes) or "none"
-        raise UserError(f"--size: {path} has no size {size}; it has {there}")
-    found = {**section(path, content, "words"), **section(path, sizes, str(size))}
-    return {str(name): str(value) for name, value in found.items()}
-
-
-def section(path: Path, content: Mapping[str, Any], name: str) -> Dict[str, Any]:
-    found = content.get(name) or {}
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: {name}: not names with what they stand for")
-    return found
+        raise OptionError(f"{{size}}: {path} has no size {size}; it has {there}")
+    words = {**section(path, content, "words"), **section(path, sizes, str(size))}
+    return {str(name): str(value) for name, value in words.items()}
 
 
 def stage_of(
@@ -86,7 +49,7 @@ def stage_of(
     before: Mapping[str, Stage],
     folder: Path,
 ) -> Stage:
-    """``{word}`` becomes what it stands for, and ``{stage}`` the path of what that stage makes."""
+    """``{word}`` becomes what it stands for, and ``{stage}`` the path of that stage's folder."""
     places = {"here": str(path.parent), "plugin": str(PACKAGE)}
     needs: List[str] = []
 
@@ -122,12 +85,4 @@ def spelled_out(text: str, words: Mapping[str, str], where: str) -> str:
         if longer == text:
             return text
         text = longer
-    raise UserError(f"{where}: its words stand for one another without an end")
-
-
-def main() -> None:
-    run(build_parser(), follow)
-
-
-if __name__ == "__main__":
-    main()
+    raise UserError(f"{where}: its words stand for one another without end")

@@ -1,4 +1,4 @@
-"""A stage at work: a process whose output goes to a file, and its last line to who waits for it."""
+"""A stage at work: a process whose output goes to a file, and its last line to whoever waits."""
 
 import os
 import re
@@ -14,19 +14,17 @@ from typing import Optional
 from . import children
 
 PATIENCE = 10.0  # seconds that an interrupted stage may take
-TOLD_EVERY = 30.0  # seconds, where output is no terminal
+REPORTED_EVERY = 30.0  # seconds, where output is no terminal
 LOGGED = re.compile(r"^[\d-]+ [\d:]+ \| \w+ \| [\w.]+ \| ")  # what fairseq puts before its messages
 
 
 class Running:
-    """A stage at work; its output goes to a file, its last line now and then to the terminal."""
-
     def __init__(
         self, command: Sequence[str], label: str, log: Path, threads: Optional[int]
     ) -> None:
         """``label``: [3/16] title"""
         self.label, self.log = label, log
-        self.began = self.told = time.monotonic()
+        self.began = self.reported = time.monotonic()
         self.process = children.start(command, log, threads)
 
     @property
@@ -42,15 +40,16 @@ class Running:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return LOGGED.sub("", last)
 
-    def tell(self, quiet: bool) -> None:
+    def report(self) -> None:
+        """How long it has been at work and its last line, now and then."""
         terminal = sys.stderr.isatty()
         now = time.monotonic()
-        if quiet or now - self.told < (1.0 if terminal else TOLD_EVERY):
+        if now - self.reported < (1.0 if terminal else REPORTED_EVERY):
             return
-        self.told = now
+        self.reported = now
         width = shutil.get_terminal_size().columns if terminal else 160
-        told = self.last_line() or self.title
-        line = f"  {clock(now - self.began)} {self.label.split(']')[0]}] {told}"[: width - 1]
+        words = self.last_line() or self.title
+        line = f"  {clock(now - self.began)} {self.label.split(']')[0]}] {words}"[: width - 1]
         clear_line()
         sys.stderr.write(line if terminal else f"{line}\n")
         sys.stderr.flush()
@@ -62,7 +61,7 @@ class Running:
 
 
 def stop(running: Sequence[Running]) -> None:
-    """As Ctrl-C would; what they have begun can be gone on with."""
+    """As Ctrl-C would, so that what they have begun can be resumed."""
     for each in running:
         if each.process.exitcode is None:
             each.signal(signal.SIGINT)
@@ -75,7 +74,7 @@ def stop(running: Sequence[Running]) -> None:
 
 
 def clear_line() -> None:
-    """Of a terminal, on which the last line of a stage may stand, which did not end it."""
+    """Of a terminal: the last report of a stage, which does not end its line."""
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""fairseq-ebm-matrix from nothing, on sums; interrupts, and files that change."""
+"""Matrices from nothing, on sums; interrupts, and files that change."""
 
 import contextlib
 import io
@@ -12,9 +12,12 @@ import torch
 import yaml
 
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.reports.terminal import shown
 from fairseq_ebm.workflow import matrix
-from fairseq_ebm.workflow.plan import Cell, Planner, as_flags
-from fairseq_ebm.workflow.stages import Run
+from fairseq_ebm.workflow.options import Run
+from fairseq_ebm.workflow.plan import Cell, as_flags, plan_of
+from fairseq_ebm.workflow.run import run_file
+from fairseq_ebm.workflow.runner import Runner
 
 TRAINING = {
     "optimizer": "adam", "lr": 0.02, "max-update": 5, "num-workers": 0, "seed": 1,
@@ -68,34 +71,38 @@ def write(path, content):
     return path
 
 
-def make(*arguments):
-    """In this process, whose server of forks is there already; what was printed."""
+def make(file, dest):
+    """In this process, whose server of forks is there already: the record, and what was printed."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        matrix.matrix(matrix.build_parser().parse_args([*map(str, arguments), "--cpu"]))
-    return out.getvalue()
+        record = run_file(Run(file=file, dest=dest, jobs=2, cpu=True))
+    return record, out.getvalue()
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("a matrix")
     file = write(folder / "matrix.yaml", MATRIX)
-    return folder, make(file, "--dest", folder / "run", "--jobs", 2)
+    return folder, *make(file, folder / "run")
 
 
 def test_every_cell_is_there(made):
-    folder, printed = made
+    folder, record, printed = made
     report = json.loads((folder / "run" / "matrix.json").read_text())
+    assert report == record and report["kind"] == "matrix"
     assert set(report["tables"]["cross"]) == {"both", "worst", "rank"}
     for rows in report["tables"].values():
         for row in rows.values():
             for cell in row.values():
                 low, high = cell["accuracy_ci95"]
                 assert 0 <= low <= cell["accuracy"] <= high <= 1 and cell["n_real"] <= 200
+                assert (folder / "run" / cell["report"]).is_file()
     six = report["tables"]["length"]["own"]["six"]
     assert 50 < six["n_real"] < 150  # half of the windows
     text = (folder / "run" / "matrix.md").read_text()
-    assert text in printed and "## cross" in text and "| rank |" in text
+    assert f"written: {folder / 'run' / 'matrix.json'}" in printed
+    for words in (text, shown(record)):
+        assert "cross. Accuracy, " in words and "rank" in words and "a claim" in words
     (finding,) = report["findings"]
     higher, lower = (report["tables"]["cross"][row]["left"] for row in ("both", "rank"))
     assert finding["pairs"] == [[higher["accuracy"], lower["accuracy"]]]
@@ -107,7 +114,8 @@ def test_every_cell_is_there(made):
 
 def test_cells_carry_the_versions_that_made_them(made, tmp_path):
     cell = Cell("report.json", "energy")
-    (report,) = (made[0] / "run" / "reports").glob("linear+plain@plain.json")
+    report = made[0] / "run" / made[1]["tables"]["length"]["own"]["six"]["report"]
+    assert report.name == "linear+plain@plain.json"
     content = json.loads(report.read_text())
     content["provenance"]["versions"] = {"fairseq_ebm": "0.0.1"}
     (tmp_path / "report.json").write_text(json.dumps(content))
@@ -122,17 +130,17 @@ def test_a_changed_corpus(tmp_path):
     texts = {split: str(tmp_path / f"{split}.txt") for split in ("train", "valid", "test")}
     content["corpora"]["sums"] = texts
 
-    def prints():
-        plan = Planner(content, tmp_path / "run", []).everything()
-        return Run(tmp_path / "run", list(plan.stages.values()), 1, True).prints
+    def fingerprints():
+        plan = plan_of(tmp_path / "matrix.yaml", content, tmp_path / "run")
+        return Runner(tmp_path / "run", list(plan.stages.values()), 1, True).fingerprints
 
     for path in texts.values():
         Path(path).write_text("a text")
-    before = prints()
-    assert prints() == before
+    before = fingerprints()
+    assert fingerprints() == before
     Path(texts["valid"]).write_text("another")
-    after = prints()
-    assert all(after[name] != before[name] for name in before)  # all stand on it
+    after = fingerprints()
+    assert all(after[name] != before[name] for name in before)  # all depend on it
 
 
 def test_the_papers_conditions(made):
@@ -159,19 +167,18 @@ def test_the_papers_conditions(made):
     assert union[1].count(":") == 1
 
 
-def test_what_is_done_stays_and_what_changed_is_made_anew(made, tmp_path):
+def test_what_is_done_stays_and_what_changed_is_rebuilt(made, tmp_path):
     shutil.copytree(made[0] / "run", tmp_path / "run")
     # as if killed: begun, a part of it there
-    state = next((tmp_path / "run" / ".stages").glob("reports%2Flinear%2Bplain%40plain.json.json"))
+    state = next((tmp_path / "run" / ".stages").glob("reports%2Flinear%2Bplain%40plain.json"))
     state.write_text(state.read_text().replace('"done": true', '"done": false'))
     changed = json.loads(json.dumps(MATRIX))
     changed["energies"]["linear"]["lr"] = 0.01
     file = write(tmp_path / "matrix.yaml", MATRIX)
-    flags = ["--dest", tmp_path / "run", "--jobs", 2]
-    again = make(file, *flags)
-    assert again.count("done in") == 1 and (tmp_path / "run" / "matrix.md").read_text() in again
+    _, printed = make(file, tmp_path / "run")
+    assert printed.count("done in") == 1
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("checkpoint_best.pt")}
-    make(write(file, changed), *flags)
+    make(write(file, changed), tmp_path / "run")
     for path, time in before.items():
         assert (path.stat().st_mtime_ns == time) == ("models" in path.parts), path
 
@@ -180,6 +187,7 @@ def test_what_is_done_stays_and_what_changed_is_made_anew(made, tmp_path):
     ("change", "words"),
     [
         (lambda m: m.pop("stores"), "has no section stores"),
+        (lambda m: m.update(stores=["a"]), "stores: names with their settings are wanted, not a"),
         (lambda m: m["tables"]["cross"].update(rows={}), "cross: has no columns or no rows"),
         (lambda m: m.update(findings=["x"]), "missing or misplaced"),
         (
@@ -208,7 +216,7 @@ def test_files_that_are_wrong(run_program, tmp_path, change, words):
     content = json.loads(json.dumps(MATRIX))
     change(content)
     file = write(tmp_path / "matrix.yaml", content)
-    done = run_program("fairseq-ebm-matrix", file, "--dest", tmp_path / "run")
+    done = run_program("fairseq-ebm run", file, "--dest", tmp_path / "run")
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
@@ -218,7 +226,7 @@ def test_a_stage_that_fails(tmp_path):
     content["generators"]["one"]["arch"] = "no_such_arch"
     file = write(tmp_path / "matrix.yaml", content)
     with pytest.raises(UserError, match=r"language model.*no_such_arch"):
-        make(file, "--dest", tmp_path / "run")
+        make(file, tmp_path / "run")
 
 
 def test_flags():
@@ -227,7 +235,35 @@ def test_flags():
 
 
 def test_flags_of_judging():
-    plan = Planner({**MATRIX, "judging": {"max-windows": 7}}, Path("/run"), ["--cpu"]).everything()
+    content = {**MATRIX, "judging": {"max-windows": 7}}
+    plan = plan_of(Path("matrix.yaml"), content, Path("/run"), ["--cpu"])
     commands = [" ".join(stage.command) for stage in plan.stages.values()]
-    judged = [each for each in commands if each.startswith("fairseq-ebm-discriminate")]
+    judged = [each for each in commands if each.startswith("fairseq-ebm discriminate")]
     assert judged and all("--cpu --max-windows 7 --results-path" in each for each in judged)
+
+
+def test_a_dry_run(tmp_path):
+    file = write(tmp_path / "matrix.yaml", MATRIX)
+    record = run_file(Run(file=file, dest=tmp_path / "run", dry_run=True))
+    assert record["kind"] == "run" and not record["done"] and not (tmp_path / "run").exists()
+    assert record["commands"][0].startswith("# text sums\nfairseq-ebm prepare --corpus addition")
+
+
+def accuracy(value, low, high):
+    return {"accuracy": value, "accuracy_ci95": [low, high]}
+
+
+def test_findings():
+    cells = {"a": accuracy(0.9, 0.85, 0.95), "b": accuracy(0.8, 0.75, 0.86)}
+    cells["c"] = accuracy(0.6, 0.5, 0.7)
+
+    def verdict(*pairs):
+        named = [tuple(("t", "r", head) for head in pair) for pair in pairs]
+        (finding,) = matrix.findings({"t": {"r": cells}}, [("it is", named)])
+        first, second = pairs[0]
+        assert finding["pairs"][0] == [cells[first]["accuracy"], cells[second]["accuracy"]]
+        return finding["verdict"]
+
+    assert verdict("ac", "bc") == "found"
+    assert verdict("ac", "ab") == "found, intervals overlap"
+    assert verdict("ac", "cb") == "not found"

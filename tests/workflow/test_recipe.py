@@ -1,4 +1,4 @@
-"""fairseq-ebm-run: words, sizes, what is skipped and what is made anew."""
+"""Recipes: words, sizes, what is skipped and what is rebuilt."""
 
 import contextlib
 import json
@@ -13,17 +13,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fairseq_ebm.errors import UserError
-from fairseq_ebm.workflow import children
-from fairseq_ebm.workflow import recipe as recipes
+from fairseq_ebm.errors import OptionError, UserError
+from fairseq_ebm.workflow import children, inputs
+from fairseq_ebm.workflow.options import Run
+from fairseq_ebm.workflow.run import run_file
 from fairseq_ebm.workflow.running import Running
 from fairseq_ebm.workflow.stages import Stage, depths, threads_of
 from tests.conftest import heed_interrupts
 
 WRITE = """import json, sys, time
-out, wait, *words = sys.argv[1:]
+folder, wait, *words = sys.argv[1:]
 time.sleep(float(wait))
-json.dump(words + [time.time_ns()], open(out, "w"))
+json.dump(words + [time.time_ns()], open(f"{folder}/out.json", "w"))
 print("written", *words)
 """
 
@@ -31,10 +32,10 @@ RECIPE = {
     "words": {"write": "{here}/write.py", "wait": 0, "who": "nobody", "say": "hello {who}"},
     "sizes": {"small": {"who": "a dwarf"}, "big": {"who": "a giant", "wait": 0}},
     "stages": {
-        "first.json": {"title": "the first", "run": "{write} {first.json} {wait} {say}"},
-        "deep/second.json": {"run": "{write} {deep/second.json} {wait} {first.json}"},
-        "third.json": {"run": "{write} {third.json} {wait} alone"},
-        "fourth.json": {"run": "{write} {fourth.json} 0 tall", "only": "big"},
+        "first": {"title": "the first", "run": "{write} {first} {wait} {say}"},
+        "deep/second": {"run": "{write} {deep/second} {wait} {first}/out.json"},
+        "third": {"run": "{write} {third} {wait} alone"},
+        "fourth": {"run": "{write} {fourth} 0 tall", "only": "big"},
     },
 }
 
@@ -56,55 +57,53 @@ def write(path, content):
 def follow(recipe, tmp_path, capsys):
     """In this process, whose server of forks is there already; what was printed."""
 
-    def run(*flags):
-        command = [recipe[0], "--dest", tmp_path / "made here", *flags]
-        recipes.follow(recipes.build_parser().parse_args(list(map(str, command))))
+    def run(**options):
+        run_file(Run(file=recipe[0], dest=tmp_path / "made here", **options))
         return capsys.readouterr().out
 
     return run
 
 
 def made(tmp_path):
-    paths = (tmp_path / "made here").rglob("*.json")
-    return {p.name: json.loads(p.read_text()) for p in paths if ".stages" not in p.parts}
+    """By the last part of a stage's name, what it has written."""
+    paths = (tmp_path / "made here").rglob("out.json")
+    return {p.parent.name: json.loads(p.read_text()) for p in paths}
 
 
 def test_stages_in_their_order(follow, tmp_path):
-    printed = follow("--size", "small", "--jobs", 2)
+    printed = follow(size="small", jobs=2)
     found = made(tmp_path)
-    assert set(found) == {"first.json", "second.json", "third.json"}
-    assert found["first.json"][:-1] == ["hello", "a", "dwarf"]
-    assert found["second.json"][0] == str(tmp_path / "made here" / "first.json")
-    assert found["second.json"][-1] > found["first.json"][-1]
+    assert set(found) == {"first", "second", "third"}
+    assert found["first"][:-1] == ["hello", "a", "dwarf"]
+    assert found["second"][0] == str(tmp_path / "made here" / "first" / "out.json")
+    assert found["second"][-1] > found["first"][-1]
     assert "[1/3] the first\n" in printed and "[1/3] the first: done in 0:0" in printed
-    state = json.loads((tmp_path / "made here" / ".stages" / "first.json.json").read_text())
+    state = json.loads((tmp_path / "made here" / ".stages" / "first.json").read_text())
     assert state["done"] is True and 0 < state["seconds"] < 60
-    assert "written alone" in (tmp_path / "made here" / "third.json.log").read_text()
+    assert "written alone" in (tmp_path / "made here" / "third.log").read_text()
 
 
-def test_only_what_changed_is_made_anew(follow, recipe, tmp_path):
-    follow("--size", "small")
+def test_only_what_changed_is_rebuilt(follow, recipe, tmp_path):
+    follow(size="small")
     before = made(tmp_path)
-    follow("--size", "small")
+    follow(size="small")
     assert made(tmp_path) == before
-    follow("--size", "big")
+    follow(size="big")
     after = made(tmp_path)
-    assert after["third.json"] == before["third.json"] and "fourth.json" in after
-    assert after["first.json"][:-1] == ["hello", "a", "giant"]
-    assert after["second.json"] != before["second.json"]  # stands on the first
+    assert after["third"] == before["third"] and "fourth" in after
+    assert after["first"][:-1] == ["hello", "a", "giant"]
+    assert after["second"] != before["second"]  # needs the first
     path = recipe[0]
     (path.parent / "write.py").write_text(WRITE + "# another program\n")
-    follow("--size", "big")
-    assert made(tmp_path)["third.json"] != before["third.json"]
+    follow(size="big")
+    assert made(tmp_path)["third"] != before["third"]
 
 
-@pytest.mark.parametrize(
-    "how", ["{here}/a.txt", "--paper={here}/a.txt", "{first.json}:{here}/a.txt"]
-)
-def test_a_changed_file_makes_its_stage_anew(follow, recipe, tmp_path, how):
+@pytest.mark.parametrize("how", ["{here}/a.txt", "--paper={here}/a.txt", "{first}:{here}/a.txt"])
+def test_a_changed_file_rebuilds_its_stage(follow, recipe, tmp_path, how):
     path, content = recipe
     (path.parent / "a.txt").write_text("one")
-    content["stages"]["deep/second.json"]["run"] += f" {how}"
+    content["stages"]["deep/second"]["run"] += f" {how}"
     write(path, content)
     follow()
     before = made(tmp_path)
@@ -113,15 +112,17 @@ def test_a_changed_file_makes_its_stage_anew(follow, recipe, tmp_path, how):
     (path.parent / "a.txt").write_text("two")
     follow()
     after = made(tmp_path)
-    assert {name for name in after if after[name] != before[name]} == {"second.json"}
+    assert {name for name in after if after[name] != before[name]} == {"second"}
 
 
-@pytest.mark.parametrize("package", ["fairseq_ebm", "fairseq", "torch"])
-def test_another_version_makes_everything_anew(follow, tmp_path, monkeypatch, package):
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_another_version_rebuilds_everything(follow, tmp_path, monkeypatch, which):
+    """Of fairseq_ebm, fairseq or torch."""
     follow()
     before = made(tmp_path)
-    name = "__version__" if package == "fairseq_ebm" else f"{package}.__version__"
-    monkeypatch.setattr(f"fairseq_ebm.workflow.inputs.{name}", "0.0")
+    others = inputs.versions()
+    others[which] = "0.0"
+    monkeypatch.setattr(inputs, "versions", lambda: others)
     follow()
     after = made(tmp_path)
     assert all(after[name] != before[name] for name in before)
@@ -137,7 +138,7 @@ def test_threads_do_not_depend_on_what_happens_to_run():
     assert threads_of([*stages, stage("alone")], 2) == {name: 1 for name in [*"abcde", "alone"]}
 
 
-def test_what_most_stands_on_begins_first():
+def test_the_longest_chain_begins_first():
     def stage(name, *needs):
         return Stage(name, name, ("run",), needs)
 
@@ -147,7 +148,7 @@ def test_what_most_stands_on_begins_first():
 
 
 def test_the_order_of_stages(follow, recipe):
-    """The one on which another stands begins before one on which nothing does."""
+    """A stage that another needs begins before one that none needs."""
     path, content = recipe
     content["stages"] = {
         "alone": {"run": "{write} {alone} 0"},
@@ -155,7 +156,7 @@ def test_the_order_of_stages(follow, recipe):
         "above": {"run": "{write} {above} 0 {below}"},
     }
     write(path, content)
-    assert re.findall(r"\] (\w+)\n", follow("--jobs", 1)) == ["below", "alone", "above"]
+    assert re.findall(r"\] (\w+)\n", follow()) == ["below", "alone", "above"]
 
 
 def test_the_threads_of_stages(follow, recipe, monkeypatch):
@@ -173,7 +174,7 @@ def test_the_threads_of_stages(follow, recipe, monkeypatch):
         return start(command, log, threads)
 
     monkeypatch.setattr(children, "start", told)
-    follow("--jobs", 2)
+    follow(jobs=2)
     assert given == {"first.log": None, "one.log": 1, "other.log": 1}
 
 
@@ -181,7 +182,7 @@ def test_where_it_is_computed_changes_nothing(follow, recipe, tmp_path):
     follow()
     before = made(tmp_path)
     path, content = recipe
-    content["stages"]["third.json"]["run"] += " --cpu"
+    content["stages"]["third"]["run"] += " --cpu"
     write(path, content)
     follow()
     assert made(tmp_path) == before
@@ -200,148 +201,212 @@ def test_the_last_line_of_a_log(tmp_path):
     assert running.last_line() == "epoch 001: 9 / 10"
 
 
-def test_dry_run(follow, tmp_path):
-    printed = follow("--size", "big", "--dry-run")
-    assert printed.count("\n#") == 3 and "hello a giant" in printed
-    assert not (tmp_path / "made here").exists()
+def test_dry_run(recipe, tmp_path):
+    record = run_file(Run(file=recipe[0], dest=tmp_path / "x", size="big", dry_run=True))
+    assert record["kind"] == "run" and not record["done"] and not (tmp_path / "x").exists()
+    assert len(record["commands"]) == 4 and "hello a giant" in record["commands"][0]
+    assert all(command.startswith("# ") for command in record["commands"])
 
 
-def test_an_interrupt_and_going_on(recipe, tmp_path):
-    """Ctrl-C ends what runs; what was done stays."""
-    path, content = recipe
-    content["stages"]["deep/second.json"]["run"] += " {first.json}"
-    slow = json.loads(json.dumps(content))
-    slow["stages"]["third.json"]["run"] = "{write} {third.json} 60 alone"
-    slow["stages"]["third.json"]["run"] += " {deep/second.json}"
-    write(path, slow)
-    command = [
-        sys.executable,
-        "-m",
-        "fairseq_ebm.workflow.recipe",
-        path,
-        "--dest",
-        tmp_path / "run",
-    ]
+def test_the_record(recipe, tmp_path, capsys):
+    record = run_file(Run(file=recipe[0], dest=tmp_path / "x", quiet=True))
+    assert record == {"kind": "run", "folder": str(tmp_path / "x"), "done": True, "commands": []}
+    assert capsys.readouterr() == ("", "")
+
+
+def begun(path, folder, stage):
+    """The program at work in that stage, as a process of its own."""
+    command = [sys.executable, "-m", "fairseq_ebm", "run", path, "--dest", folder]
     process = subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     )
-    state = tmp_path / "run" / ".stages" / "third.json.json"  # begun
+    log = folder / f"{stage}.log"
     deadline = time.monotonic() + 90
-    while not state.exists() and time.monotonic() < deadline:
+    while not log.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert state.exists()
+    assert log.exists()
+    return process
+
+
+def test_an_interrupt_and_resuming(follow, recipe, tmp_path):
+    """Ctrl-C ends what runs; what was done stays, and what was begun goes on in its folder."""
+    path, content = recipe
+    content["stages"]["third"]["run"] = "{here}/slow.py {third} {deep/second}"
+    (path.parent / "slow.py").write_text(
+        "import pathlib, sys, time\n"
+        "begun = pathlib.Path(sys.argv[1]) / 'begun'\n"
+        "begun.exists() or begun.write_text('x') and time.sleep(60)\n"
+    )
+    write(path, content)
+    folder = tmp_path / "made here"
+    process = begun(path, folder, "third")
+    deadline = time.monotonic() + 30
+    while not (folder / "third" / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
-    assert json.loads(state.read_text())["done"] is False
-    for name in ("first.json", "deep%2Fsecond.json"):
-        assert json.loads((state.parent / f"{name}.json").read_text())["done"] is True
-    children = subprocess.run(["pgrep", "-f", str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert children.stdout.strip() == ""
+    states = {p.stem: json.loads(p.read_text())["done"] for p in folder.glob(".stages/*.json")}
+    assert states == {"first": True, "deep%2Fsecond": True, "third": False}
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert left.stdout.strip() == ""
+    printed = follow()
+    assert "2 of 3 stages are done" in printed and printed.count("done in 0:0") == 1
 
 
 @pytest.mark.parametrize(
-    ("change", "flags", "words"),
+    ("change", "options", "words"),
     [
-        (lambda r: r.pop("stages"), [], "has no section stages"),
-        (lambda r: None, ["--size", "middle"], "has no size middle; it has small, big"),
         (
-            lambda r: r["stages"]["first.json"].update(run="{write} {later}"),
-            [],
+            lambda r: r.pop("stages"),
+            {},
+            "a recipe has stages and a matrix has tables; this has nei",
+        ),
+        (lambda r: r.update(tables={}), {}, "a matrix has tables; this has both of them"),
+        (
+            lambda r: r.update(stages=["a"]),
+            {},
+            "stages: names with their commands are wanted, not a list",
+        ),
+        (lambda r: r.update(stages=None), {}, "names with their commands are wanted, not nothing"),
+        (lambda r: None, {"size": "middle"}, "has no size middle; it has small, big"),
+        (lambda r: None, {"cpu": True}, "is a recipe, whose commands decide that; drop it"),
+        (
+            lambda r: r["stages"]["first"].update(run="{write} {later}"),
+            {},
             "{later} is no word and no earlier stage",
         ),
-        (lambda r: r["stages"]["first.json"].update(run="fairseq-fly x"), [], "is not installed"),
-        (lambda r: r["stages"].update(x={"title": "x"}), [], "stage x: has no command"),
-        (lambda r: r["stages"].update(x={"run": " "}), [], "stage x: has no command"),
+        (lambda r: r["stages"]["first"].update(run="fairseq-fly x"), {}, "is not installed"),
+        (lambda r: r["stages"]["first"].update(run="fly.py x"), {}, "fly.py: no such file"),
+        (lambda r: r["stages"].update(x={"title": "x"}), {}, "stage x: has no command"),
+        (lambda r: r["stages"].update(x={"run": " "}), {}, "stage x: has no command"),
+        (lambda r: r["stages"].update(x={"run": "{write} 'x"}), {}, "stage x: No closing quot"),
+        (lambda r: r["words"].update(a="{b}", b="{a}", say="{a}"), {}, "without end"),
         (
-            lambda r: r["stages"].update(x={"run": "{write} 'x"}),
-            [],
-            "stage x: No closing quotation",
+            lambda r: r.update(words=["a"]),
+            {},
+            "words: names with what they stand for are wanted, not a list",
         ),
-        (lambda r: r["words"].update(a="{b}", b="{a}", say="{a}"), [], "without an end"),
-        (lambda r: r.update(words=["a"]), [], "words: not names"),
-        (lambda r: r["stages"].update({"../x": {"run": "{write}"}}), [], "cannot be the name"),
-        (lambda r: r["stages"].update({"nothing.json": {"run": "{write} {x.json}"}}), [], "x.json"),
-        (
-            lambda r: r["stages"].update({"x.json": {"run": "{write} {first.json} 0"}}),
-            [],
-            "ended without x.json",
+        *(
+            (
+                lambda r, name=name: r["stages"].update({name: {"run": "{write}"}}),
+                {},
+                f"'{name}' cannot be the name",
+            )
+            for name in ("../x", "/x", ".stages/x", "x/", "x//y", "./x", "third.log")
         ),
         (
-            lambda r: r["stages"]["third.json"].update(run="{write} {third.json} no"),
-            [],
-            "third.json: failed: ValueError: could not convert string to float",
+            lambda r: r["stages"].update({"first/x": {"run": "{write}"}}),
+            {},
+            "stage first/x: its folder would be in that of stage first",
+        ),
+        (
+            lambda r: r["stages"].update({"x": {"run": "{write} {first} 0"}}),
+            {},
+            "x: ended with nothing in ",
+        ),
+        (
+            lambda r: r["stages"]["third"].update(run="{write} {third} no"),
+            {},
+            "third: failed: ValueError: could not convert string to float",
         ),
     ],
 )
-def test_recipes_that_are_wrong(follow, recipe, change, flags, words):
+def test_recipes_that_are_wrong(follow, recipe, change, options, words):
     path, content = recipe
     change(content)
     write(path, content)
     with pytest.raises(UserError) as error:
-        follow(*flags)
+        follow(**options)
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
 def test_the_program_itself(run_program, recipe, tmp_path):
-    done = run_program("fairseq-ebm-run", recipe[0], "--dest", tmp_path, "--size", "no")
-    assert done.returncode == 2 and "has no size no" in done.stderr
+    flags = [recipe[0], "--dest", tmp_path / "x"]
+    done = run_program("fairseq-ebm run", *flags, "--size", "no")
+    assert done.returncode == 2 and done.stderr.startswith("fairseq-ebm run: error: --size: ")
+    done = run_program("fairseq-ebm run", *flags, "--dry-run")
+    assert done.returncode == 0 and done.stdout.count("# ") == 3
 
 
-def test_what_others_have_made_stays(follow, recipe, tmp_path):
-    """A file that is no stage's is not written over; a changed stage takes its own files only."""
-    path, content = recipe
-    (tmp_path / "made here").mkdir()
-    theirs = tmp_path / "made here" / "third.json"
+def test_what_others_have_made_stays(follow, tmp_path):
+    """What is no stage's is neither written over nor removed."""
+    theirs = tmp_path / "made here" / "third" / "mine.txt"
+    theirs.parent.mkdir(parents=True)
     theirs.write_text("mine")
-    with pytest.raises(UserError, match="no run of ours has made it"):
+    with pytest.raises(OptionError, match=r"dest: .*third exists, and no run of ours has made it"):
         follow()
     assert theirs.read_text() == "mine"
-    theirs.unlink()
-    content["stages"]["third.more.json"] = {"run": "{write} {third.more.json} 0"}
+
+
+def test_a_stage_is_rebuilt_in_an_empty_folder(follow, recipe, tmp_path):
+    path, content = recipe
+    content["stages"]["third.more"] = {"run": "{write} {third.more} 0"}
     content["stages"]["1"] = {"run": "{write} {1} 0"}
     write(path, content)
     follow()
-    made_by = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "made here").iterdir()}
-    for name in ("third.windows.jsonl", "third.more.svg"):
-        (tmp_path / "made here" / name).write_text("beside")
-    content["stages"]["third.json"]["run"] += " again"
+    folder = tmp_path / "made here"
+    before = made(tmp_path)
+    for name in ("third/left.txt", "third.more/left.txt", "beside.txt"):
+        (folder / name).write_text("x")
+    content["stages"]["third"]["run"] += " again"
     write(path, content)
     follow()
-    after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "made here").iterdir()}
-    assert {n for n in made_by if made_by[n] != after[n]} - {".stages"} == {
-        "third.json",
-        "third.json.log",
-    }
-    assert "third.more.svg" in after and "third.windows.jsonl" not in after
+    after = made(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {"third"}
+    assert not (folder / "third" / "left.txt").exists()
+    assert (folder / "third.more" / "left.txt").exists() and (folder / "beside.txt").exists()
+
+
+def test_a_run_killed_while_it_removes_leaves_nothing_done(follow, recipe, tmp_path, monkeypatch):
+    """Else the command of before would find what is left of its folder, and take it for done."""
+    path, content = recipe
+    follow()
+    changed = json.loads(json.dumps(content))
+    changed["stages"]["third"]["run"] += " again"
+
+    def killed(folder):
+        raise MemoryError
+
+    write(path, changed)
+    with monkeypatch.context() as patch:
+        patch.setattr("fairseq_ebm.workflow.runner.shutil.rmtree", killed)
+        with pytest.raises(MemoryError):
+            follow()
+    write(path, content)
+    assert "2 of 3 stages are done" in follow()
 
 
 def test_what_is_gone_is_made_again(follow, tmp_path):
     follow()
-    (tmp_path / "made here" / "third.json").unlink()
-    assert "third" in follow() and (tmp_path / "made here" / "third.json").exists()
+    out = tmp_path / "made here" / "third" / "out.json"
+    out.unlink()
+    assert "2 of 3 stages are done" in follow() and out.exists()
+    out.unlink()
+    out.parent.rmdir()
+    assert "2 of 3 stages are done" in follow() and out.exists()
+
+
+def test_two_runs_in_one_folder(follow, recipe, tmp_path):
+    path, content = recipe
+    slow = json.loads(json.dumps(content))
+    slow["stages"]["first"]["run"] = "{write} {first} 60"
+    process = begun(write(path.parent / "slow.yaml", slow), tmp_path / "made here", "first")
+    with pytest.raises(OptionError, match=r"dest: .*: another run is at work there"):
+        follow()
+    process.terminate()
+    process.communicate(timeout=30)
 
 
 def test_a_stage_does_not_outlive_a_killed_run(recipe, tmp_path):
     path, content = recipe
-    content["stages"] = {"slow.json": {"run": "{write} {slow.json} 60"}}
+    content["stages"] = {"slow": {"run": "{write} {slow} 60"}}
     write(path, content)
-    command = [
-        sys.executable,
-        "-m",
-        "fairseq_ebm.workflow.recipe",
-        path,
-        "--dest",
-        tmp_path / "run",
-    ]
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    log = tmp_path / "run" / "slow.json.log"
-    deadline = time.monotonic() + 90
-    while not log.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    (child,) = writers(log)
+    process = begun(path, tmp_path / "run", "slow")
+    (child,) = writers(tmp_path / "run" / "slow.log")
     process.kill()
-    process.wait()
+    process.communicate()
+    deadline = time.monotonic() + 90
     while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not os.path.exists(f"/proc/{child}")
@@ -354,12 +419,12 @@ def test_what_a_stage_has_started_ends_with_it(follow, recipe, tmp_path):
     program.write_text(
         "import os, sys, time\n"
         "child = os.fork() or time.sleep(60) or os._exit(0)\n"
-        "open(sys.argv[1], 'w').write(str(child))\n"
+        "open(f'{sys.argv[1]}/child', 'w').write(str(child))\n"
     )
-    content["stages"] = {"child.json": {"run": "{here}/fork.py {child.json}"}}
+    content["stages"] = {"child": {"run": "{here}/fork.py {child}"}}
     write(path, content)
     follow()
-    child = int((tmp_path / "made here" / "child.json").read_text())
+    child = int((tmp_path / "made here" / "child" / "child").read_text())
     deadline = time.monotonic() + 10
     while alive(child) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -1,0 +1,41 @@
+"""A file of stages or of tables, planned, run and reported."""
+
+from ..errors import OptionError, UserError
+from ..options import Record
+from .files import read_yaml
+from .matrix import record_of, write
+from .options import Run
+from .plan import plan_of
+from .recipe import stages_of
+from .runner import Runner
+from .stages import in_words
+
+
+def run_file(options: Run) -> Record:
+    """Of a recipe, that it is done; of a matrix, its tables; of a dry run, the commands."""
+    path, folder = options.file, options.dest.resolve()
+    content = read_yaml(path)
+    kinds = [name for name in ("stages", "tables") if name in content]
+    if len(kinds) != 1:
+        how = "both of them" if kinds else "neither"
+        raise UserError(f"{path}: a recipe has stages and a matrix has tables; this has {how}")
+    plan = None
+    if kinds == ["tables"]:
+        if options.size is not None:
+            raise OptionError(f"{{size}}: {path} is a matrix, which has no sizes; drop it")
+        plan = plan_of(path, content, folder, ["--cpu"] * options.cpu)
+        stages = list(plan.stages.values())
+    else:
+        if options.cpu:
+            raise OptionError(f"{{cpu}}: {path} is a recipe, whose commands decide that; drop it")
+        stages = stages_of(path, content, folder, options.size)
+    about: Record = {"kind": "run", "folder": str(folder), "done": False, "commands": []}
+    if options.dry_run:
+        return {**about, "commands": [in_words(stage) for stage in stages]}
+    runner = Runner(folder, stages, options.jobs, options.quiet)
+    runner.run()
+    if plan is None:
+        return {**about, "done": True}
+    record = record_of(plan, content, folder)
+    runner.say(f"written: {', '.join(map(str, write(record, path.stem, folder)))}")
+    return record
