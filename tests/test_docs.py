@@ -9,7 +9,7 @@ import pytest
 
 from fairseq_ebm.cli.parser import FLAGS, build_parser
 from fairseq_ebm.tasks import generation_config
-from fairseq_ebm.verbs import VERBS
+from fairseq_ebm.verbs import VERBS, options_of
 from tests.conftest import CHECKOUT
 
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *CHECKOUT.glob("docs/*.md")]
@@ -40,7 +40,7 @@ def test_make_targets_exist():
 
 def flags_of(verb):
     """Those that its parser knows; its help may name others."""
-    return set(build_parser(verb, VERBS[verb].options_class)._option_string_actions)
+    return set(build_parser(verb, options_of(verb))._option_string_actions)
 
 
 def verb_in(words):
@@ -83,9 +83,9 @@ def test_the_whole_way_in_python_in_thirty_lines(tmp_path):
 def test_every_verb_has_its_options_in_python():
     import fairseq_ebm  # noqa: PLC0415
 
-    for verb in VERBS.values():
-        name = verb.options.partition(":")[2]
-        assert getattr(fairseq_ebm, name) is verb.options_class and f"`{name}`" in PYTHON
+    for verb in VERBS:
+        name = options_of(verb).__name__
+        assert getattr(fairseq_ebm, name) is options_of(verb) and f"`{name}`" in PYTHON
     with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
         _ = fairseq_ebm.Nonsense
 

@@ -17,7 +17,6 @@ from fairseq_ebm.data.sources import SPLITS
 from fairseq_ebm.detection.scorers import EnergyScorer, LanguageModelScorer
 from fairseq_ebm.detection.tfidf import TfIdfScorer
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.verbs import VERBS
 from fairseq_ebm.workflow.children import installed_programs
 from fairseq_ebm.workflow.files import read_yaml
 from fairseq_ebm.workflow.options import Run
@@ -66,7 +65,7 @@ def options_of(words):
         return runpy.run_path(words[0])["Arguments"], words[1:]
     assert words[0] == "fairseq-ebm"
     name, rest = verb_of(list(words[1:]))
-    return VERBS[name].options_class, rest
+    return verbs.options_of(name), rest
 
 
 def understood(command):

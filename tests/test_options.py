@@ -12,22 +12,23 @@ from fairseq_ebm.options import (
     Machine,
     Options,
     Shards,
-    argument,
-    number,
+    file,
+    flag,
     one_of,
-    option,
-    share,
+    read_number,
+    share_from,
     whole,
-    wholes,
+    whole_from,
+    wholes_from,
 )
 
 
 @dataclass(frozen=True)
 class Some(Options):
-    files: Tuple[Path, ...] = argument(REQUIRED, "files", metavar="FILE", many=True)
-    count: int = option(3, "how many", whole(1, 10))
-    out: Optional[Path] = option(None, "where")
-    loud: bool = option(False, "or not")
+    files: Tuple[Path, ...] = file(REQUIRED, "files", "FILE", argument=True, many=True)
+    count: int = whole(3, "how many", 1, 10)
+    out: Optional[Path] = file(None, "where", "OUT")
+    loud: bool = flag("or not")
 
 
 def test_values_are_read_from_text_and_from_python_alike():
@@ -43,7 +44,7 @@ def test_values_are_read_from_text_and_from_python_alike():
 def test_errors_name_the_parameter_and_programs_the_flag():
     with pytest.raises(OptionError, match=r"^files: needed$") as error:
         Some()
-    assert str(error.value.in_flags(Some.flags())) == "FILE: needed"
+    assert str(error.value.in_flags(Some.arguments())) == "FILE: needed"
     with pytest.raises(OptionError, match=r"^count: '11' is not a whole number from 1 up to 10"):
         Some(files="a", count=11)
     with pytest.raises(OptionError, match=r"^count: '2\.5' is not"):
@@ -52,22 +53,27 @@ def test_errors_name_the_parameter_and_programs_the_flag():
 
 @pytest.mark.parametrize("text", ["0", "11", "1.5", "many", "", None])
 def test_whole_refuses(text):
-    assert whole(1, 10)("10") == 10
+    assert whole_from(1, 10)("10") == 10
     with pytest.raises(ValueError, match="from 1 up to 10"):
-        whole(1, 10)(text)
+        whole_from(1, 10)(text)
 
 
 def test_other_kinds():
-    assert [share()(text) for text in ("0.1%", "0.25", "2/3", 0.5)] == [0.001, 0.25, 2 / 3, 0.5]
+    assert [share_from(0)(text) for text in ("0.1%", "0.25", "2/3", 0.5)] == [
+        0.001,
+        0.25,
+        2 / 3,
+        0.5,
+    ]
     with pytest.raises(ValueError, match="is not a share from 0 to 1; 5% may be meant"):
-        share()("5")
-    assert wholes()("4,8") == wholes()([4, 8]) == (4, 8) and wholes()(4) == (4,)
+        share_from(0)("5")
+    assert wholes_from(0)("4,8") == wholes_from(0)([4, 8]) == (4, 8) and wholes_from(0)(4) == (4,)
     with pytest.raises(ValueError, match="whole numbers from 1 with commas"):
-        wholes(1)("4,0")
+        wholes_from(1)("4,0")
     with pytest.raises(ValueError, match="'x' is not a number"):
-        number("x")
+        read_number("x")
     with pytest.raises(ValueError, match="'c' is none of a, b"):
-        one_of("a", "b")("c")
+        one_of(("a", "b"))("c")
 
 
 NAMES = ["RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS"]

@@ -13,7 +13,7 @@ from fairseq_ebm.cli.main import ending
 from fairseq_ebm.cli.parser import parse
 from fairseq_ebm.data.sources import SPLITS, text_digest
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.options import REQUIRED, Quiet, argument, option, whole
+from fairseq_ebm.options import REQUIRED, Quiet, file, whole
 from fairseq_ebm.progress import progress, silence
 
 MILLION = 10**6
@@ -28,11 +28,11 @@ class Arguments(Quiet):
     split of an article, so that it stays there whatever else is downloaded.
     """
 
-    raw: Path = argument(REQUIRED, "folder with *.jsonl, *.jsonl.gz", metavar="RAW")
-    dest: Path = argument(REQUIRED, "folder for train.txt, …", metavar="DEST")
+    raw: Path = file(REQUIRED, "folder with *.jsonl, *.jsonl.gz", "RAW", argument=True)
+    dest: Path = file(REQUIRED, "folder for train.txt, …", "DEST", argument=True)
     # 1.0 and 3.4 of 21,722 million tokens
-    valid: int = option(46, "of a million articles, how many for valid", whole())
-    test: int = option(157, "of a million articles, how many for test", whole())
+    valid: int = whole(46, "of a million articles, how many for valid")
+    test: int = whole(157, "of a million articles, how many for test")
 
 
 def articles(raw: Path) -> Iterator[str]:

@@ -11,7 +11,7 @@ from fairseq_ebm.cli.main import ending
 from fairseq_ebm.cli.parser import parse
 from fairseq_ebm.data.sources import SPLITS, TextFiles, text_digest
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.options import REQUIRED, Quiet, argument, option, whole
+from fairseq_ebm.options import REQUIRED, Quiet, file, whole
 from fairseq_ebm.progress import progress, silence
 
 MILLION = 10**6
@@ -26,12 +26,12 @@ class Arguments(Quiet):
     of them.
     """
 
-    raw: Path = argument(REQUIRED, "folder with *.txt, at any depth", metavar="RAW")
-    dest: Path = argument(REQUIRED, "folder for train.txt, …", metavar="DEST")
+    raw: Path = file(REQUIRED, "folder with *.txt, at any depth", "RAW", argument=True)
+    dest: Path = file(REQUIRED, "folder for train.txt, …", "DEST", argument=True)
     # 7.3 and 8.0 of 705.3 million tokens
-    valid: int = option(10_350, "of a million stretches, how many for valid", whole())
-    test: int = option(11_343, "of a million stretches, how many for test", whole())
-    stretch: int = option(5000, "lines of a stretch", whole(1))
+    valid: int = whole(10_350, "of a million stretches, how many for valid")
+    test: int = whole(11_343, "of a million stretches, how many for test")
+    stretch: int = whole(5000, "lines of a stretch", 1)
 
 
 def stretches(raw: Path, length: int) -> Iterator[str]:

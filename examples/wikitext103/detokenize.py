@@ -9,7 +9,7 @@ from pathlib import Path
 from fairseq_ebm.cli.main import ending
 from fairseq_ebm.cli.parser import parse
 from fairseq_ebm.data.sources import SPLITS, TextFiles
-from fairseq_ebm.options import REQUIRED, Quiet, argument
+from fairseq_ebm.options import REQUIRED, Quiet, file
 from fairseq_ebm.progress import progress, silence
 
 HEADING = re.compile(r"(=(?: =)*) (.*) \1")
@@ -31,8 +31,8 @@ class Arguments(Quiet):
     token; Real or Fake has "=Robert Boulter=" and "film, television-like". Lines stay lines.
     """
 
-    raw: Path = argument(REQUIRED, "folder with wiki.train.raw, …", metavar="RAW")
-    dest: Path = argument(REQUIRED, "folder for train.txt, …", metavar="DEST")
+    raw: Path = file(REQUIRED, "folder with wiki.train.raw, …", "RAW", argument=True)
+    dest: Path = file(REQUIRED, "folder for train.txt, …", "DEST", argument=True)
 
 
 def detokenize(line: str) -> str:

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import List, NoReturn, Optional, Tuple
+from typing import List, NoReturn, Optional, Tuple, Type
 
 from ..errors import Interrupted, UserError
 from ..options import Options, Record
-from ..verbs import VERBS, Verb, run
+from ..verbs import VERBS, options_of, run
 from ..version import __version__
 from .parser import fail, in_flags, parse
 
@@ -32,15 +32,14 @@ def main(words: Optional[Sequence[str]] = None) -> None:
     elif words == ["user-dir"]:
         print(Path(__file__).resolve().parents[1])
     else:
-        name, rest = verb_of(words)
-        work(f"{PROGRAM} {name}", VERBS[name], rest)
+        verb, rest = verb_of(words)
+        work(f"{PROGRAM} {verb}", options_of(verb), rest)
 
 
 def overview() -> str:
     """The way from text to a report."""
-    width = max(map(len, VERBS)) + 2
-    lines = [f"  {name:<{width}}{verb.title}" for name, verb in VERBS.items()]
-    lines += [f"  {'user-dir':<{width}}where this package is, for fairseq's --user-dir"]
+    lines = [f"  {verb:<20}{options_of(verb).makes}" for verb in VERBS]
+    lines += [f"  {'user-dir':<20}where this package is, for fairseq's --user-dir"]
     return (
         f"usage: {PROGRAM} VERB ... | --help | --version\n\n"
         "Residual energy-based models of text: P(x) = P_LM(x) exp(-E(x)) / Z.\n\n"
@@ -52,22 +51,19 @@ def overview() -> str:
 def verb_of(words: List[str]) -> Tuple[str, List[str]]:
     """The verb, of one word or two, and what follows it."""
     for length in (2, 1):
-        name = " ".join(words[:length])
-        if name in VERBS:
-            return name, words[length:]
-    parts = [name.partition(" ")[2] for name in VERBS if name.startswith(f"{words[0]} ")]
-    if not parts:
-        fail(PROGRAM, f"'{words[0]}' is none of {', '.join(VERBS)} (see {PROGRAM} --help)")
-    if words[1:2] in (["-h"], ["--help"]):
-        print(
-            "\n".join(f"{PROGRAM} {words[0]} {p}: {VERBS[f'{words[0]} {p}'].title}" for p in parts)
-        )
+        verb = " ".join(words[:length])
+        if verb in VERBS:
+            return verb, words[length:]
+    parts = [verb for verb in VERBS if verb.startswith(f"{words[0]} ")]
+    if parts and words[1:2] in (["-h"], ["--help"]):
+        print("\n".join(f"{PROGRAM} {verb}: {options_of(verb).makes}" for verb in parts))
         sys.exit()
-    fail(f"{PROGRAM} {words[0]}", f"give one of {', '.join(parts)}")
+    asked = " ".join(words[:2] if parts else words[:1])
+    fail(PROGRAM, f"'{asked}' is none of {', '.join(parts or VERBS)} (see {PROGRAM} --help)")
 
 
-def work(program: str, verb: Verb, words: Sequence[str]) -> None:
-    options = parse(program, verb.options_class, words)
+def work(program: str, options_class: Type[Options], words: Sequence[str]) -> None:
+    options = parse(program, options_class, words)
     with ending(program, options):
         show(options, run(options))
 

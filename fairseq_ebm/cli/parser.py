@@ -4,97 +4,88 @@ import argparse
 import dataclasses
 import inspect
 import sys
-from typing import Any, Dict, List, NoReturn, Sequence, Tuple, Type
+from collections.abc import Sequence
+from typing import Any, Dict, List, NoReturn, Tuple, Type
 
 from ..errors import OptionError, UserError
-from ..options import MACHINE, OUTPUT, REQUIRED, Options, kind_of
+from ..options import MACHINE, OUTPUT, REQUIRED, Options
 
-# What is called otherwise in Python, below the options of verbs.
 LAST = {OUTPUT: 1, MACHINE: 2}  # groups
-FLAGS = {"top_k": "--sampling-topk", "top_p": "--sampling-topp"}
+FLAGS = {"top_k": "--sampling-topk", "top_p": "--sampling-topp"}  # below the options of verbs
+Field = Any  # dataclasses.Field
 
 
 class ArgumentParser(argparse.ArgumentParser):
     """Reports a wrong command line in one line, and leaves the long text to --help."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs
-        )
-
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        fail(self.prog, f"{message} (see {self.prog} --help)")
+
+
+def fail(program: str, message: str, code: int = 2) -> NoReturn:
+    sys.stderr.write(f"{program}: error: {message}\n")
+    sys.exit(code)
 
 
 def parse(program: str, options: Type[Options], words: Sequence[str]) -> Options:
     """The options that a command line asks for. What is wrong with it ends the process."""
-    parser = build_parser(program, options)
-    given = vars(parser.parse_args(words))
+    given = vars(build_parser(program, options).parse_args(words))
     try:
         return options(**given)
     except UserError as error:
-        parser.exit(2, f"{program}: error: {in_flags(error, options)} (see {program} --help)\n")
+        fail(program, f"{in_flags(error, options)} (see {program} --help)")
 
 
 def in_flags(error: UserError, options: Type[Options]) -> UserError:
     """The same error, which names flags where it names parameters."""
-    flags = {**FLAGS, **options.flags()}
-    return error.in_flags(flags) if isinstance(error, OptionError) else error
+    if not isinstance(error, OptionError):
+        return error
+    return error.in_flags({**FLAGS, **options.arguments()})
 
 
 def build_parser(program: str, options: Type[Options]) -> ArgumentParser:
-    parser = ArgumentParser(prog=program, description=inspect.getdoc(options))
+    parser = ArgumentParser(
+        prog=program,
+        description=inspect.getdoc(options),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     groups: Dict[str, Any] = {"": parser}
-    for each in in_order(options):
-        group = each.metadata["group"]
+    for group, each in in_order(options):
         if group not in groups:
             groups[group] = parser.add_argument_group(group)
-        groups[group].add_argument(*_names(each), **_details(each))
+        is_argument = each.metadata["argument"]
+        name = each.name if is_argument else f"--{each.name.replace('_', '-')}"
+        groups[group].add_argument(name, **_details(each))
     return parser
 
 
-def in_order(options: Type[Options]) -> List["dataclasses.Field[Any]"]:
-    """A verb's own options first, then what it shares with others."""
+def in_order(options: Type[Options]) -> List[Tuple[str, Field]]:
+    """The fields with their groups: a verb's own first, then what it shares with others."""
+    fields, group = [], ""
+    for each in dataclasses.fields(options):
+        group = group if each.metadata["group"] is None else each.metadata["group"]
+        fields.append((group, each))
     shared = {each.name for base in options.__bases__ for each in dataclasses.fields(base)}
-
-    def rank(each: "dataclasses.Field[Any]") -> Tuple[int, bool]:
-        return LAST.get(each.metadata["group"], 0), each.name in shared
-
-    return sorted(dataclasses.fields(options), key=rank)
+    return sorted(fields, key=lambda pair: (LAST.get(pair[0], 0), pair[1].name in shared))
 
 
-def _names(each: "dataclasses.Field[Any]") -> List[str]:
-    is_positional = each.metadata["positional"]
-    return [each.name] if is_positional else [f"--{each.name.replace('_', '-')}"]
-
-
-def _details(each: "dataclasses.Field[Any]") -> Dict[str, Any]:
+def _details(each: Field) -> Dict[str, Any]:
     """Values are read and checked by the options themselves; here they stay text."""
     details: Dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(each)}
     if isinstance(each.default, bool):
         return {**details, "action": "store_true"}
-    names = getattr(kind_of(each), "names", None)
-    metavar = each.metadata["metavar"] or (
-        "{" + ",".join(names) + "}" if names else "N" if each.metadata["kind"] else "NAME"
-    )
-    details["metavar"] = metavar
-    if each.metadata["positional"]:
+    details["metavar"] = each.metadata["metavar"]
+    if each.metadata["argument"]:
         details["nargs"] = "*" if each.metadata["many"] else "?"  # what is missing, options say
     elif each.metadata["many"]:
         details.update(nargs="+", action="extend")
     return details
 
 
-def _help(each: "dataclasses.Field[Any]") -> str:
-    words = str(each.metadata["help"]).replace("%", "%%")
-    is_told = each.default in (None, (), False, REQUIRED) or "(default" in words
-    return words if is_told else f"{words} (default: {_shown(each.default)})"
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
-
-
-def fail(program: str, message: str, code: int = 2) -> NoReturn:
-    sys.stderr.write(f"{program}: error: {message}\n")
-    sys.exit(code)
+def _help(each: Field) -> str:
+    words, default = str(each.metadata["help"]).replace("%", "%%"), each.default
+    if default in (None, (), False, REQUIRED) or "(default" in words:
+        return words
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    return f"{words} (default: {shown})"

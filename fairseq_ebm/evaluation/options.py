@@ -6,7 +6,17 @@ from typing import Optional, Tuple
 
 from ..errors import OptionError
 from ..options import (
-    OUTPUT, Drawing, Sampling, Seeded, Shards, file, flag, share, text, whole, wholes,
+    OUTPUT,
+    Drawing,
+    Sampling,
+    Seeded,
+    Shards,
+    file,
+    flag,
+    share,
+    text,
+    whole,
+    wholes,
 )  # fmt: skip
 
 LEAST_ERROR = 1e-6  # that anyone could pay for

@@ -6,7 +6,17 @@ from typing import Any, Optional, Tuple
 
 from ..errors import OptionError
 from ..options import (
-    REQUIRED, Quiet, Reporting, Seeded, choice, file, flag, option, share, text, whole,
+    REQUIRED,
+    Quiet,
+    Reporting,
+    Seeded,
+    choice,
+    file,
+    flag,
+    option,
+    share,
+    text,
+    whole,
 )  # fmt: skip
 
 FOUR = 4  # items from 1, from 5 and so on: one is a check, and stands for the answers to all

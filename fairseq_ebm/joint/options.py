@@ -45,5 +45,9 @@ class Analyse(Drawing):
     work = "joint.analyse:analyse"
 
     pools: Tuple[Path, ...] = file(
-        REQUIRED, "prompts with their pools; shards together", "POOLS.jsonl", argument=True, many=True
+        REQUIRED,
+        "prompts and pools; shards together",
+        "POOLS.jsonl",
+        argument=True,
+        many=True,
     )

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from ..options import (
-    REQUIRED, Drawing, Machine, Seeded, choice, file, share, text, whole, wholes,
+    REQUIRED,
+    Drawing,
+    Machine,
+    Seeded,
+    choice,
+    file,
+    share,
+    text,
+    whole,
+    wholes,
 )  # fmt: skip
 
 UNITS = ("token", "word")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from ..options import MACHINE, REQUIRED, Quiet, argument, option, whole
+from ..options import MACHINE, REQUIRED, Quiet, file, flag, text, whole
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,15 @@ class Run(Quiet):
     of fairseq_ebm, fairseq or torch. A stage's output goes to DIR/STAGE.log.
     """
 
-    file: Path = argument(
-        REQUIRED, "a recipe (has stages) or a matrix (has tables)", metavar="FILE.yaml"
+    makes = "a file of stages or of tables -> all of the above"
+    work = "workflow.run:run_file"
+    needs_fairseq = False
+
+    dest: Path = file(REQUIRED, "folder of all that is made", "DIR", group="")
+    jobs: int = whole(1, "stages at a time; one that may run beside another has one thread", 1)
+    dry_run: bool = flag("print the commands, run nothing")
+    size: Optional[str] = text(None, "one of a recipe's sizes (default: the one that it names)")
+    cpu: bool = flag("use no GPU for a matrix even if there is one", group=MACHINE)
+    file: Path = file(
+        REQUIRED, "a recipe (stages), or a matrix (tables)", "FILE.yaml", argument=True
     )
-    dest: Path = option(REQUIRED, "folder of all that is made", metavar="DIR")
-    jobs: int = option(
-        1,
-        "stages at a time; a stage that may run beside another has one thread",
-        whole(1),
-    )
-    dry_run: bool = option(False, "print the commands, run nothing")
-    size: Optional[str] = option(
-        None, "one of a recipe's sizes (default: the one that the recipe names)"
-    )
-    cpu: bool = option(False, "use no GPU for a matrix even if there is one", group=MACHINE)

@@ -9,7 +9,7 @@ import pytest
 from fairseq_ebm.cli import main as module
 from fairseq_ebm.cli.main import main, work
 from fairseq_ebm.errors import Interrupted, UserError
-from fairseq_ebm.verbs import VERBS
+from fairseq_ebm.verbs import VERBS, options_of
 from tests.conftest import CHECKOUT
 
 
@@ -21,7 +21,7 @@ def ended(capsys, monkeypatch, error):
 
     monkeypatch.setattr(module, "run", run)
     with pytest.raises(SystemExit) as end:
-        work("prog", VERBS["prepare"], ["--corpus", "addition", "--dest", "x"])
+        work("prog", options_of("prepare"), ["--corpus", "addition", "--dest", "x"])
     return end.value.code, *capsys.readouterr()
 
 
@@ -44,8 +44,8 @@ def test_wrong_usage_is_one_line(run_program):
 def test_the_map_and_the_help_of_every_verb(run_program):
     overview = run_program("fairseq-ebm --help").stdout
     assert run_program("fairseq-ebm").stdout == overview
-    for name, verb in VERBS.items():
-        assert f"  {name} " in overview and verb.title in overview
+    for name in VERBS:
+        assert f"  {name} " in overview and options_of(name).makes in overview
         done = run_program(f"fairseq-ebm {name} --help")
         assert done.returncode == 0 and f"usage: fairseq-ebm {name} " in done.stdout
     assert "human-eval qualify" in run_program("fairseq-ebm human-eval --help").stdout
