@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fairseq import options
 
-from fairseq_ebm import register
+from fairseq_ebm import register, verbs
 from fairseq_ebm.cli.main import verb_of
 from fairseq_ebm.cli.parser import build_parser, parse
 from fairseq_ebm.data.sources import SPLITS
