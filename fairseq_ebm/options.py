@@ -67,6 +67,11 @@ def choice(default: Any, help: str, names: Tuple[str, ...], **more: Any) -> Any:
     return option(one_of(names), default, help, f"{{{','.join(names)}}}", names=names, **more)
 
 
+def fairseq_flag(default: Any, help: str, **more: Any) -> Any:
+    """A field of one of fairseq's configurations, which fairseq makes a flag of."""
+    return dataclasses.field(default=default, metadata={"help": help, **more})
+
+
 def read_number(value: Any) -> float:
     try:
         return float(value)

@@ -1,3 +1,3 @@
-"""Criteria, one per file: thin wrappers of ``numerics.losses``. Importing a file registers it."""
+"""Criteria of energies. Importing this registers them."""
 
-from . import conditional_nce, energy_ranking, ranking_nce  # noqa: F401
+from . import losses  # noqa: F401

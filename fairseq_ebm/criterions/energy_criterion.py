@@ -1,6 +1,6 @@
 """From a batch to a loss and its log: what all criteria of energies share."""
 
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from fairseq.criterions import FairseqCriterion
@@ -58,22 +58,23 @@ class EnergyCriterion(FairseqCriterion):
         def total(name: str) -> float:
             return float(sum(log.get(name, 0) for log in logging_outputs))
 
+        def mean(name: str, summed: str, count: float, digits: Optional[int] = None) -> None:
+            metrics.log_scalar(name, total(summed) / count, count, round=digits)
+
         real, generated = total("sample_size"), total("n_generated")
         if real == 0:
             return
-        metrics.log_scalar("loss", total("loss") / real, real, round=5)
-        metrics.log_scalar("_knowing_nothing", total("knowing_nothing") / real, real)
+        mean("loss", "loss", real, 5)
+        mean("_knowing_nothing", "knowing_nothing", real)
         metrics.log_derived("gain", _gain)
         if cls.calibrated:
-            metrics.log_scalar("_right_real", total("right_real") / real, real)
-            metrics.log_scalar("_right_generated", total("right_generated") / generated, generated)
+            mean("_right_real", "right_real", real)
+            mean("_right_generated", "right_generated", generated)
             metrics.log_derived("accuracy", _accuracy)
-        metrics.log_scalar("p_at_1", total("first") / real, real, round=4)
+        mean("p_at_1", "first", real, 4)
         metrics.log_scalar("_chance_at_1", 1.0 / (1.0 + generated / real), real)
-        metrics.log_scalar("energy_real", total("energy_real") / real, real, round=3)
-        metrics.log_scalar(
-            "energy_generated", total("energy_generated") / generated, generated, round=3
-        )
+        mean("energy_real", "energy_real", real, 3)
+        mean("energy_generated", "energy_generated", generated, 3)
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
@@ -92,19 +93,22 @@ def require_finite(energies: Tensor, ids: Tensor) -> None:
         )
 
 
+def _mean(meters: Mapping[str, Any], name: str) -> float:
+    return float(meters[name].avg)
+
+
 def _gain(meters: Mapping[str, Any]) -> float:
     """How far the loss is below that of E = 0, in nats."""
-    return round(float(meters["_knowing_nothing"].avg) - float(meters["loss"].avg), 4)
+    return round(_mean(meters, "_knowing_nothing") - _mean(meters, "loss"), 4)
 
 
 def _accuracy(meters: Mapping[str, Any]) -> float:
-    right = float(meters["_right_real"].avg) + float(meters["_right_generated"].avg)
-    return round(0.5 * right, 4)
+    return round(0.5 * (_mean(meters, "_right_real") + _mean(meters, "_right_generated")), 4)
 
 
 def in_words(meters: Mapping[str, Any]) -> str:
     """The result of a validation as a sentence."""
-    loss, chance = float(meters["loss"].avg), float(meters["_knowing_nothing"].avg)
+    loss, chance = _mean(meters, "loss"), _mean(meters, "_knowing_nothing")
     side = "below" if loss < chance else "above (worse than)" if loss > chance else "from"
     words = [
         f"loss {loss:.4f} nats, {abs(chance - loss):.4f} {side} the {chance:.4f} of an energy "
@@ -112,12 +116,10 @@ def in_words(meters: Mapping[str, Any]) -> str:
     ]
     if "_right_real" in meters:
         words.append(f"accuracy {_accuracy(meters):.1%} (chance 50%)")
-    words.append(
-        f"the real continuation has the lowest energy in {float(meters['p_at_1'].avg):.1%} "
-        f"(chance {float(meters['_chance_at_1'].avg):.1%})"
-    )
-    words.append(
-        f"mean energy {float(meters['energy_real'].avg):.2f} of real and "
-        f"{float(meters['energy_generated'].avg):.2f} of generated text"
-    )
+    first, by_chance = _mean(meters, "p_at_1"), _mean(meters, "_chance_at_1")
+    real, generated = _mean(meters, "energy_real"), _mean(meters, "energy_generated")
+    words += [
+        f"the real continuation has the lowest energy in {first:.1%} (chance {by_chance:.1%})",
+        f"mean energy {real:.2f} of real and {generated:.2f} of generated text",
+    ]
     return "; ".join(words)

@@ -27,15 +27,13 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
-class BaseLM:
-    """``model`` in evaluation mode, on its device and in its precision: P_LM for the whole run."""
+class Loaded:
+    """``model`` in evaluation mode, on its device and in its precision."""
 
     model: Any
-    dictionary: Dictionary
     path: Path
     sha256: str
     architecture: str
-    right_to_left: bool
     precision: str
 
     @property
@@ -44,6 +42,14 @@ class BaseLM:
 
     def require_window(self, window: int, flag: str = "{window}") -> None:
         require_positions(flag, self.path, self.max_positions, window)
+
+
+@dataclass(frozen=True)
+class BaseLM(Loaded):
+    """P_LM for the whole run."""
+
+    dictionary: Dictionary
+    right_to_left: bool
 
     def require_left_to_right(self) -> None:
         require_left_to_right(self.path, self.right_to_left)
@@ -87,9 +93,7 @@ def require_left_to_right(path: Path, right_to_left: bool) -> None:
 
 def load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
     """A model of any fairseq task, built for the dictionary of ``data``, and its configuration.
-
-    ``flag`` is the flag with which the user passed ``path``.
-    """
+    ``flag`` is that with which the user passed ``path``."""
     if not path.is_file():
         raise UserError(f"{flag}: {path}: no such file")
     register()  # its task or architecture may be one of ours
@@ -123,18 +127,16 @@ def read_checkpoint(path: Path, flag: str) -> Dict[str, Any]:
         state: Dict[str, Any] = checkpoint_utils.load_checkpoint_to_cpu(str(path))
         state["cfg"].task._name  # noqa: B018 (all of fairseq's have it)
     except Exception as error:  # unpickling may raise anything
-        raise UserError(
-            f"{flag}: {path}: not a fairseq checkpoint ({type(error).__name__})"
-        ) from None
+        kind = type(error).__name__
+        raise UserError(f"{flag}: {path}: not a fairseq checkpoint ({kind})") from None
     return state
 
 
 def _require_dictionary(config: Any, data: Path, flag: str) -> None:
     trained_with = Path(str(config.task.data).split(":")[0]) / DICTIONARY_NAME
     if trained_with.exists():  # a checkpoint does not contain its dictionary
-        require_same_dictionary(
-            data / DICTIONARY_NAME, trained_with, f"{flag}: trained with {trained_with}"
-        )
+        beginning = f"{flag}: trained with {trained_with}"
+        require_same_dictionary(data / DICTIONARY_NAME, trained_with, beginning)
 
 
 def _build(state: Dict[str, Any], path: Path, data: Path, flag: str) -> Tuple[Any, Any]:

@@ -3,22 +3,16 @@
 For energies: with gradients wherever torch records them, in training and in scoring alike.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Tuple
 
 from torch import Tensor
 
 from .layers import embed, finish, layers_of, positions
 
 
-class SharedFeatures(NamedTuple):
-    """Features of the prefix (B, s, d) and of what follows it in each window (B, M, T - s, d)."""
-
-    prefix: Tensor
-    rest: Tensor
-
-
-def shared_features(decoder: Any, windows: Tensor, shared: int) -> SharedFeatures:
-    """For windows (B, M, T) of which the M in a row have the same first ``shared`` (s) tokens.
+def shared_features(decoder: Any, windows: Tensor, shared: int) -> Tuple[Tensor, Tensor]:
+    """For windows (B, M, T) of which the M in a row have the same first ``shared`` (s) tokens:
+    features of the prefix (B, s, d) and of what follows it in each window (B, M, T - s, d).
 
     Equal to running the decoder on each window alone: it is causal, so the s positions are the
     same for all M. They share their dropout mask, too.
@@ -31,7 +25,7 @@ def shared_features(decoder: Any, windows: Tensor, shared: int) -> SharedFeature
     for layer in layers_of(decoder):
         prefix, cache = layer.prefill(prefix)
         rest = layer.extend(rest, cache)
-    return SharedFeatures(finish(decoder, prefix), finish(decoder, rest))
+    return finish(decoder, prefix), finish(decoder, rest)
 
 
 def plain_features(decoder: Any, windows: Tensor) -> Tensor:

@@ -108,14 +108,9 @@ class Layer:
         q, k, v = (part.transpose(1, 2) for part in self._project(x))  # (W, h, S, d_h)
         if last_position_only:
             x, q = x[:, -1:], q[:, :, -1:]
-        dropout = self._attention_dropout
+        dropout = self._attention_dropout.p if self._attention_dropout.training else 0.0
         attended = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            is_causal=not last_position_only,
-            dropout_p=dropout.p if dropout.training else 0.0,
-            scale=1.0,
+            q, k, v, is_causal=not last_position_only, dropout_p=dropout, scale=1.0
         )
         cache = (k.transpose(2, 3).contiguous(), v.contiguous())
         return self._after_attention(x, attended.transpose(1, 2).flatten(2)), cache

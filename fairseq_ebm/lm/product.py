@@ -45,15 +45,9 @@ class ProductDecoder(FairseqIncrementalDecoder):
     def parts(self) -> Tuple[FairseqDecoder, TransformerDecoderBase]:
         return self.frozen.decoder, self.residual
 
-    def forward(
-        self,
-        prev_output_tokens: Tensor,
-        encoder_out: None = None,
-        incremental_state: Optional[Dict[str, Any]] = None,
-        **unused: Any,
-    ) -> Tuple[Tensor, None]:
+    def forward(self, prev_output_tokens: Tensor, *args: Any, **more: Any) -> Tuple[Tensor, None]:
         """(B, T) -> logits (B, T, V), or (B, 1, V) with an incremental state."""
-        features, _ = self.extract_features(prev_output_tokens, encoder_out, incremental_state)
+        features, _ = self.extract_features(prev_output_tokens, *args, **more)
         return self.output_layer(features), None
 
     def extract_features(

@@ -34,10 +34,9 @@ def require_truncation(truncation: Truncation, symbols: int) -> None:
     """Refuses what cannot be drawn from a vocabulary of ``symbols``, one of them padding, which is
     never drawn."""
     top_k, top_p = truncation.top_k, truncation.top_p
-    if top_k is not None and top_k < 1:
-        raise OptionError(f"{{top_k}}: {top_k} is below 1")
-    if top_k is not None and top_k >= symbols:
-        raise OptionError(f"{{top_k}}: {top_k} is above the vocabulary of {symbols - 1}")
+    if top_k is not None and not 1 <= top_k < symbols:
+        problem = "below 1" if top_k < 1 else f"above the vocabulary of {symbols - 1}"
+        raise OptionError(f"{{top_k}}: {top_k} is {problem}")
     if top_p is not None and not 0 < top_p <= 1:
         raise OptionError(f"{{top_p}}: {top_p} is not above 0 and at most 1")
     if not truncation.temperature > 0:
@@ -131,12 +130,9 @@ class Sampler:
             features = samples.step(steps[-1].tokens)  # (R, d)
             drawn = self._draw(features, uniforms[:, :, t].reshape(-1, 1))
             steps.append(Draws(*(part.squeeze(1) for part in drawn)))
-        tokens, log_p, log_q = (torch.stack(parts, dim=1) for parts in zip(*steps))
-        return Samples(
-            tokens.view(windows, m, length).cpu(),
-            log_p.sum(dim=1).view(windows, m).cpu(),
-            log_q.sum(dim=1).view(windows, m).cpu(),
-        )
+        tokens, *logs = (torch.stack(parts, dim=1) for parts in zip(*steps))
+        log_p, log_q = (log.sum(dim=1).view(windows, m).cpu() for log in logs)
+        return Samples(tokens.view(windows, m, length).cpu(), log_p, log_q)
 
     def _draw(self, features: Tensor, uniforms: Tensor) -> Draws:
         try:

@@ -1,9 +1,10 @@
 """log P_LM of given text, token by token, by fairseq's own forward pass."""
 
 from collections.abc import Iterator
-from typing import Any, List
+from typing import Any, List, Tuple
 
 import torch
+import torch.nn.functional as F
 from fairseq.models import FairseqDecoder, FairseqIncrementalDecoder
 from torch import Tensor
 
@@ -47,21 +48,15 @@ def text_statistics(model: Any, windows: Tensor, prefix_length: int) -> TokenSta
     return TokenStatistics(*joined)
 
 
-def predictions(
-    model: Any, windows: Tensor, prefix_length: int
-) -> "Iterator[tuple[Tensor, Tensor]]":
+def predictions(model: Any, windows: Tensor, prefix_length: int) -> Iterator[Tuple[Tensor, Tensor]]:
     """log P_LM (A, V), float32, and the tokens (A, 1) that it predicts: those of ``windows`` (B, T)
     after the first p, row by row.
 
     The model reads </s>, then the window. Only continuations pass through the output layer, in
     parts of at most ``LOGITS_AT_ONCE`` logits.
     """
-    decoder = model.decoder
-    device = next(model.parameters()).device
-    windows = windows.to(device)
-    inputs = torch.cat(
-        [windows.new_full((len(windows), 1), decoder.dictionary.eos()), windows[:, :-1]], dim=1
-    )
+    decoder, windows = model.decoder, windows.to(next(model.parameters()).device)
+    inputs = after_eos(model, windows[:, :-1])
     has_output_layer = _has_output_layer(decoder)
     outputs = decoder.extract_features(inputs, None) if has_output_layer else decoder(inputs)
     features = outputs[0][:, prefix_length:].flatten(0, 1)  # (B * (T - p), d)
@@ -78,15 +73,17 @@ def predictions(
 def next_log_probs(model: Any, prefixes: Tensor) -> Tensor:
     """log P_LM (B, V), float32, of every symbol after ``prefixes`` (B, p), conditional on it not
     being padding; -inf for padding."""
-    decoder = model.decoder
-    device = next(model.parameters()).device
-    start = prefixes.new_full((len(prefixes), 1), decoder.dictionary.eos())
-    logits, _ = decoder(torch.cat([start, prefixes], dim=1).to(device))
+    logits, _ = model.decoder(after_eos(model, prefixes).to(next(model.parameters()).device))
     log_probs = model.get_normalized_probs((logits[:, -1:], None), log_probs=True, sample=None)
-    log_probs, pad = log_probs[:, 0].float(), decoder.dictionary.pad()
+    log_probs, pad = log_probs[:, 0].float(), model.decoder.dictionary.pad()
     log_probs = log_probs - _log_of_others(log_probs, pad)
     log_probs[:, pad] = -torch.inf
     return _require_numbers(log_probs).cpu()
+
+
+def after_eos(model: Any, tokens: Tensor) -> Tensor:
+    """Tokens (B, T) as the model reads them: (B, 1 + T)."""
+    return F.pad(tokens, (1, 0), value=model.decoder.dictionary.eos())
 
 
 def _require_numbers(log_probs: Tensor) -> Tensor:

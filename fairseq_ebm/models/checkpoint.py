@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from fairseq import models
@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from ..data.tokenizers import DICTIONARY_NAME, digest_of, load_dictionary
 from ..errors import UserError
 from ..files import require_complete, sha256_of
-from ..lm.checkpoint import DTYPES, require_positions, require_precision
+from ..lm.checkpoint import DTYPES, Loaded, require_precision
 from ..negatives.store import Manifest, manifest_of
 from ..registration import register
 from .energy import EnergyModel
@@ -28,28 +28,14 @@ SYMBOLS = "symbols"  # digest of the dictionary
 
 
 @dataclass(frozen=True)
-class Energy:
-    """``model`` in evaluation mode, on its device, in its precision."""
-
-    model: EnergyModel
-    sha256: str
-    architecture: str
+class Energy(Loaded):
     negatives: Tuple[Manifest, ...]
-    precision: str
-    path: Path
     criterion: str
     no_density: Optional[str]  # why exp(-E) is no ratio of densities, if so
 
     @property
-    def max_positions(self) -> int:
-        return int(self.model.max_positions())
-
-    @property
     def window(self) -> int:
         return trained_window(self.negatives, self.max_positions)
-
-    def require_window(self, window: int, flag: str = "{window}") -> None:
-        require_positions(flag, self.path, self.max_positions, window)
 
     def require_density(self, lm_sha256: str) -> None:
         """Refuses what makes P_LM(x) exp(-E(x)) no model of the data."""
@@ -80,12 +66,12 @@ def load_energy(path: Path, data: Path, precision: str, device: torch.device) ->
     model = models.build_model(config, task, from_checkpoint=True)
     model.load_state_dict(state["model"], strict=True)
     model.eval().to(device=device, dtype=DTYPES[precision])
-    manifests = [manifest_of(values, str(path)) for values in state["task_state"][NEGATIVES]]
+    manifests = negatives_of(state, path)
     return Energy(
         model=model,
         sha256=sha256_of(path),
         architecture=str(state["cfg"]["model"]["_name"]),
-        negatives=tuple(manifests),
+        negatives=manifests,
         precision=precision,
         path=path,
         criterion=str(state["cfg"]["criterion"]["_name"]),
@@ -114,6 +100,11 @@ def read_energy(path: Path, flag: str) -> Dict[str, Any]:
     return state
 
 
+def negatives_of(state: Dict[str, Any], path: Path) -> Tuple[Manifest, ...]:
+    """What an energy was trained on, by the contents of its checkpoint."""
+    return tuple(manifest_of(values, str(path)) for values in state["task_state"][NEGATIVES])
+
+
 def is_energy(path: Path) -> bool:
     """Or else a language model, or no checkpoint at all. One that is cut off is refused."""
     require_complete(path, "--path")
@@ -134,7 +125,7 @@ def require_symbols(
         )
 
 
-def _why_no_density(config: Dict[str, Any], manifests: List[Manifest]) -> Optional[str]:
+def _why_no_density(config: Dict[str, Any], manifests: Sequence[Manifest]) -> Optional[str]:
     for manifest in manifests:
         if manifest.is_truncated:
             sampler = manifest.sampler

@@ -1,27 +1,48 @@
 """What all energies share: windows in, one number per window out; low means real."""
 
-from dataclasses import dataclass, field
+from argparse import Namespace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from fairseq import utils
 from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import BaseFairseqModel
+from fairseq.models.transformer import TransformerConfig
 from torch import Tensor, nn
 
-POOLING = ("mean", "first", "last")
+from ..options import fairseq_flag
 
 
 @dataclass
 class PooledEnergyConfig(FairseqDataclass):
-    energy_pooling: ChoiceEnum(POOLING) = field(  # type: ignore[valid-type]
-        default="mean",
-        metadata={
-            "help": "features that are projected to the energy: their mean over all positions, "
-            "those of the first or those of the last; padding never counts"
-        },
+    energy_pooling: ChoiceEnum(("mean", "first", "last")) = fairseq_flag(
+        "mean",
+        "features that are projected to the energy: their mean over all positions, those of the "
+        "first or those of the last; padding never counts",
     )
+
+
+Activation = ChoiceEnum(utils.get_available_activation_fns())
+
+
+@dataclass
+class TransformerEnergyConfig(PooledEnergyConfig):
+    """Flags of both kinds of transformers, with the defaults of fairseq's ``transformer_lm``."""
+
+    activation_fn: Activation = fairseq_flag("relu", "activation function of feed-forward parts")
+    dropout: float = fairseq_flag(0.1, "dropout of all layers' outputs")
+    attention_dropout: float = fairseq_flag(0.0, "dropout of attention")
+    activation_dropout: float = fairseq_flag(0.0, "dropout inside the feed-forward parts")
+    no_token_positional_embeddings: bool = fairseq_flag(False, "no positions at all")
+
+
+def transformer_config(cfg: Any, flags: type, **derived: Any) -> TransformerConfig:
+    """fairseq's own, from a family's ``flags`` in ``cfg`` and what is ``derived`` from them."""
+    given = {each.name: getattr(cfg, each.name) for each in fields(flags)}
+    return TransformerConfig.from_namespace(Namespace(**given, **derived))
 
 
 class EnergyModel(BaseFairseqModel):
@@ -31,9 +52,13 @@ class EnergyModel(BaseFairseqModel):
     that, but need not.
     """
 
-    def __init__(self, dictionary: Dictionary) -> None:
+    def __init__(self, cfg: Any, dictionary: Dictionary) -> None:
         super().__init__()
         self.padding = dictionary.pad()
+
+    @classmethod
+    def build_model(cls, cfg: Any, task: Any) -> "EnergyModel":
+        return cls(cfg, task.dictionary)
 
     def forward(self, windows: Tensor, shared: int = 0) -> Tensor:
         return self.energy(windows.flatten(0, 1)).view(windows.shape[:2])

@@ -1,36 +1,30 @@
 """``energy_bilstm``: bidirectional LSTM layers, pooled and projected."""
 
-from argparse import Namespace
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from fairseq.data import Dictionary
-from fairseq.models import register_model, register_model_architecture
+from fairseq.models import register_model
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ..options import fairseq_flag
 from .energy import EnergyHead, EnergyModel, PooledEnergyConfig
+from .presets import preset
 
 
 @dataclass
 class BiLSTMEnergyConfig(PooledEnergyConfig):
-    encoder_embed_dim: int = field(default=512, metadata={"help": "width of the embeddings"})
-    encoder_hidden_size: int = field(
-        default=512, metadata={"help": "width of the hidden states in each direction"}
-    )
-    encoder_layers: int = field(default=4, metadata={"help": "number of layers"})
-    dropout: float = field(
-        default=0.1, metadata={"help": "dropout of the embeddings and of every layer's output"}
-    )
+    encoder_embed_dim: int = fairseq_flag(512, "width of the embeddings")
+    encoder_hidden_size: int = fairseq_flag(512, "width of the hidden states in each direction")
+    encoder_layers: int = fairseq_flag(4, "number of layers")
+    dropout: float = fairseq_flag(0.1, "dropout of the embeddings and of every layer's output")
 
 
 @register_model("energy_bilstm", dataclass=BiLSTMEnergyConfig)
 class BiLSTMEnergy(EnergyModel):
     def __init__(self, cfg: BiLSTMEnergyConfig, dictionary: Dictionary) -> None:
-        super().__init__(dictionary)
-        self.embed_tokens = nn.Embedding(
-            len(dictionary), cfg.encoder_embed_dim, padding_idx=self.padding
-        )
+        super().__init__(cfg, dictionary)
+        self.embed_tokens = nn.Embedding(len(dictionary), cfg.encoder_embed_dim, self.padding)
         nn.init.uniform_(self.embed_tokens.weight, -0.1, 0.1)
         nn.init.zeros_(self.embed_tokens.weight[self.padding])
         self.dropout = nn.Dropout(cfg.dropout)
@@ -43,10 +37,6 @@ class BiLSTMEnergy(EnergyModel):
             batch_first=True,
         )
         self.head = EnergyHead(2 * cfg.encoder_hidden_size, cfg.energy_pooling)
-
-    @classmethod
-    def build_model(cls, cfg: BiLSTMEnergyConfig, task: Any) -> "BiLSTMEnergy":
-        return cls(cfg, task.dictionary)
 
     def energy(self, tokens: Tensor) -> Tensor:
         is_token = tokens != self.padding
@@ -65,8 +55,6 @@ class BiLSTMEnergy(EnergyModel):
         return self.embed_tokens
 
 
-@register_model_architecture("energy_bilstm", "energy_bilstm_big")
-def energy_bilstm_big(args: Namespace) -> None:
-    """BiLSTM-big of P2: 768 and 1024 give its 39M + 90M; "758/2014" in the text is a misprint."""
-    args.encoder_embed_dim = getattr(args, "encoder_embed_dim", 768)
-    args.encoder_hidden_size = getattr(args, "encoder_hidden_size", 1024)
+# BiLSTM-big of P2: 768 and 1024 give its 39M + 90M; "758/2014" in the text is a misprint.
+BIG = {"encoder_embed_dim": 768, "encoder_hidden_size": 1024}
+preset("energy_bilstm", "energy_bilstm_big", BIG)

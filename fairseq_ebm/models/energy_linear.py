@@ -1,6 +1,5 @@
 """``energy_linear``: E(x) = Σ_i u(x_i), with one number u for each symbol of the vocabulary."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,23 +11,14 @@ from torch import Tensor, nn
 from .energy import EnergyModel
 
 
-@dataclass
-class LinearEnergyConfig(FairseqDataclass):
-    pass
-
-
-@register_model("energy_linear", dataclass=LinearEnergyConfig)
+@register_model("energy_linear", dataclass=FairseqDataclass)
 class LinearEnergy(EnergyModel):
     """A sum, not a mean: it grows with the length of the window."""
 
-    def __init__(self, dictionary: Dictionary) -> None:
-        super().__init__(dictionary)
+    def __init__(self, cfg: Any, dictionary: Dictionary) -> None:
+        super().__init__(cfg, dictionary)
         self.weights = nn.Embedding(len(dictionary), 1, padding_idx=self.padding)
         nn.init.zeros_(self.weights.weight)
-
-    @classmethod
-    def build_model(cls, cfg: LinearEnergyConfig, task: Any) -> "LinearEnergy":
-        return cls(task.dictionary)
 
     def energy(self, tokens: Tensor) -> Tensor:
         terms = self.weights(tokens).squeeze(-1)

@@ -4,7 +4,7 @@ import logging
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Set, Tuple
 
 from fairseq import utils
 from fairseq.models import BaseFairseqModel
@@ -43,19 +43,15 @@ def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
     ours = model.decoder if isinstance(model, CausalEnergy) else model.encoder
     _require_same_shape(theirs, ours, isinstance(model, CausalEnergy), path)
 
-    state = _fit_vocabulary(theirs.state_dict(), len(ours.embed_tokens.weight))
-    # fairseq 0.12.2 keeps copies of an encoder layer's weights in the layer itself, for inference.
-    wanted = {n: v for n, v in ours.state_dict().items() if not re.fullmatch(COPY, n)}
-    state = {n: v for n, v in state.items() if not re.fullmatch(COPY, n)}
-    unmatched = [
-        name
-        for name in {**state, **wanted}
-        if not name.startswith(OUTPUT)
-        and (name not in state or name not in wanted or state[name].shape != wanted[name].shape)
-    ]
-    if unmatched:
+    state, wanted = _weights(theirs), _weights(ours)
+    embedding, symbols = "embed_tokens.weight", len(ours.embed_tokens.weight)
+    if len(state.get(embedding, ())) == symbols + 1:
+        # Masked LMs have one more symbol, <mask>, at the end; no window contains it.
+        state[embedding] = state[embedding][:symbols]
+    differing = {name for name, _ in _shapes(state) ^ _shapes(wanted)}
+    if differing:
         raise UserError(
-            f"--init-from: {path} does not fit the energy: {', '.join(sorted(unmatched)[:5])}; "
+            f"--init-from: {path} does not fit the energy: {', '.join(sorted(differing)[:5])}; "
             "use another checkpoint"
         )
     ours.load_state_dict({**ours.state_dict(), **{n: state[n] for n in wanted}}, strict=True)
@@ -90,76 +86,51 @@ def _features_of(source: BaseFairseqModel, model: EnergyModel, path: Path) -> Tu
     )
 
 
-def _fit_vocabulary(state: Dict[str, Tensor], symbols: int) -> Dict[str, Tensor]:
-    """Masked LMs have one more symbol, <mask>, at the end; no window contains it."""
-    name = "embed_tokens.weight"
-    if name in state and len(state[name]) == symbols + 1:
-        return {**state, name: state[name][:symbols]}
-    return state
+def _weights(features: Any) -> Dict[str, Tensor]:
+    """fairseq 0.12.2 keeps copies of an encoder layer's in the layer itself, for inference."""
+    return {n: v for n, v in features.state_dict().items() if not re.fullmatch(COPY, n)}
 
 
-# The flags that give an energy the shape of another model: {property: flag}, causal or not.
-CAUSAL = {
-    "layers": "--decoder-layers",
-    "width": "--decoder-embed-dim",
-    "ffn": "--decoder-ffn-embed-dim",
-    "heads": "--decoder-attention-heads",
-    "activation": "--activation-fn",
-    "max_positions": "--max-target-positions",
-    "learned": "--decoder-learned-pos",
-    "no_positions": "--no-token-positional-embeddings",
-    "normalised": "--layernorm-embedding",
-    "unscaled": "--no-scale-embedding",
-    "normalize_before": "--decoder-normalize-before",
-    "no_final_norm": "--no-decoder-final-norm",
-}
-BIDIRECTIONAL = {
-    "layers": "--encoder-layers",
-    "width": "--encoder-embed-dim",
-    "ffn": "--encoder-ffn-embed-dim",
-    "heads": "--encoder-attention-heads",
-    "activation": "--activation-fn",
-    "max_positions": "--max-positions",
-    "normalize_before": "--encoder-normalize-before",
-    "sinusoidal": "--sinusoidal-positions",
-    "no_positions": "--no-token-positional-embeddings",
-    "unnormalised": "--no-layernorm-embedding",
-    "scaled": "--scale-embedding",
-}
+def _shapes(state: Dict[str, Tensor]) -> Set[Tuple[str, Any]]:
+    return {(n, v.shape) for n, v in state.items() if not n.startswith(OUTPUT)}
 
 
-def _shape(features: Any) -> Dict[str, Any]:
-    layer = features.layers[0]
-    positions = features.embed_positions
+def _shape(features: Any, causal: bool) -> Dict[str, Any]:
+    """By the flags that give an energy this shape; None if none is needed."""
+    part, layer = "decoder" if causal else "encoder", features.layers[0]
+    positions, norm = features.embed_positions, features.layernorm_embedding
     learned = isinstance(positions, LearnedPositionalEmbedding)
     # gelu_fast is an old name of another one, and linear is a new function at each call.
     distinct = set(utils.get_available_activation_fns()) - {"gelu_fast", "linear"}
     names = {utils.get_activation_fn(name): name for name in distinct}
-    return {
-        "layers": len(features.layers),
-        "width": layer.self_attn.embed_dim,
-        "ffn": layer.fc1.out_features,
-        "heads": layer.self_attn.num_heads,
-        "activation": names.get(layer.activation_fn, "linear"),
-        "max_positions": positions.max_positions if learned else None,
-        "learned": learned,
-        "sinusoidal": positions is not None and not learned,
-        "no_positions": positions is None,
-        "normalize_before": layer.normalize_before,
-        "no_final_norm": layer.normalize_before and features.layer_norm is None,
-        "normalised": features.layernorm_embedding is not None,
-        "unnormalised": features.layernorm_embedding is None,
-        "scaled": features.embed_scale != 1.0,
-        "unscaled": features.embed_scale == 1.0,
+    longest = "--max-target-positions" if causal else "--max-positions"
+    shape = {
+        f"--{part}-layers": len(features.layers),
+        f"--{part}-embed-dim": layer.self_attn.embed_dim,
+        f"--{part}-ffn-embed-dim": layer.fc1.out_features,
+        f"--{part}-attention-heads": layer.self_attn.num_heads,
+        "--activation-fn": names.get(layer.activation_fn, "linear"),
+        longest: positions.max_positions if learned else None,
+        "--no-token-positional-embeddings": positions is None,
+        f"--{part}-normalize-before": layer.normalize_before,
     }
+    if causal:
+        shape["--decoder-learned-pos"] = learned
+        shape["--layernorm-embedding"] = norm is not None
+        shape["--no-scale-embedding"] = features.embed_scale == 1.0
+        no_final_norm = layer.normalize_before and features.layer_norm is None
+        shape["--no-decoder-final-norm"] = no_final_norm
+    else:
+        shape["--sinusoidal-positions"] = positions is not None and not learned
+        shape["--no-layernorm-embedding"] = norm is None
+        shape["--scale-embedding"] = features.embed_scale != 1.0
+    return shape
 
 
 def _require_same_shape(theirs: Any, ours: Any, causal: bool, path: Path) -> None:
-    their_shape, our_shape = _shape(theirs), _shape(ours)
-    add, drop = [], []
-    for name, flag in (CAUSAL if causal else BIDIRECTIONAL).items():
-        wanted = their_shape[name]
-        if wanted == our_shape[name] or wanted is None:
+    our_shape, add, drop = _shape(ours, causal), [], []
+    for flag, wanted in _shape(theirs, causal).items():
+        if wanted is None or wanted == our_shape[flag]:
             continue
         if wanted is False:
             drop.append(flag)

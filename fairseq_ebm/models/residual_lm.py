@@ -6,29 +6,21 @@ Equation 6 of Residual EBMs for Text Generation, trained with fairseq's own ``cr
 """
 
 from argparse import Namespace
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
 from fairseq import models, utils
-from fairseq.models import (
-    ARCH_MODEL_NAME_REGISTRY,
-    ARCH_MODEL_REGISTRY,
-    MODEL_DATACLASS_REGISTRY,
-    FairseqDecoder,
-    FairseqLanguageModel,
-    register_model,
-    register_model_architecture,
-)
+from fairseq.models import FairseqDecoder, FairseqLanguageModel, register_model, transformer_lm
 from fairseq.models.transformer import TransformerDecoderBase
-from fairseq.models.transformer_lm import TransformerLanguageModel, TransformerLanguageModelConfig
 from omegaconf import OmegaConf
 from torch import nn
 
 from ..errors import UserError
 from ..lm.checkpoint import RIGHT_TO_LEFT, load_model, read_config, reads_right_to_left
 from ..lm.product import ProductDecoder
-from .base_lm import shape
+from ..options import fairseq_flag
+from .presets import preset, shape
 
 # Key in fairseq's ``task_state``, and so in checkpoints, of the base's configuration. The base's
 # weights are among the model's own.
@@ -36,15 +28,11 @@ BASE = "base_lm"
 
 
 @dataclass
-class ResidualLMConfig(TransformerLanguageModelConfig):
+class ResidualLMConfig(transformer_lm.TransformerLanguageModelConfig):
     """The flags of ``transformer_lm``, for the residual."""
 
-    base_lm: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "checkpoint of the language model that is the base; it is copied into this "
-            "model's checkpoints and never trained"
-        },
+    base_lm: Optional[str] = fairseq_flag(
+        None, "checkpoint of the base: copied into this model's checkpoints, and never trained"
     )
 
 
@@ -90,26 +78,23 @@ def load_base(cfg: ResidualLMConfig, task: Any) -> Tuple[FairseqDecoder, Any]:
 
 def _require_language_model(path: Path, config: Any) -> None:
     architecture = str(config.model._name)
-    family = ARCH_MODEL_REGISTRY.get(architecture, object)
+    family = models.ARCH_MODEL_REGISTRY.get(architecture, object)
     if not issubclass(family, FairseqLanguageModel):
         raise UserError(f"--base-lm: {path}: {architecture} is not a language model")
     if issubclass(family, ResidualLM):
-        raise UserError(
-            f"--base-lm: {path}: {architecture} has a base of its own; pass that one, or train a "
-            "transformer_lm"
-        )
+        has_base = f"{architecture} has a base of its own"
+        raise UserError(f"--base-lm: {path}: {has_base}; pass that one, or train a transformer_lm")
 
 
 def build_residual(cfg: ResidualLMConfig, task: Any) -> TransformerDecoderBase:
     """A decoder as ``transformer_lm`` builds it, with all its logits 0."""
     for name in ("share_decoder_input_output_embed", "adaptive_softmax_cutoff"):
         if getattr(cfg, name):
-            flag = f"--{name.replace('_', '-')}"
             raise UserError(
-                f"{flag}: a residual_lm has an output matrix of its own, which starts at 0; leave "
-                "the flag out"
+                f"--{name.replace('_', '-')}: leave it out; a residual_lm has an output matrix of "
+                "its own, which starts at 0"
             )
-    decoder = TransformerLanguageModel.build_model(cfg, task).decoder
+    decoder = transformer_lm.TransformerLanguageModel.build_model(cfg, task).decoder
     nn.init.zeros_(decoder.output_projection.weight)
     return decoder
 
@@ -122,11 +107,10 @@ def _to_state(config: Any) -> Dict[str, Any]:
 
 
 def _config_from(state: Dict[str, Any]) -> Any:
-    family = ARCH_MODEL_NAME_REGISTRY[state["_name"]]
-    return OmegaConf.create(state) if family in MODEL_DATACLASS_REGISTRY else Namespace(**state)
+    is_new = models.ARCH_MODEL_NAME_REGISTRY[state["_name"]] in models.MODEL_DATACLASS_REGISTRY
+    return OmegaConf.create(state) if is_new else Namespace(**state)
 
 
-@register_model_architecture("residual_lm", "residual_lm_base")
-def residual_lm_base(args: Namespace) -> None:
-    """RALM of the paper: the residual has the shape of the base LM."""
-    shape(args, layers=12, heads=16, width=1024)
+# RALM of the paper: the residual has the shape of the base LM.
+BASE_SHAPE = shape("decoder", 12, 16, 1024)
+preset("residual_lm", "residual_lm_base", BASE_SHAPE, transformer_lm.base_lm_architecture)

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, Dict
 
-from fairseq.data import Dictionary
 from fairseq.tasks import FairseqTask
 
 from ..data.tokenizers import DICTIONARY_NAME, load_dictionary
@@ -24,10 +23,4 @@ class EnergyTask(FairseqTask):
             require_symbols(state_dict, self.dictionary, "--path", self.data)
         super().load_state_dict(state_dict)
 
-    @property
-    def source_dictionary(self) -> Dictionary:
-        return self.dictionary
-
-    @property
-    def target_dictionary(self) -> Dictionary:
-        return self.dictionary
+    source_dictionary = target_dictionary = property(lambda self: self.dictionary)

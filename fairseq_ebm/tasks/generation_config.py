@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -11,6 +11,7 @@ from omegaconf import II
 
 from ..errors import OptionError, UserError
 from ..joint.rules import RULES
+from ..options import fairseq_flag
 
 logger = logging.getLogger(__name__)
 
@@ -27,60 +28,39 @@ UNUSED = {
 }  # fmt: skip
 
 
+def _flag(default: Any, help: str) -> Any:
+    return fairseq_flag(default, f"generation: {help}")
+
+
 @dataclass
 class JointGenerationConfig(FairseqDataclass):
     """Flags of the joint sampler; fairseq's own that it heeds stand at the end."""
 
-    joint_samples: int = field(
-        default=1000, metadata={"help": "generation: proposals of the language model for a prompt"}
+    joint_samples: int = _flag(1000, "proposals of the language model for a prompt")
+    joint_sampler: ChoiceEnum(list(RULES)) = _flag(
+        "snis",
+        "how --beam draws are made of the proposals: snis (importance resampling), metropolis "
+        "(independent Metropolis-Hastings), rejection (quasi-rejection)",
     )
-    joint_sampler: ChoiceEnum(list(RULES)) = field(  # type: ignore[valid-type]
-        default="snis",
-        metadata={
-            "help": "generation: how --beam draws are made of the proposals: snis (importance "
-            "resampling), metropolis (independent Metropolis-Hastings), rejection (quasi-rejection)"
-        },
+    rejection_beta: Optional[float] = _flag(
+        None,
+        "with --joint-sampler rejection, accept a proposal with probability exp(-E) / BETA; "
+        "higher ones are nearer to the joint model and accept less",
     )
-    rejection_beta: Optional[float] = field(
-        default=None,
-        metadata={
-            "help": "generation: with --joint-sampler rejection, accept a proposal with "
-            "probability exp(-E) / BETA; higher ones are nearer to the joint model and accept less"
-        },
+    window: Optional[int] = _flag(
+        None,
+        "tokens that the models see at once, prompt and continuation (default: what the energy was "
+        "trained on; without an energy 160)",
     )
-    window: Optional[int] = field(
-        default=None,
-        metadata={
-            "help": "generation: tokens that the models see at once, prompt and continuation "
-            "(default: what the energy was trained on; without an energy 160)"
-        },
+    stride: Optional[int] = _flag(
+        None, "tokens between the windows of --gen-subset (default: --window)"
     )
-    stride: Optional[int] = field(
-        default=None,
-        metadata={
-            "help": "generation: tokens between the windows of --gen-subset (default: --window)"
-        },
-    )
-    max_windows: Optional[int] = field(
-        default=None, metadata={"help": "generation: so many windows, chosen at random"}
-    )
-    generation_length: Optional[int] = field(
-        default=None,
-        metadata={"help": "generation: new tokens (default: what the window leaves)"},
-    )
-    chunk_length: Optional[int] = field(
-        default=None,
-        metadata={"help": "generation: make longer text in chunks of so many tokens"},
-    )
-    joint_results_path: Optional[str] = field(
-        default=None, metadata={"help": "generation: write draws and whole pools as JSON lines"}
-    )
-    sampling_memory: Optional[float] = field(
-        default=None,
-        metadata={
-            "help": "generation: GiB that proposals in hand may take (default: 24 on a GPU, 1 on a "
-            "CPU)"
-        },
+    max_windows: Optional[int] = _flag(None, "so many windows, chosen at random")
+    generation_length: Optional[int] = _flag(None, "new tokens (default: what the window leaves)")
+    chunk_length: Optional[int] = _flag(None, "make longer text in chunks of so many tokens")
+    joint_results_path: Optional[str] = _flag(None, "write draws and whole pools as JSON lines")
+    sampling_memory: Optional[float] = _flag(
+        None, "GiB that proposals in hand may take (default: 24 on a GPU, 1 on a CPU)"
     )
     generation_seed: int = II("common.seed")
     gen_subset: str = II("dataset.gen_subset")

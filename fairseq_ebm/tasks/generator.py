@@ -19,8 +19,8 @@ from ..joint.continuation import Continuations, GenerationOptions, continue_prom
 from ..joint.model import Joint
 from ..joint.pools import real_of, record_of
 from ..lm.checkpoint import read_config, reads_right_to_left, require_left_to_right
-from ..models.checkpoint import NEGATIVES, WINDOW, read_energy, trained_window
-from ..negatives.store import Manifest, manifest_of
+from ..models.checkpoint import WINDOW, negatives_of, read_energy, trained_window
+from ..negatives.store import Manifest
 from ..records import strict_json
 from .generation_config import JointGenerationConfig, named_by_flags
 
@@ -35,7 +35,7 @@ class Models:
     data: Path
     lm_path: Path
     energy_path: Optional[Path]
-    negatives: List[Manifest]
+    negatives: Tuple[Manifest, ...]
     precision: str
 
     @property
@@ -52,16 +52,15 @@ def looked_at(cfg: JointGenerationConfig, data: Path) -> Models:
     lm_path, energy_path = split_path(cfg.path or "")
     if energy_path is None and cfg.joint_sampler != "snis":
         raise UserError(
-            f"--joint-sampler: {cfg.joint_sampler} chooses by an energy, and --path has none"
+            f"--joint-sampler: {cfg.joint_sampler} chooses by an energy; --path has none"
         )
     if cfg.fp16 and cfg.cpu:
         raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
     config = read_config(lm_path, data, "--path")
     require_left_to_right(lm_path, reads_right_to_left(config))
-    negatives = []
+    negatives: Tuple[Manifest, ...] = ()
     if energy_path is not None:
-        manifests = read_energy(energy_path, "--path")["task_state"][NEGATIVES]
-        negatives = [manifest_of(values, str(energy_path)) for values in manifests]
+        negatives = negatives_of(read_energy(energy_path, "--path"), energy_path)
     sources = [manifest.source.get("language_model", {}) for manifest in negatives]
     if any(source.get("sha256") != sha256_of(lm_path) for source in sources):
         logger.warning(
@@ -114,17 +113,18 @@ class JointGenerator:
             where = "interactive"
             numbers = [self._typed[tuple(prompt.tolist())].popleft() for prompt in prompts]
         texts = [None] * len(prompts) if sample.get("target") is None else sample["target"].cpu()
-        return [
-            self._hypotheses(prompt, text, where, number)
-            for prompt, text, number in zip(prompts, texts, numbers)
-        ]
+        each = zip(prompts, texts, numbers)
+        return [self._hypotheses(prompt, text, where, number) for prompt, text, number in each]
 
     def _hypotheses(
         self, prompt: Tensor, text: Optional[Tensor], where: str, number: int
     ) -> List[Dict[str, Any]]:
         """``text``: the window that the prompt begins, if it is one of a real text."""
         seed = self.cfg.generation_seed
-        self._warn(len(prompt))
+        for doubt in self._doubts(len(prompt)):
+            if doubt not in self._doubted:
+                logger.warning(doubt)
+                self._doubted.add(doubt)
         try:
             with named_by_flags():
                 continued = continue_prompt(
@@ -134,32 +134,18 @@ class JointGenerator:
         except UserError as error:
             raise UserError(f"prompt {number}: {error}") from None
         if not self.cfg.quiet:
-            self._tell(number, continued)
+            for draw in continued.draws:
+                figures = f"{draw.energy:.4f}\t{draw.log_p:.4f}\t{draw.share:.4g}\t{draw.ess:.1f}"
+                print(f"E-{number}\t{figures}")
         if self._file is not None:
             record = self._record(number, prompt, text, continued)
             self._file.write(strict_json(record) + "\n")
         return [self._hypothesis(torch.cat([prompt, draw.tokens])) for draw in continued.draws]
 
-    def _warn(self, prompt_length: int) -> None:
-        for doubt in self._doubts(prompt_length):
-            if doubt not in self._doubted:
-                logger.warning(doubt)
-                self._doubted.add(doubt)
-
     def _hypothesis(self, text: Tensor) -> Dict[str, Any]:
         scores = self.joint.scores(text, self.options.window)
-        return {
-            "tokens": text,
-            "score": float(scores.mean()),
-            "attention": None,
-            "alignment": torch.empty(0),
-            "positional_scores": scores,
-        }
-
-    def _tell(self, number: int, continued: Continuations) -> None:
-        for draw in continued.draws:
-            figures = f"{draw.energy:.4f}\t{draw.log_p:.4f}\t{draw.share:.4g}\t{draw.ess:.1f}"
-            print(f"E-{number}\t{figures}")
+        found = {"tokens": text, "score": float(scores.mean()), "positional_scores": scores}
+        return {**found, "attention": None, "alignment": torch.empty(0)}
 
     def _record(
         self, number: int, prompt: Tensor, text: Optional[Tensor], continued: Continuations

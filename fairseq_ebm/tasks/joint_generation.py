@@ -48,9 +48,7 @@ class JointGenerationTask(EnergyTask):
         read_manifest(self.data)  # says what is missing
         return super().build_criterion(cfg, *args, **kwargs)
 
-    def build_generator(
-        self, models: List[Any], args: Any, *others: Any, **kwargs: Any
-    ) -> JointGenerator:
+    def build_generator(self, models: List[Any], args: Any, *_: Any, **__: Any) -> JointGenerator:
         assert self._known is not None
         self._generator = build_generator(models, args, self.cfg, self._known)
         return self._generator
@@ -126,12 +124,8 @@ def build_generator(
         rule=cfg.joint_sampler,
         beta=cfg.rejection_beta,
     )
-    top_k, top_p = args.sampling_topk, args.sampling_topp
-    truncation = Truncation(
-        top_k=top_k if top_k > 0 else None,
-        top_p=top_p if top_p > 0 else None,
-        temperature=args.temperature,
-    )
+    top_k, top_p = (max(0, limit) or None for limit in (args.sampling_topk, args.sampling_topp))
+    truncation = Truncation(top_k, top_p, args.temperature)
     require_truncation(truncation, len(lms[0].decoder.dictionary))
     for model in models:
         model.eval()

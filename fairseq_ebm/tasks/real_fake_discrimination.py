@@ -1,24 +1,23 @@
 """``real_fake_discrimination``: telling real text from generated, whatever its density."""
 
-from dataclasses import dataclass, field
-from typing import Any, Dict, Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, Optional
 
 import torch
 from fairseq.tasks import register_task
 
 from ..errors import UserError
 from ..numerics.losses import hardest_negative
-from .residual_ebm_lm import ResidualEBMConfig, ResidualEBMTask
+from ..options import fairseq_flag
+from .residual_ebm_lm import ResidualEBMConfig, ResidualEBMTask, Step
 
 
 @dataclass
 class RealFakeConfig(ResidualEBMConfig):
-    hard_negatives: bool = field(
-        default=False,
-        metadata={
-            "help": "of the --negatives-per-positive, train on the one with the lowest energy; "
-            "better at telling apart, but no density any more"
-        },
+    hard_negatives: bool = fairseq_flag(
+        False,
+        "of the --negatives-per-positive, train on the one with the lowest energy; better at "
+        "telling apart, but no density any more",
     )
 
 
@@ -36,12 +35,10 @@ class RealFakeDiscriminationTask(ResidualEBMTask):
     def negatives_in_validation(self) -> Optional[int]:
         return None
 
-    def train_step(
-        self, sample: Dict[str, Any], model: Any, *args: Any, **kwargs: Any
-    ) -> Tuple[torch.Tensor, int, Dict[str, Any]]:
+    def train_step(self, sample: Any, model: Any, *args: Any, **more: Any) -> Step:
         if self.cfg.hard_negatives:
             sample = keep_hardest(model, sample)
-        return super().train_step(sample, model, *args, **kwargs)
+        return super().train_step(sample, model, *args, **more)
 
 
 @torch.no_grad()

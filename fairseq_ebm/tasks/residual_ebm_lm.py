@@ -4,7 +4,7 @@ from prepared text, with fairseq's programs that generate, text of both (``joint
 import dataclasses
 import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -21,36 +21,33 @@ from ..models.energy import EnergyModel
 from ..models.initialisation import initialise
 from ..negatives.pairs import Pairs
 from ..negatives.store import MANIFEST_NAME, Manifest, NegativesSubset, read_manifest
+from ..options import fairseq_flag
 from .energy_task import EnergyTask
 from .generation_config import JointGenerationConfig
 from .joint_generation import JointGenerationTask
 
 logger = logging.getLogger(__name__)
 
+Step = Tuple[torch.Tensor, int, Dict[str, Any]]  # loss, windows, log
+
 
 @dataclass
 class ResidualEBMConfig(JointGenerationConfig):
-    data: str = field(
-        default="",
-        metadata={
-            "help": "store of negatives, written by fairseq-ebm negatives; several, joined by "
-            "colons, are used as one. To generate: prepared text",
-            "positional": True,
-        },
+    data: str = fairseq_flag(
+        "",
+        "store of negatives, written by fairseq-ebm negatives; several, joined by colons, are used "
+        "as one. To generate: prepared text",
+        positional=True,
     )
-    negatives_per_positive: int = field(
-        default=1,
-        metadata={
-            "help": "generated windows for each real one, drawn anew from the store at each epoch; "
-            "together they weigh as much as the real one"
-        },
+    negatives_per_positive: int = fairseq_flag(
+        1,
+        "generated windows for each real one, drawn anew from the store at each epoch; together "
+        "they weigh as much as the real one",
     )
-    init_from: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "checkpoint whose features the energy starts from: a transformer_lm for "
-            "energy_transformer_lm; a RoBERTa, masked LM or transformer_lm for energy_roberta"
-        },
+    init_from: Optional[str] = fairseq_flag(
+        None,
+        "checkpoint whose features the energy starts from: a transformer_lm for "
+        "energy_transformer_lm; a RoBERTa, masked LM or transformer_lm for energy_roberta",
     )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
@@ -104,18 +101,12 @@ class ResidualEBMTask(EnergyTask):
             if self._max_positions is not None and subset.window > self._max_positions:
                 raise UserError(
                     f"{store}: windows of {subset.window} tokens, but the energy reads "
-                    f"{self._max_positions} at most; raise --max-positions or "
-                    "--max-target-positions (and with --init-from, start from a model that has "
-                    "so many)"
+                    f"{self._max_positions}; raise --max-positions or --max-target-positions (and "
+                    "with --init-from, start from a model that has so many)"
                 )
         training = self._trains and split == self.cfg.train_subset
-        pairs = Pairs(
-            subsets,
-            self.dictionary.pad(),
-            self.cfg.negatives_per_positive if training else self.negatives_in_validation,
-            self.cfg.seed,
-            training,
-        )
+        negatives = self.cfg.negatives_per_positive if training else self.negatives_in_validation
+        pairs = Pairs(subsets, self.dictionary.pad(), negatives, self.cfg.seed, training)
         flag = "max_tokens" if training else "max_tokens_valid"
         limit, needed = getattr(self.cfg, flag), int(pairs.num_tokens_vec(slice(None)).max())
         if limit is not None and limit < needed:
@@ -137,10 +128,8 @@ class ResidualEBMTask(EnergyTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         arch = getattr(cfg, "_name", None) or cfg.arch
         if not issubclass(ARCH_MODEL_REGISTRY[arch], EnergyModel):
-            raise UserError(
-                f"--arch {arch}: not an energy; use energy_transformer_lm, energy_roberta, "
-                "energy_bilstm, energy_linear or one of their presets"
-            )
+            families = "energy_transformer_lm, energy_roberta, energy_bilstm, energy_linear"
+            raise UserError(f"--arch {arch}: not an energy; use {families} or one of their presets")
         model = super().build_model(cfg, from_checkpoint)
         self._max_positions = model.max_positions()
         self._trains = not from_checkpoint
@@ -177,32 +166,22 @@ class ResidualEBMTask(EnergyTask):
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
         criterion = super().build_criterion(cfg, *args, **kwargs)
         if not isinstance(criterion, EnergyCriterion):
-            raise UserError(
-                f"--criterion {cfg._name}: not for energies; "
-                "use conditional_nce, ranking_nce or energy_ranking"
-            )
+            ours = "conditional_nce, ranking_nce or energy_ranking"
+            raise UserError(f"--criterion {cfg._name}: not for energies; use {ours}")
         return criterion
 
     def train_step(
-        self,
-        sample: Dict[str, Any],
-        model: Any,
-        criterion: Any,
-        optimizer: Any,
-        update_num: int,
-        ignore_grad: bool = False,
-    ) -> Tuple[torch.Tensor, int, Dict[str, Any]]:
+        self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, **more: Any
+    ) -> Step:
         self._update = update_num + 1
         try:
-            return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+            return super().train_step(sample, model, criterion, optimizer, update_num, **more)
         except UserError as error:
             raise UserError(f"update {self._update}: {error}") from None
 
-    def valid_step(
-        self, sample: Dict[str, Any], model: Any, criterion: Any
-    ) -> Tuple[torch.Tensor, int, Dict[str, Any]]:
+    def valid_step(self, *args: Any, **more: Any) -> Step:
         try:
-            return super().valid_step(sample, model, criterion)
+            return super().valid_step(*args, **more)
         except UserError as error:
             when = f" after update {self._update}" if self._update else ""
             raise UserError(f"validation{when}: {error}") from None
