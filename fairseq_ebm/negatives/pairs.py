@@ -19,7 +19,7 @@ class Pairs(FairseqDataset):
 
     Each item is a real window and ``negatives`` of its generated ones, drawn without replacement
     by (seed, epoch, index): resumed training meets what it would have met. With None, all of them
-    (as many as every store has). What is for validation is neither shuffled nor drawn anew.
+    (as many as every store has). For validation they are neither shuffled nor drawn again.
     """
 
     def __init__(
