@@ -1,4 +1,4 @@
-"""Files: their hashes, and writing them whole or not at all."""
+"""Files: their hashes, and writing them completely or not at all."""
 
 import hashlib
 import os

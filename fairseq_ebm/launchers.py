@@ -1,4 +1,4 @@
-"""What torchrun and Slurm tell the processes that they start."""
+"""What torchrun and Slurm say to the processes that they start."""
 
 import os
 from typing import Tuple
@@ -19,11 +19,8 @@ def launched() -> Tuple[int, int]:
     An array of tasks may run several processes each; both counts multiply.
     """
     index, shards = 0, 1
-    if all(name in os.environ for name in LAUNCHERS[0]):
-        names = LAUNCHERS[:1]
-    else:
-        names = tuple(pair for pair in LAUNCHERS[1:] if all(n in os.environ for n in pair))
-    for rank, size in names:
+    present = [pair for pair in LAUNCHERS if all(name in os.environ for name in pair)]
+    for rank, size in present[:1] if LAUNCHERS[0] in present else present:
         place = _place_in_array() if "ARRAY" in rank else int(os.environ[rank])
         index = index * int(os.environ[size]) + place
         shards *= int(os.environ[size])

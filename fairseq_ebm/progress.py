@@ -35,7 +35,7 @@ def progress(
     from tqdm import tqdm  # noqa: PLC0415 (not for a wrong flag)
 
     terminal = sys.stderr.isatty()
-    return tqdm(
+    bar: Iterable[T] = tqdm(
         items,
         desc=label,
         total=total,
@@ -47,3 +47,4 @@ def progress(
         unit_scale=total is None or total > 9999,
         unit="",
     )
+    return bar

@@ -15,8 +15,7 @@ from .files import write_whole
 
 
 def write_json(record: Any, path: Union[str, Path]) -> None:
-    """Writes a dataclass instance, or what JSON knows, whole or not at all: a temporary name first,
-    then renamed."""
+    """Writes a dataclass instance, or what JSON knows, completely or not at all."""
     is_record = dataclasses.is_dataclass(record) and not isinstance(record, type)
     value = dataclasses.asdict(record) if is_record else record
     text = strict_json(value, indent=2)

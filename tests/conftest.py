@@ -14,7 +14,10 @@ import pytest
 # Models here are tiny: more threads would only wait for each other, long on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from fairseq_ebm import register
 from fairseq_ebm.workflow.children import become
+
+register()  # tests build energies and tasks in this process
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

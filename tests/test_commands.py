@@ -89,7 +89,7 @@ def here(tmp_path):
 
 def what_people_bring(command, here):
     """Votes that raters send back; a run that is to be reported."""
-    if " analyse " in command or " qualify " in command:
+    if "human-eval analyse" in command or "human-eval qualify" in command:
         (name,) = re.findall(r"\S+\.key\.json", command)
         key = json.loads((here / name).read_text())
         for rater in ("ann", "bob"):

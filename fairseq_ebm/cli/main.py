@@ -25,8 +25,13 @@ fairseq's own programs do the rest, with --user-dir "$(fairseq-ebm user-dir)":
 
 def main(words: Optional[Sequence[str]] = None) -> None:
     words = list(sys.argv[1:] if words is None else words)
+    with ending(PROGRAM):
+        _main(words)
+
+
+def _main(words: List[str]) -> None:
     if not words or words[0] in ("-h", "--help"):
-        print(overview())
+        print(overview(), flush=True)
     elif words[0] == "--version":
         print(f"{PROGRAM} {__version__}")
     elif words == ["user-dir"]:
@@ -69,15 +74,15 @@ def work(program: str, options_class: Type[Options], words: Sequence[str]) -> No
 
 
 @contextmanager
-def ending(program: str, options: Options) -> Iterator[None]:
+def ending(program: str, options: Optional[Options] = None) -> Iterator[None]:
     """Ends the process with what the work within came to, if that is an error or an interrupt."""
-    logging.getLogger("fairseq").setLevel(logging.WARNING)  # we tell what happens ourselves
+    logging.getLogger("fairseq").setLevel(logging.WARNING)  # we say what happens ourselves
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # tidies up on its way out
     try:
         yield
     except UserError as error:
-        fail(program, str(in_flags(error, type(options))))
+        fail(program, str(in_flags(error, type(options) if options else Options)))
     except BrokenPipeError:  # the reader of our output has left, as in "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -91,7 +96,7 @@ def ending(program: str, options: Options) -> Iterator[None]:
         interrupted(program, "interrupted")
 
 
-def show(options: Options, record: Record) -> None:
+def show(options: Optional[Options], record: Record) -> None:
     if not getattr(options, "quiet", False):
         from ..reports.terminal import shown  # noqa: PLC0415 (takes a second)
 

@@ -5,7 +5,7 @@ score equal to it counts one half.
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -68,36 +68,59 @@ def thresholds(valid: Scores, natural: Optional[float] = None) -> Thresholds:
     return Thresholds(float(cuts[np.argmax(true - false)]), natural=natural, **by_rate)
 
 
+class Figure(NamedTuple):
+    """A figure, and what it is in each of the resamples (R,)."""
+
+    value: float
+    resampled: np.ndarray
+
+
 def row(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
     """What fairseq-ebm discriminate reports about a scorer and an input, with 95% intervals."""
     generated = test.generated.reshape(len(test.generated), -1)
     counts = _resampled(len(test.real), len(generated), test.paired, seed)
+
+    def called(cut: float) -> Tuple[Figure, Figure]:
+        """The shares of real and of generated texts that are called generated."""
+        credits = (credit_above(torch.from_numpy(s), cut) for s in (test.real[:, None], generated))
+        alarms, hits = (each.mean(dim=1).numpy() for each in credits)
+        return _mean(alarms, counts[0]), _mean(hits, counts[1])
+
     record: Dict[str, Any] = {}
-
-    def add(name: str, value: Optional[float], resampled: Callable[[], np.ndarray]) -> None:
-        record[name] = value
-        record[f"{name}_ci95"] = None if value is None else _interval(resampled())
-
     for name, cut in (("accuracy", given.accuracy), ("accuracy_natural", given.natural)):
-        alarms, hits = _called(test.real[:, None], generated, cut)
-
-        def balanced(alarms: Any = alarms, hits: Any = hits) -> np.ndarray:
-            return (1 - _means(alarms, counts[0]) + _means(hits, counts[1])) / 2
-
-        add(name, _mean_accuracy(alarms, hits), balanced)
+        balanced = None
+        if cut is not None:
+            alarms, hits = called(cut)  # both kinds of text count one half
+            balanced = Figure(*((1 - of_real + h) / 2 for of_real, h in zip(alarms, hits)))
+        record.update(_with_interval(name, balanced))
         record[f"{name.replace('accuracy_n', 'n')}_threshold"] = _finite(cut)
-    first = _credits(test)
-    add("p_at_1", _mean(first), lambda: _means(first, counts[0]))
+    first = None
+    if test.paired:
+        credits = credit_first(torch.from_numpy(test.real), torch.from_numpy(test.generated))
+        first = _mean(credits.numpy(), counts[0])
+    record.update(_with_interval("p_at_1", first))
     area = _area(test.real, generated)
-    auroc = float(roc_auc_score(*test.labels()))
-    add("auroc", auroc, lambda: np.array([area(a, b) for a, b in zip(*counts)]))
+    areas = np.array([area(a, b) for a, b in zip(*counts)])
+    auroc = Figure(float(roc_auc_score(*test.labels())), areas)
+    record.update(_with_interval("auroc", auroc))
     for name in FALSE_POSITIVES:
-        alarms, hits = _called(test.real[:, None], generated, getattr(given, name))
-        add(f"tpr_at_{name}", _mean(hits), lambda hits=hits: _means(hits, counts[1]))
-        record[f"{name}_threshold"] = _finite(getattr(given, name))
-        record[f"{name}_on_test"] = _mean(alarms)
-    record["n_real"], record["n_fake"] = len(test.real), int(generated.size)
-    return record
+        cut = getattr(given, name)
+        alarms, hits = (None, None) if cut is None else called(cut)
+        record.update(_with_interval(f"tpr_at_{name}", hits))
+        record[f"{name}_threshold"] = _finite(cut)
+        record[f"{name}_on_test"] = alarms and alarms.value
+    return {**record, "n_real": len(test.real), "n_fake": int(generated.size)}
+
+
+def _mean(values: np.ndarray, counts: np.ndarray) -> Figure:
+    return Figure(float(values.mean()), counts @ values / len(values))
+
+
+def _with_interval(name: str, figure: Optional[Figure]) -> Dict[str, Any]:
+    if figure is None:
+        return {name: None, f"{name}_ci95": None}
+    low, high = np.percentile(figure.resampled, [2.5, 97.5])
+    return {name: figure.value, f"{name}_ci95": (float(low), float(high))}
 
 
 def row_by_prefix_length(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
@@ -128,32 +151,6 @@ def differences(real: np.ndarray, generated: np.ndarray) -> Dict[str, Any]:
     }
 
 
-def _called(
-    real: np.ndarray, generated: np.ndarray, threshold: Optional[float]
-) -> Tuple[Optional[np.ndarray], Optional[np.ndarray]]:
-    """The share of each row that is called generated: (N, 1), (M, K) -> (N,), (M,)"""
-    if threshold is None:
-        return None, None
-    called = (credit_above(torch.from_numpy(scores), threshold) for scores in (real, generated))
-    alarms, hits = (credits.mean(dim=1).numpy() for credits in called)
-    return alarms, hits
-
-
-def _mean_accuracy(alarms: Optional[np.ndarray], hits: Optional[np.ndarray]) -> Optional[float]:
-    """Balanced: both kinds of text count one half."""
-    return None if alarms is None or hits is None else float(1 - alarms.mean() + hits.mean()) / 2
-
-
-def _credits(test: Scores) -> Optional[np.ndarray]:
-    if not test.paired:
-        return None
-    return credit_first(torch.from_numpy(test.real), torch.from_numpy(test.generated)).numpy()
-
-
-def _mean(values: Optional[np.ndarray]) -> Optional[float]:
-    return None if values is None else float(values.mean())
-
-
 def _finite(threshold: Optional[float]) -> Optional[float]:
     """None if infinite, which JSON has no number for."""
     return threshold if threshold is not None and np.isfinite(threshold) else None
@@ -169,15 +166,6 @@ def _resampled(real: int, generated: int, paired: bool, seed: int) -> Tuple[np.n
 
     first = draw(real)
     return first, first if paired else draw(generated)
-
-
-def _means(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return counts @ values / len(values)
-
-
-def _interval(resampled: np.ndarray) -> Tuple[float, float]:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _area(real: np.ndarray, generated: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:

@@ -6,6 +6,8 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ..data.tokenizers import Tokenizer
 from ..errors import UserError
@@ -66,7 +68,7 @@ def _batches(
     options: BlockOptions,
     counts: TextScores,
     sizes: List[int],
-) -> Iterator[Tuple[List[int], torch.Tensor]]:
+) -> Iterator[Tuple[List[int], Tensor]]:
     """Numbers of texts and their blocks (B, T); ``sizes``: how many blocks each text has."""
     members: List[int] = []
     blocks: List[np.ndarray] = []
@@ -89,8 +91,7 @@ def _batches(
         yield members, _stack(blocks, tokenizer.dictionary.pad())
 
 
-def _stack(blocks: Sequence[np.ndarray], padding: int) -> torch.Tensor:
-    stacked = np.full((len(blocks), max(map(len, blocks))), padding, dtype=np.int64)
-    for row, block in zip(stacked, blocks):
-        row[: len(block)] = block
-    return torch.from_numpy(stacked)
+def _stack(blocks: Sequence[np.ndarray], padding: int) -> Tensor:
+    """(B, T), padded at the end"""
+    rows = [torch.from_numpy(block.astype(np.int64)) for block in blocks]
+    return pad_sequence(rows, batch_first=True, padding_value=padding)

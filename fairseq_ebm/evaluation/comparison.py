@@ -45,7 +45,7 @@ def _read(report: Path, about: Mapping[str, Any]) -> Baseline:
             f"--baseline: {report}: of other {different}; evaluate it on the same windows"
         )
     if len(results) < theirs["num_windows"]:
-        raise UserError(f"--baseline: {report}: is not whole; complete it with --resume")
+        raise UserError(f"--baseline: {report}: is not complete; finish it with --resume")
     numbers = [result.number for result in results]
     errors = [result.log_z.error for result in results]
     log_probs = _log_probs(theirs, results)

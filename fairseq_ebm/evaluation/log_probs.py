@@ -150,8 +150,13 @@ def evaluate(
     for energy, number in zip(energies, numbers):
         require_finite(energy, number)
     streams = Streams(options.seed, windows.subset, numbers)
-    pools = _pools(joint, read, prefix_length, streams, options, len(windows))
-    later = _later(joint, read, prefix_length, streams, options, [len(pool) for pool in pools])
+
+    def prefixes(length: int) -> Prefixes:
+        return Prefixes(joint, read[:, :length], read.size(1) - length, streams)
+
+    pools = _pools(prefixes(prefix_length), options, len(windows))
+    sizes = [len(pool) for pool in pools]
+    later = [prefixes(t).pools(sizes) for t in _longer(options, prefix_length, read.size(1))]
     exact = _exact_last(joint, read) if options.exact_last_position else None
     for i, (number, pool) in enumerate(zip(numbers, pools)):
         log_z = log_partition_bounds(pool)
@@ -174,37 +179,19 @@ def evaluate(
         )
 
 
-def _pools(
-    joint: Joint,
-    read: Tensor,
-    prefix_length: int,
-    streams: Streams,
-    options: EvaluationOptions,
-    windows: int,
-) -> List[Tensor]:
+def _pools(prefixes: Prefixes, options: EvaluationOptions, windows: int) -> List[Tensor]:
     """E of the samples after each prefix: W of (n_w,). ``windows``: their number in all."""
-    length = read.size(1) - prefix_length
-    prefixes = Prefixes(joint, read[:, :prefix_length], length, streams)
+    size = len(prefixes.tokens)
     if options.sampling_error is None:
-        return prefixes.pools([options.num_samples] * len(read))
-    variance = (options.sampling_error * length) ** 2 * windows * len(read)
+        return prefixes.pools([options.num_samples] * size)
+    variance = (options.sampling_error * prefixes.length) ** 2 * windows * size
     return pools_within(prefixes, variance, options.max_samples)
 
 
-def _later(
-    joint: Joint,
-    read: Tensor,
-    prefix_length: int,
-    streams: Streams,
-    options: EvaluationOptions,
-    sizes: List[int],
-) -> List[List[Tensor]]:
-    """The same for the longer prefixes that the options ask for, the last of T - 1 tokens."""
-    last = read.size(1) - 1
-    lengths: Sequence[int] = range(prefix_length + 1, last + 1) if options.per_position else ()
-    if options.exact_last_position and last > prefix_length:
-        lengths = lengths or (last,)
-    return [Prefixes(joint, read[:, :t], read.size(1) - t, streams).pools(sizes) for t in lengths]
+def _longer(options: EvaluationOptions, prefix_length: int, window: int) -> Sequence[int]:
+    """Lengths of the longer prefixes that the options ask for, the last of T - 1 tokens."""
+    lengths = range(prefix_length + 1, window)
+    return lengths if options.per_position else lengths[-1:] if options.exact_last_position else ()
 
 
 def _nce(energy: Tensor, pool: Tensor, log_z: float) -> Dict[str, float]:

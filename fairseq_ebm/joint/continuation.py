@@ -63,7 +63,7 @@ class GenerationOptions:
         if size > self.window - int(has_context):
             name = "length" if size == length else "chunk_length"
             raise OptionError(
-                f"{{{name}}}: {size} tokens leave no room for what stands before them in the "
+                f"{{{name}}}: {size} tokens leave no room for a context in the "
                 f"window of {self.window}; give a smaller {{chunk_length}}"
             )
         return [size] * (length // size) + ([length % size] if length % size else [])
@@ -96,7 +96,7 @@ def continue_prompt(
     """``options.num_draws`` continuations of a prompt (P,), which may be empty."""
     result = Continuations([Draw(prompt.new_empty(0)) for _ in range(options.num_draws)])
     for part, length in enumerate(options.chunks(len(prompt))):
-        # At first all draws come from one pool; later each has a text of its own to go on from.
+        # At first all draws come from one pool; later each continues its own text.
         groups = [result.draws] if part == 0 else [[draw] for draw in result.draws]
         for member, draws in enumerate(groups):
             context = torch.cat([prompt, draws[0].tokens])

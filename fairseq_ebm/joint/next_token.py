@@ -42,7 +42,7 @@ class Candidate:
 @dataclass(frozen=True)
 class Probability:
     """A candidate's probabilities among all candidates. The bounds, which hold for many samples,
-    tell of bias; ``sampling_ci95`` tells of the luck of sampling, which is mostly larger."""
+    show bias; ``sampling_ci95`` shows the luck of sampling, which is usually larger."""
 
     candidate: Candidate
     lm: float

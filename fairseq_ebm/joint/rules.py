@@ -13,7 +13,7 @@ from ..numerics.resampling import resample
 
 class Choice(NamedTuple):
     indices: Tensor  # (R,) in the pool; fewer, where a rule needs more proposals
-    figures: Dict[str, float]  # what the rule tells of itself
+    figures: Dict[str, float]  # what the rule reports about itself
 
 
 # (log-weights (n,), draws, random numbers, threshold β) -> Choice

@@ -2,7 +2,7 @@
 
 A folder holds one .npy file an array, all with the same number of rows, and checksums.npy with the
 CRC-32 of every block of every array. While it is being written its name ends in ".part" and
-progress.json tells how many blocks are safe: everything behind them is written again.
+progress.json says how many blocks are safe: everything after them is written again.
 """
 
 import fcntl
@@ -11,8 +11,7 @@ import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Dict, Mapping, Optional, Tuple, Type
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -30,7 +29,7 @@ def num_blocks(rows: int) -> int:
 
 
 class ArraysWriter:
-    """Writes ``rows`` rows of ``layout`` to ``folder``; goes on where an earlier process stopped.
+    """Writes ``rows`` rows of ``layout`` to ``folder``; resumes where an earlier process stopped.
 
     with ArraysWriter(folder, layout, rows) as writer:
         for block in range(writer.done, num_blocks(rows)):
@@ -47,7 +46,7 @@ class ArraysWriter:
         self._files: Dict[str, int] = {}
 
     def __enter__(self) -> "ArraysWriter":
-        if self.folder.exists():  # whole already
+        if self.folder.exists():  # complete already
             self.done = num_blocks(self.rows)
             return self
         self.part.mkdir(parents=True, exist_ok=True)
@@ -113,12 +112,7 @@ class ArraysWriter:
             written = os.pwrite(self._files[name], view, self._offsets[name] + offset)
             view, offset = view[written:], offset + written
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, kind: Any, error: Optional[BaseException], trace: Any) -> None:
         for file in self._files.values():
             os.close(file)
         if error is None and self.done == num_blocks(self.rows):
@@ -135,7 +129,7 @@ class Arrays:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         if folder.with_name(folder.name + ".part").exists() and not folder.exists():
-            raise UserError(f"{folder}: not whole; run the command that writes it again")
+            raise UserError(f"{folder}: not complete; run the command that writes it again")
         names = sorted(path.stem for path in folder.glob("*.npy"))
         self._arrays = {name: self._open(name) for name in names}
         self._checksums = self._arrays.pop(CHECKSUMS, np.zeros((0, 0)))

@@ -163,7 +163,7 @@ class HuggingFaceAuthor:
     def _continue(
         self, prefix: np.ndarray, num: int, length: int, stream: WindowStream
     ) -> np.ndarray:
-        """(num, length). What turns out short is written on: to draw it anew would prefer long."""
+        """(num, length). Short ones are extended: drawing them again would favour long ones."""
         before, document = self._encode(prefix)
         rate = len(before + document) / max(1, len(prefix))  # the model's symbols a token
         step = math.ceil(1.2 * max(rate, 0.5) * (length + SPARE))

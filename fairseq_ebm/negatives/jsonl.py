@@ -16,7 +16,7 @@ from ..errors import UserError
 from .arrays import BLOCK, ArraysWriter, num_blocks
 from .store import layout, mark_whole
 
-LOOKED_AT = 100  # texts at the beginning of a file, which tell what form it is in
+LOOKED_AT = 100  # texts at the beginning of a file, which show what form it is in
 
 
 def read_texts(path: Path, bad: Optional[List[str]] = None) -> Iterator[str]:
@@ -68,7 +68,7 @@ def windows_of(
 ) -> Tuple[Dict[str, List[np.ndarray]], int]:
     """Windows by subset, in the order of the file; and how many texts are too short for one.
 
-    With a single subset all text goes there; with several, each text where its hash tells. ``bad``
+    With a single subset all text goes there; with several, each text where its hash says. ``bad``
     as in ``read_texts``.
     """
     windows: Dict[str, List[np.ndarray]] = {subset: [] for subset in subsets}

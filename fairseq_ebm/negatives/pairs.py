@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 import numpy as np
 import torch
 from fairseq.data import FairseqDataset
-from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ..data.streams import philox
 from ..errors import UserError
@@ -19,7 +19,7 @@ class Pairs(FairseqDataset):
 
     Each item is a real window and ``negatives`` of its generated ones, drawn without replacement
     by (seed, epoch, index): resumed training meets what it would have met. With None, all of them
-    (as many as every store has). What is for validation is neither shuffled nor drawn anew.
+    (as many as every store has). For validation they are neither shuffled nor drawn again.
     """
 
     def __init__(
@@ -75,13 +75,14 @@ class Pairs(FairseqDataset):
         if not samples:
             return {}
         windows = [sample["windows"] for sample in samples]
-        batch = _stack(windows, self.padding)
+        by_position = [w.T for w in windows]  # (T, 1 + K): the first dimension is padded
+        batch = pad_sequence(by_position, batch_first=True, padding_value=self.padding)
         return {
             "id": torch.tensor([sample["id"] for sample in samples]),
             "nsentences": len(samples),
             "ntokens": sum(w.numel() for w in windows),
             "net_input": {
-                "windows": batch,
+                "windows": batch.transpose(1, 2).contiguous(),
                 "shared": min(sample["shared"] for sample in samples),
             },
         }
@@ -118,13 +119,3 @@ class Pairs(FairseqDataset):
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch if self.training else 0
-
-
-def _stack(windows: Sequence[Tensor], padding: int) -> Tensor:
-    longest = max(w.size(1) for w in windows)
-    if all(w.size(1) == longest for w in windows):
-        return torch.stack(list(windows))
-    batch = windows[0].new_full((len(windows), windows[0].size(0), longest), padding)
-    for row, window in zip(batch, windows):
-        row[:, : window.size(1)] = window
-    return batch

@@ -2,7 +2,7 @@
 
 NEG/manifest.json        how it was made: a Manifest
 NEG/dict.txt             the dictionary, and the files of a tokenizer where it has one
-NEG/{subset}/*.npy       the arrays of a subset that is whole
+NEG/{subset}/*.npy       the arrays of a subset that is complete
 NEG/{subset}.part/       a subset under way
 NEG/{subset}.shard-I-of-N/   shards of a subset, before they are merged
 """
@@ -28,7 +28,7 @@ MANIFEST_NAME = "manifest.json"
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """``subsets``: the number of windows of each subset that is whole."""
+    """``subsets``: the number of windows of each subset that is complete."""
 
     format_version: int
     source: Dict[str, Any]  # the language model, or the files that text came from
@@ -242,7 +242,7 @@ class NegativesSubset:
         self._arrays = Arrays(neg / subset)
         if self._arrays.rows != self.manifest.subsets[subset]:
             raise UserError(
-                f"{neg / subset}: holds {self._arrays.rows} windows, but the manifest tells "
+                f"{neg / subset}: holds {self._arrays.rows} windows, but the manifest says "
                 f"{self.manifest.subsets[subset]}"
             )
 

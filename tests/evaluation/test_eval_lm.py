@@ -337,7 +337,7 @@ def test_baselines_that_are_none(evaluate, sums_lm, tmp_path):
     assert "of other windows: stride (10, now 5)" in message and not out.exists()
     windows = tmp_path / "lm.windows.jsonl"
     windows.write_text("\n".join(windows.read_text().split("\n")[:-3]) + "\n")
-    assert "is not whole" in evaluate(*flags, out, "--baseline", lm, fails=True).stderr
+    assert "is not complete" in evaluate(*flags, out, "--baseline", lm, fails=True).stderr
 
 
 def test_against_what_stood_there_before(evaluate, both, sums_lm, tmp_path):

@@ -85,7 +85,7 @@ def test_no_rows(tmp_path):
 def test_a_folder_under_way_is_not_whole(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "x", stop_after=1)
-    with pytest.raises(UserError, match="not whole"):
+    with pytest.raises(UserError, match="not complete"):
         Arrays(tmp_path / "x")
 
 

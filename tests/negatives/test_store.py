@@ -123,7 +123,7 @@ def test_subsets_that_are_not_whole(tmp_path):
     with pytest.raises(UserError, match="valid is not complete; run fairseq-ebm negatives again"):
         NegativesSubset(neg, "valid")
     mark_whole(neg, "train", 3)
-    with pytest.raises(UserError, match="holds 2 windows, but the manifest tells 3"):
+    with pytest.raises(UserError, match="holds 2 windows, but the manifest says 3"):
         NegativesSubset(neg, "train")
 
 

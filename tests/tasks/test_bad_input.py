@@ -49,7 +49,7 @@ def test_not_a_store(run_program, sums, tmp_path):
 
 def test_a_missing_split(run_program, tmp_path):
     neg = random_store(tmp_path / "neg", count=8, subsets=("valid",))
-    assert "the subset train is not whole; it has valid" in refused(run_program, neg, tmp_path)
+    assert "the subset train is not complete; it has valid" in refused(run_program, neg, tmp_path)
 
 
 def test_dictionaries_that_differ(run_program, neg, tmp_path):
