@@ -86,11 +86,9 @@ def require_finite(energies: Tensor, ids: Tensor) -> None:
     finite = torch.isfinite(energies).flatten(1).all(dim=1)
     if not bool(finite.all()):
         bad = ids[~finite.to(ids.device)].tolist()
-        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise UserError(
-            f"energies are not finite: windows {', '.join(map(str, bad[:3]))}{more}; "
-            "lower --lr, warm up for longer, or clip with --clip-norm"
-        )
+        windows = ", ".join(map(str, bad[:3])) + (f" and {len(bad) - 3} more" if bad[3:] else "")
+        remedy = "lower --lr, warm up for longer, or clip with --clip-norm"
+        raise UserError(f"energies are not finite: windows {windows}; {remedy}")
 
 
 def _mean(meters: Mapping[str, Any], name: str) -> float:

@@ -13,10 +13,6 @@ def sums(digits: int, seed: int) -> List[str]:
     has one digit more: every document has 3 * digits + 3 symbols. The terms carry
     2 * digits * log(10) nats, the result none.
     """
-    generator = random.Random(seed)
-    limit = 10**digits
-    documents = []
-    for _ in range(NUM_SUMS):
-        a, b = generator.randrange(limit), generator.randrange(limit)
-        documents.append(" ".join(f"{a:0{digits}}+{b:0{digits}}={a + b:0{digits + 1}}"))
-    return documents
+    draw, limit = random.Random(seed).randrange, 10**digits
+    terms = ((draw(limit), draw(limit)) for _ in range(NUM_SUMS))
+    return [" ".join(f"{a:0{digits}}+{b:0{digits}}={a + b:0{digits + 1}}") for a, b in terms]

@@ -30,10 +30,8 @@ class Gpt2Tokenizer:
         self._bytes[dictionary.eos()] = b"\n"
 
     def encode(self, texts: Sequence[str]) -> List[np.ndarray]:
-        return [
-            np.array([self._index[i] for i in self._encoder.encode(text)], dtype=np.int64)
-            for text in texts
-        ]
+        encoded = map(self._encoder.encode, texts)
+        return [np.array([self._index[i] for i in ids], dtype=np.int64) for ids in encoded]
 
     def decode(self, indices: Sequence[int]) -> str:
         return b"".join(self._bytes[i] for i in indices).decode("utf-8", errors="replace")
@@ -43,22 +41,17 @@ def load_gpt2(data: Path, dictionary: Dictionary) -> Gpt2Tokenizer:
     paths = [data / name for name in (ENCODER_NAME, MERGES_NAME)]
     for path in paths:
         if not path.exists():
-            raise UserError(
-                f"{path}: no such file; GPT-2's BPE needs it beside the other of "
-                f"{ENCODER_NAME} and {MERGES_NAME}"
-            )
+            both = f"{ENCODER_NAME} and {MERGES_NAME}"
+            raise UserError(f"{path}: no such file; GPT-2's BPE needs it: {both} go together")
     try:
         encoder = get_encoder(*map(str, paths))
         tokenizer = Gpt2Tokenizer(encoder, dictionary)
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{data}: {ENCODER_NAME} and {MERGES_NAME}: not GPT-2's ({error!r}); copy them again"
-        ) from None
+        problem = f"{ENCODER_NAME} and {MERGES_NAME}: not GPT-2's ({error!r}); copy them again"
+        raise UserError(f"{data}: {problem}") from None
     pieces = [*encoder.byte_encoder.values(), *("".join(pair) for pair in encoder.bpe_ranks)]
     missing = [piece for piece in pieces if piece not in encoder.encoder]
     if missing:
-        raise UserError(
-            f"{paths[0]}: has no token {missing[0]!r}, which {MERGES_NAME} makes; take "
-            "both files from the same model"
-        )
+        problem = f"has no token {missing[0]!r}, which {MERGES_NAME} makes"
+        raise UserError(f"{paths[0]}: {problem}; take both files from the same model")
     return tokenizer

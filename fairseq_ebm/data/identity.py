@@ -22,22 +22,18 @@ def token_hashes(data: Path) -> Dict[str, str]:
 
 def token_hash(data: Path, split: str) -> str:
     """Computed from the tokens; for texts above ``LARGE``, taken from prepare.json if possible."""
-    is_large = _file(data, split).stat().st_size > LARGE
-    return (_recorded(data, split) if is_large else None) or sha256_of(_file(data, split))
+    path = data / f"{split}.bin"
+    size = path.stat().st_size
+    return (size > LARGE and _recorded(data, split, size)) or sha256_of(path)
 
 
-def _file(data: Path, split: str) -> Path:
-    return data / f"{split}.bin"
-
-
-def _recorded(data: Path, split: str) -> Optional[str]:
+def _recorded(data: Path, split: str, size: int) -> Optional[str]:
     path = data / RECORD_NAME
     record = read_json(path) if path.exists() else {}
     counts = record.get("splits", {}).get(split)
     if record.get("format_version") != FORMAT_VERSION or counts is None:
         return None
-    size, tokens = _file(data, split).stat().st_size, counts["tokens"]
-    is_as_written = size in (2 * tokens, 4 * tokens)  # tokens of 16 or 32 bits
+    is_as_written = size in (2 * counts["tokens"], 4 * counts["tokens"])  # of 16 or 32 bits
     return str(counts["tokens_sha256"]) if is_as_written else None
 
 
@@ -49,9 +45,5 @@ def other_text(before: Mapping[str, Any], now: Mapping[str, Any]) -> Optional[st
             continue
         if old is None or new is None:
             return f"split ({', '.join(before) or 'none'}, now {', '.join(now) or 'none'})"
-        return f"{split} (SHA-256 of its tokens {_shown(old)}, now {_shown(new)})"
+        return f"{split} (SHA-256 of its tokens {old[:SHOWN]}…, now {new[:SHOWN]}…)"
     return None
-
-
-def _shown(digest: str) -> str:
-    return f"{digest[:SHOWN]}…"

@@ -15,7 +15,7 @@ import hashlib
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import torch
@@ -43,21 +43,19 @@ from .tokenizers import (
 from .whole_folder import whole_folder
 
 RECORD_NAME = "prepare.json"
+Splits, Surveys = Mapping[str, Iterable[str]], Mapping[str, Survey]
+
 KIND, FORMAT_VERSION = "prepared", 2
 BATCH_CHARACTERS = 1 << 20  # encoded at once, on all cores
 VOCABULARY_CHARACTERS = 50_000_000  # a vocabulary is made of about so much text
 
 
 @dataclasses.dataclass(frozen=True)
-class SplitCounts:
+class SplitCounts(Survey):
     """What a split holds. ``tokens`` counts each document's </s>, as fairseq does."""
 
-    documents: int
-    characters: int
     tokens: int
     unknown: int  # tokens that are <unk>
-    also_in_train: int  # distinct documents, of valid and test, that stand in train as well
-    sha256: str  # of the documents' text, each followed by a line feed
     tokens_sha256: str  # of {split}.bin
 
 
@@ -85,7 +83,7 @@ class Vocabulary:
 def prepare_text(options: Prepare) -> Record:
     """Makes what ``options`` ask for; the record is what prepare.json holds."""
     recorded: Record = {}
-    splits: Mapping[str, Iterable[str]]
+    splits: Splits
     vocabulary = Vocabulary("sentencepiece", options.vocab_size or VOCAB_SIZE)
     if options.corpus:
         splits = built_in_corpus(options.corpus, options.digits, options.seed)
@@ -105,12 +103,7 @@ def prepare_text(options: Prepare) -> Record:
     return {"dest": str(options.dest), **dataclasses.asdict(record)}
 
 
-def prepare(
-    splits: Mapping[str, Iterable[str]],
-    vocabulary: Vocabulary,
-    options: Dict[str, Any],
-    dest: Path,
-) -> PreparedText:
+def prepare(splits: Splits, vocabulary: Vocabulary, options: Record, dest: Path) -> PreparedText:
     """Writes ``dest``, whole or not at all. ``splits`` are iterated over several times.
 
     ``options`` are recorded: if ``dest`` has the same ones, the same text and the same vocabulary,
@@ -123,12 +116,11 @@ def prepare(
     if exists:
         return _already_prepared(dest, options, vocabulary, survey(splits))
     with whole_folder(dest) as folder:
-        surveys = survey(splits)
-        return _write(splits, surveys, vocabulary, options, folder)
+        return _write(splits, survey(splits), vocabulary, options, folder)
 
 
 def _already_prepared(
-    dest: Path, options: Dict[str, Any], vocabulary: Vocabulary, surveys: Mapping[str, "Survey"]
+    dest: Path, options: Record, vocabulary: Vocabulary, surveys: Surveys
 ) -> PreparedText:
     """The record in ``dest`` if it is what would be written now, else an error."""
     record = load_record(dest)
@@ -147,19 +139,16 @@ def _already_prepared(
     raise UserError(f"--dest: {dest} was {what}; choose another directory or delete it")
 
 
-def _without_paths(options: Mapping[str, Any]) -> Dict[str, Any]:
+def _without_paths(options: Record) -> Record:
     """What files are called does not matter; what is in them is compared itself."""
-    paths = (*SPLITS, "vocab_from")
-    return {name: value for name, value in options.items() if name not in paths}
+    return {k: value for k, value in options.items() if k not in (*SPLITS, "vocab_from")}
 
 
 def load_record(data: Path) -> PreparedText:
     values = read_json(data / RECORD_NAME)
-    if values.get("format_version") != FORMAT_VERSION:
-        raise UserError(
-            f"{data / RECORD_NAME}: format version {values.get('format_version')}, but this "
-            f"program reads version {FORMAT_VERSION}; prepare the text again"
-        )
+    if (version := values.get("format_version")) != FORMAT_VERSION:
+        problem = f"format version {version}, but this program reads version {FORMAT_VERSION}"
+        raise UserError(f"{data / RECORD_NAME}: {problem}; prepare the text again")
     try:
         splits = {split: SplitCounts(**counts) for split, counts in values.pop("splits").items()}
         return PreparedText(splits=splits, **values)
@@ -168,11 +157,7 @@ def load_record(data: Path) -> PreparedText:
 
 
 def _write(
-    splits: Mapping[str, Iterable[str]],
-    surveys: Mapping[str, Survey],
-    vocabulary: Vocabulary,
-    options: Dict[str, Any],
-    folder: Path,
+    splits: Splits, surveys: Surveys, vocabulary: Vocabulary, options: Record, folder: Path
 ) -> PreparedText:
     tokenizer, is_ordered = _vocabulary(splits, surveys, vocabulary, folder)
     dtype = indexed_dataset.best_fitting_int_dtype(len(tokenizer.dictionary))
@@ -186,32 +171,24 @@ def _write(
         dictionary.save(str(folder / DICTIONARY_NAME))
 
     counts = {}
-    for split, found in surveys.items():
+    for split, surveyed in surveys.items():
         tokens = np.memmap(folder / f"{split}.bin", dtype=dtype, mode="r")
         counts[split] = SplitCounts(
             tokens=tokens.size,
             unknown=sum(int((chunk == dictionary.unk()).sum()) for chunk in _chunks(tokens)),
             tokens_sha256=sha256_of(folder / f"{split}.bin"),
-            **dataclasses.asdict(found),
+            **dataclasses.asdict(surveyed),
         )
-    record = PreparedText(
-        kind=KIND,
-        format_version=FORMAT_VERSION,
-        options=options,
-        splits=counts,
-        vocabulary={"size": len(dictionary), "sha256": _vocabulary_hashes(folder)},
-        versions=versions("sentencepiece"),
-    )
+    found = {"size": len(dictionary), "sha256": _vocabulary_hashes(folder)}
+    made_by = versions("sentencepiece")
+    record = PreparedText(KIND, FORMAT_VERSION, options, counts, found, made_by)
     write_json(record, folder / RECORD_NAME)
     return record
 
 
 def _vocabulary(
-    splits: Mapping[str, Iterable[str]],
-    surveys: Mapping[str, Survey],
-    vocabulary: Vocabulary,
-    folder: Path,
-) -> "tuple[Tokenizer, bool]":
+    splits: Splits, surveys: Surveys, vocabulary: Vocabulary, folder: Path
+) -> Tuple[Tokenizer, bool]:
     """The tokenizer, its model written to ``folder``; and whether its dictionary is final."""
     if vocabulary.kind == "sentencepiece":
         documents = progress(splits["train"], "making the vocabulary", surveys["train"].documents)

@@ -17,6 +17,7 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import chain
 from pathlib import Path
 from pydoc_data.topics import topics
 from types import ModuleType
@@ -30,24 +31,17 @@ Documented = Union[ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionD
 
 
 def pydocs() -> Iterator[str]:
-    """Docstrings, by file and then by compiled module, then the reference."""
-    for _, tree in _standard_library():
-        for node in _documented(tree):
-            text = ast.get_docstring(node)
-            if text and _is_text(text):
-                yield text
-    for text in _compiled_docstrings():
-        if _is_text(text):
-            yield text
-    yield from _reference()
+    """Docstrings, by file and then by compiled module, then the reference: by section, since some
+    of its pages contain other pages entirely."""
+    nodes = (node for _, tree in _standard_library() for node in _documented(tree))
+    docstrings = (ast.get_docstring(node) or "" for node in nodes)
+    sections = (section for _, page in sorted(topics.items()) for section in _sections(page))
+    yield from filter(_is_text, chain(docstrings, _compiled_docstrings(), sections))
 
 
 def pysource() -> Iterator[str]:
     """One document per file."""
-    for source, tree in _standard_library():
-        code = _without_docstrings(source, tree)
-        if code.strip() and _is_text(code):
-            yield code
+    yield from filter(_is_text, (_without_docstrings(*each) for each in _standard_library()))
 
 
 def _is_text(text: str) -> bool:
@@ -133,19 +127,10 @@ def _members_docstrings(owner: Union[ModuleType, type]) -> Iterator[str]:
                 yield inspect.cleandoc(text)
 
 
-def _reference() -> Iterator[str]:
-    """The language reference by section, since some of its pages contain other pages entirely."""
-    for _, page in sorted(topics.items()):
-        for section in _sections(page):
-            if _is_text(section):
-                yield section
-
-
 def _sections(page: str) -> Iterator[str]:
     """Cuts before each underlined heading; drops the underline, which varies with depth."""
-    lines = page.split("\n")
     section: List[str] = []
-    for line in lines:
+    for line in page.split("\n"):
         heading = section[-1] if section else ""
         if heading and re.fullmatch(r"([-*=~^\"])\1+", line) and len(line) == len(heading):
             yield "\n".join(section[:-1]).strip("\n")

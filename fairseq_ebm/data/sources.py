@@ -23,10 +23,8 @@ def built_in_corpus(name: str, digits: int, seed: int) -> Dict[str, List[str]]:
         splits[split_of(document)].append(document)
     for split in SPLITS:
         if not splits[split]:
-            raise UserError(
-                f"--corpus {name}: this Python has no text for the split {split}; use another "
-                "Python or corpus"
-            )
+            problem = f"this Python has no text for the split {split}"
+            raise UserError(f"--corpus {name}: {problem}; use another Python or corpus")
     return splits
 
 
@@ -73,7 +71,6 @@ def _decode(line: bytes, path: Path, number: int) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: line {number} is not UTF-8 (byte {error.start + 1} of the line is "
-            f"0x{line[error.start]:02X}); convert the file to UTF-8"
-        ) from None
+        byte = f"byte {error.start + 1} of the line is 0x{line[error.start]:02X}"
+        problem = f"line {number} is not UTF-8 ({byte}); convert the file to UTF-8"
+        raise UserError(f"{path}: {problem}") from None

@@ -23,6 +23,19 @@ SPACE = "\u2581"  # sentencepiece's sign for a space
 SPACE_SIGN_BYTES = [f"<0x{byte:02X}>" for byte in SPACE.encode("utf-8")]
 NUM_SPECIAL = 4  # <s> <pad> </s> <unk>, the first four in fairseq and in our models alike
 LONGEST_TRAINING_LINE = 4000  # characters; sentencepiece would drop longer ones
+TRAINING = {
+    "model_type": "bpe", "byte_fallback": True, "character_coverage": 0.9995,
+    "normalization_rule_name": "identity", "add_dummy_prefix": False,
+    "remove_extra_whitespaces": False, "allow_whitespace_only_pieces": True,
+    "max_sentence_length": 4 * LONGEST_TRAINING_LINE,  # in bytes
+    "bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3, "minloglevel": 2,
+}  # fmt: skip
+PROBLEMS = {  # sentencepiece's words: what is wrong with so many symbols
+    r"Vocabulary size too high.*<= (\d+)": "more than this text supports; it allows at most",
+    r"smaller than required_chars\. \d+ vs (\d+)": (
+        "too few for the characters of this text; it needs at least"
+    ),
+}
 
 
 class Tokenizer(Protocol):
@@ -55,10 +68,8 @@ def load_dictionary(path: Path) -> Dictionary:
     try:
         return Dictionary.load(str(path))
     except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file; is {path.parent} a directory written by fairseq-ebm prepare or "
-            "fairseq-preprocess --only-source?"
-        ) from None
+        what = "written by fairseq-ebm prepare or fairseq-preprocess --only-source"
+        raise UserError(f"{path}: no such file; is {path.parent} a folder {what}?") from None
     except Exception as error:  # fairseq raises a bare Exception for a bad line
         raise UserError(f"{path}: not a fairseq dictionary ({error})") from None
 
@@ -69,10 +80,8 @@ def require_same_dictionary(ours: Path, theirs: Path, beginning: str) -> None:
     pairs = zip_longest(our_symbols, their_symbols, fillvalue="nothing")
     for i, (our_symbol, their_symbol) in enumerate(pairs):
         if our_symbol != their_symbol:
-            raise UserError(
-                f"{beginning}, which differs from {ours}: symbol {i} is {their_symbol!r} there "
-                f"and {our_symbol!r} here"
-            )
+            difference = f"symbol {i} is {their_symbol!r} there and {our_symbol!r} here"
+            raise UserError(f"{beginning}, which differs from {ours}: {difference}")
 
 
 def require_known(encoded: Sequence[np.ndarray], dictionary: Dictionary, where: str) -> None:
@@ -159,26 +168,10 @@ def train_sentencepiece(texts: Iterable[str], vocab_size: int, share: float = 1.
     characters and spaces other than " " never become part of a piece: fairseq splits at white
     space, and a piece must be one word to it.
     """
-    lines = _TrainingLines(texts, share)
-    model = io.BytesIO()
+    lines, model = _TrainingLines(texts, share), io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines),
-            model_writer=model,
-            model_type="bpe",
-            vocab_size=vocab_size,
-            byte_fallback=True,
-            character_coverage=0.9995,
-            normalization_rule_name="identity",
-            add_dummy_prefix=False,
-            remove_extra_whitespaces=False,
-            allow_whitespace_only_pieces=True,
-            max_sentence_length=4 * LONGEST_TRAINING_LINE,  # in bytes
-            bos_id=0,
-            pad_id=1,
-            eos_id=2,
-            unk_id=3,
-            minloglevel=2,
+            sentence_iterator=iter(lines), model_writer=model, vocab_size=vocab_size, **TRAINING
         )
     except RuntimeError as error:
         if lines.failure is not None:  # sentencepiece turned it into a message
@@ -209,18 +202,9 @@ class _TrainingLines:
 
 
 def _vocabulary_error(message: str, vocab_size: int) -> str:
-    largest = re.search(r"Vocabulary size too high.*<= (\d+)", message)
-    if largest:
-        return (
-            f"--vocab-size: {vocab_size} symbols are more than this text supports; "
-            f"it allows at most {largest[1]}"
-        )
-    smallest = re.search(r"smaller than required_chars\. \d+ vs (\d+)", message)
-    if smallest:
-        return (
-            f"--vocab-size: {vocab_size} symbols are too few for the characters of this text; "
-            f"it needs at least {smallest[1]}"
-        )
+    for pattern, problem in PROBLEMS.items():
+        if limit := re.search(pattern, message):
+            return f"--vocab-size: {vocab_size} symbols are {problem} {limit[1]}"
     if "sentences_.empty()" in message:
         return "--train: no printable character to build a vocabulary from"
     return f"--vocab-size: sentencepiece failed ({message})"

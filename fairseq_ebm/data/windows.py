@@ -25,11 +25,10 @@ class WindowOptions:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if max(self.prefix_lengths) >= self.window:
-            raise UserError(
-                f"--prefix-length: {max(self.prefix_lengths)} must be below the window "
-                f"(--window {self.window}), or nothing is left to generate"
-            )
+        longest = max(self.prefix_lengths)
+        if longest >= self.window:
+            problem = f"{longest} must be below the window (--window {self.window})"
+            raise UserError(f"--prefix-length: {problem}, or nothing is left to generate")
 
 
 class Windows:
@@ -41,10 +40,8 @@ class Windows:
         self._text = running_text(Path(data), subset)
         total = (len(self._text) - options.window) // options.stride + 1
         if total < 1:
-            raise UserError(
-                f"{Path(data) / subset}: {len(self._text)} tokens, too few for one window of "
-                f"{options.window} (--window)"
-            )
+            few = f"{len(self._text)} tokens, too few for one window of {options.window} (--window)"
+            raise UserError(f"{Path(data) / subset}: {few}")
         self.numbers = np.arange(total)
         if options.max_windows is not None and options.max_windows < total:
             chosen = philox(options.seed).choice(total, options.max_windows, replace=False)

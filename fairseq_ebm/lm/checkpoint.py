@@ -64,15 +64,10 @@ def load_base_lm(
     if not isinstance(model, FairseqLanguageModel):
         raise UserError(f"{flag}: {path}: a {type(model).__name__} is not a language model")
     model.eval().to(device=device, dtype=DTYPES[precision])
-    return BaseLM(
-        model=model,
-        dictionary=load_dictionary(data / DICTIONARY_NAME),
-        path=path,
-        sha256=sha256_of(path),
-        architecture=str(getattr(config.model, "_name", None) or type(model).__name__),
-        right_to_left=reads_right_to_left(config),
-        precision=precision,
-    )
+    architecture = str(getattr(config.model, "_name", None) or type(model).__name__)
+    dictionary = load_dictionary(data / DICTIONARY_NAME)
+    sha256, right_to_left = sha256_of(path), reads_right_to_left(config)
+    return BaseLM(model, path, sha256, architecture, precision, dictionary, right_to_left)
 
 
 def require_precision(precision: str, device: torch.device) -> None:
@@ -148,8 +143,7 @@ def _build(state: Dict[str, Any], path: Path, data: Path, flag: str) -> Tuple[An
     try:
         models, config, _ = checkpoint_utils.load_model_ensemble_and_task([str(path)], state=state)
     except RuntimeError as error:
-        raise UserError(
-            f"{flag}: {path} does not fit {dictionary}, which has "
-            f"{len(load_dictionary(dictionary))} symbols ({str(error).splitlines()[-1].strip()})"
-        ) from None
+        symbols, why = len(load_dictionary(dictionary)), str(error).splitlines()[-1].strip()
+        problem = f"does not fit {dictionary}, which has {symbols} symbols ({why})"
+        raise UserError(f"{flag}: {path} {problem}") from None
     return models[0], config

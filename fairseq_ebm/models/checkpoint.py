@@ -66,17 +66,10 @@ def load_energy(path: Path, data: Path, precision: str, device: torch.device) ->
     model = models.build_model(config, task, from_checkpoint=True)
     model.load_state_dict(state["model"], strict=True)
     model.eval().to(device=device, dtype=DTYPES[precision])
-    manifests = negatives_of(state, path)
-    return Energy(
-        model=model,
-        sha256=sha256_of(path),
-        architecture=str(state["cfg"]["model"]["_name"]),
-        negatives=manifests,
-        precision=precision,
-        path=path,
-        criterion=str(state["cfg"]["criterion"]["_name"]),
-        no_density=_why_no_density(state["cfg"], manifests),
-    )
+    sha256, negatives = sha256_of(path), negatives_of(state, path)
+    architecture, criterion = (state["cfg"][name]["_name"] for name in ("model", "criterion"))
+    no_density = _why_no_density(state["cfg"], negatives)
+    return Energy(model, path, sha256, architecture, precision, negatives, criterion, no_density)
 
 
 def read_energy(path: Path, flag: str) -> Dict[str, Any]:
@@ -119,10 +112,8 @@ def require_symbols(
     task_state: Dict[str, Any], dictionary: Dictionary, beginning: str, data: Path
 ) -> None:
     if task_state[SYMBOLS] != digest_of(dictionary):
-        raise UserError(
-            f"{beginning}: the energy was trained with another dictionary than "
-            f"{data / DICTIONARY_NAME}"
-        )
+        ours = data / DICTIONARY_NAME
+        raise UserError(f"{beginning}: the energy was trained with another dictionary than {ours}")
 
 
 def _why_no_density(config: Dict[str, Any], manifests: Sequence[Manifest]) -> Optional[str]:

@@ -28,14 +28,9 @@ class BiLSTMEnergy(EnergyModel):
         nn.init.uniform_(self.embed_tokens.weight, -0.1, 0.1)
         nn.init.zeros_(self.embed_tokens.weight[self.padding])
         self.dropout = nn.Dropout(cfg.dropout)
-        self.lstm = nn.LSTM(
-            cfg.encoder_embed_dim,
-            cfg.encoder_hidden_size,
-            num_layers=cfg.encoder_layers,
-            dropout=cfg.dropout if cfg.encoder_layers > 1 else 0.0,
-            bidirectional=True,
-            batch_first=True,
-        )
+        shape = (cfg.encoder_embed_dim, cfg.encoder_hidden_size, cfg.encoder_layers)
+        dropout = cfg.dropout if cfg.encoder_layers > 1 else 0.0
+        self.lstm = nn.LSTM(*shape, dropout=dropout, bidirectional=True, batch_first=True)
         self.head = EnergyHead(2 * cfg.encoder_hidden_size, cfg.energy_pooling)
 
     def energy(self, tokens: Tensor) -> Tensor:

@@ -45,10 +45,8 @@ class CausalEnergy(EnergyModel):
     def __init__(self, cfg: CausalEnergyConfig, dictionary: Dictionary) -> None:
         super().__init__(cfg, dictionary)
         if str(cfg.energy_pooling) == "first":
-            raise UserError(
-                "--energy-pooling first: a causal energy sees only the first symbol there; "
-                "use mean or last"
-            )
+            problem = "a causal energy sees only the first symbol there"
+            raise UserError(f"--energy-pooling first: {problem}; use mean or last")
         width = cfg.decoder_embed_dim
         embed = Embedding(len(dictionary), width, self.padding)
         config = transformer_config(

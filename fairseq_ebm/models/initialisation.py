@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 FRESH = "head."  # what only an energy has
 COPY = r"layers\.\d+\.\w+"
 OUTPUT = ("output_projection.", "adaptive_softmax.")  # what only a language model has
+TAKES = {
+    CausalEnergy: "takes a transformer_lm",
+    BidirectionalEnergy: "takes a RoBERTa, a masked LM of that shape, or a transformer_lm",
+}
 
 
 class Transferred(NamedTuple):
@@ -50,37 +54,24 @@ def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
         state[embedding] = state[embedding][:symbols]
     differing = {name for name, _ in _shapes(state) ^ _shapes(wanted)}
     if differing:
-        raise UserError(
-            f"--init-from: {path} does not fit the energy: {', '.join(sorted(differing)[:5])}; "
-            "use another checkpoint"
-        )
+        fit = f"does not fit the energy: {', '.join(sorted(differing)[:5])}"
+        raise UserError(f"--init-from: {path} {fit}; use another checkpoint")
     ours.load_state_dict({**ours.state_dict(), **{n: state[n] for n in wanted}}, strict=True)
-    transferred = Transferred(
-        loaded=sorted(wanted),
-        fresh=sorted(name for name in model.state_dict() if name.startswith(FRESH)),
-        left_out=sorted(
-            name
-            for name in source.state_dict()
-            if not (name.startswith(inner) and name[len(inner) :] in wanted)
-        ),
-    )
+    fresh = sorted(name for name in model.state_dict() if name.startswith(FRESH))
+    left_out = sorted(set(source.state_dict()) - {inner + name for name in wanted})
+    transferred = Transferred(sorted(wanted), fresh, left_out)
     logger.info(_summary(transferred, path))
     return transferred
 
 
 def _features_of(source: BaseFairseqModel, model: EnergyModel, path: Path) -> Tuple[Any, str]:
     """The module of ``source`` that computes features, and its name in the model."""
-    if isinstance(model, (CausalEnergy, BidirectionalEnergy)):
+    if type(model) in TAKES:
         if isinstance(source, TransformerLanguageModel):
             return source.decoder, "decoder."
         if isinstance(source, RobertaModel) and isinstance(model, BidirectionalEnergy):
             return source.encoder.sentence_encoder, "encoder.sentence_encoder."
-    if isinstance(model, CausalEnergy):
-        remedy = "takes a transformer_lm"
-    elif isinstance(model, BidirectionalEnergy):
-        remedy = "takes a RoBERTa, a masked LM of that shape, or a transformer_lm"
-    else:
-        remedy = "starts fresh: leave out --init-from"
+    remedy = TAKES.get(type(model), "starts fresh: leave out --init-from")
     raise UserError(
         f"--init-from: {path} is a {type(source).__name__}, but a {type(model).__name__} {remedy}"
     )

@@ -1,6 +1,4 @@
-"""Scores of a text under a language model, from one pass over its logits. Higher: more likely
-generated.
-"""
+"""Scores of a text by one pass over a language model's logits. Higher: more likely generated."""
 
 from typing import Callable, Dict, NamedTuple
 
@@ -28,20 +26,6 @@ def token_statistics(log_probs: Tensor, tokens: Tensor) -> TokenStatistics:
     return TokenStatistics(log_p[:, 0].double(), rank.double().log(), -mean, variance)
 
 
-def _log_likelihood(s: TokenStatistics, is_token: Tensor) -> Tensor:
-    return _mean(s.log_p, is_token)
-
-
-def _log_rank(s: TokenStatistics, is_token: Tensor) -> Tensor:
-    return -_mean(s.log_rank, is_token)
-
-
-def _entropy(s: TokenStatistics, is_token: Tensor) -> Tensor:
-    """Higher for generated text, as in the field's baselines and as measured (docs/benchmarks.md):
-    real text leads to places where a language model is more certain."""
-    return _mean(s.entropy, is_token)
-
-
 def _lrr(s: TokenStatistics, is_token: Tensor) -> Tensor:
     """Log-likelihood over log-rank; if all tokens have rank 1, as if one had rank 2."""
     least = torch.tensor(2.0, dtype=torch.float64).log()
@@ -64,9 +48,11 @@ def _mean(values: Tensor, is_token: Tensor) -> Tensor:
 
 # name -> (statistics of texts (..., L), which of them are tokens (..., L)) -> (...)
 DETECTORS: Dict[str, Callable[[TokenStatistics, Tensor], Tensor]] = {
-    "log_likelihood": _log_likelihood,
-    "log_rank": _log_rank,
-    "entropy": _entropy,
+    "log_likelihood": lambda s, is_token: _mean(s.log_p, is_token),
+    "log_rank": lambda s, is_token: -_mean(s.log_rank, is_token),
+    # Higher for generated text, as in the field's baselines and as measured (docs/benchmarks.md):
+    # real text leads to places where a language model is more certain.
+    "entropy": lambda s, is_token: _mean(s.entropy, is_token),
     "lrr": _lrr,
     "fast_detectgpt": _fast_detectgpt,
 }

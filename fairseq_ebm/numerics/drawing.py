@@ -103,9 +103,7 @@ def _truncated(
         invalid = (support == never) | (support >= logits.size(1))
         support = support.masked_fill(invalid, never)
         logits = logits.gather(1, support).masked_fill(invalid, -torch.inf)  # top-p uses these
-    return support, truncated_log_probs(
-        logits, top_p=truncation.top_p, temperature=truncation.temperature
-    )
+    return support, truncated_log_probs(logits, None, truncation.top_p, truncation.temperature)
 
 
 def _largest(weights: Tensor, k: int) -> Tensor:

@@ -37,12 +37,9 @@ class LogPartitionBounds(NamedTuple):
 
 def log_partition_bounds(energies: Tensor) -> LogPartitionBounds:
     """``log_partition`` with the diagnostics of its weights."""
-    log_weights = -energies.double()
-    return LogPartitionBounds(
-        *log_partition(energies),
-        ess=effective_sample_size(log_weights),
-        pareto_k=pareto_k(log_weights),
-    )
+    weights = -energies.double()
+    ess, k_hat = effective_sample_size(weights), pareto_k(weights)
+    return LogPartitionBounds(*log_partition(energies), ess, k_hat)
 
 
 def log_partition(energies: Tensor) -> LogPartition:
@@ -95,6 +92,5 @@ def log_share_of_others(log_shares: Tensor) -> Tensor:
     largest, index = log_shares.max(dim=-1, keepdim=True)
     others = torch.logsumexp(log_shares.scatter(-1, index, -math.inf), dim=-1, keepdim=True)
     small = torch.log1p(-torch.exp(log_shares))
-    return small.scatter(
-        -1, index, torch.where(largest > math.log(0.5), others, small.gather(-1, index))
-    )
+    of_largest = torch.where(largest > math.log(0.5), others, small.gather(-1, index))
+    return small.scatter(-1, index, of_largest)

@@ -36,8 +36,7 @@ def truncated_log_probs(
     if top_p is not None and top_p < 1:
         ranked, order = torch.sort(log_q, dim=-1, descending=True, stable=True)
         before = torch.exp(ranked).cumsum(dim=-1) - torch.exp(ranked)  # mass of likelier symbols
-        nucleus = before < top_p
-        log_q = _keep(log_q, order, nucleus)
+        log_q = _keep(log_q, order, before < top_p)
     if torch.isnan(log_q).any():
         raise ValueError("logits are NaN, all -inf, or overflow at this temperature")
     return log_q

@@ -28,9 +28,8 @@ def valid_pools(log_weights: Tensor) -> Tensor:
 def effective_sample_size(log_weights: Tensor) -> Tensor:
     """ESS = (Σ w)² / Σ w², from 1 (one weight dominates) to n (all equal).  (..., n) -> (...)"""
     log_weights = valid_pools(log_weights)
-    return torch.exp(
-        2 * torch.logsumexp(log_weights, dim=-1) - torch.logsumexp(2 * log_weights, dim=-1)
-    )
+    total, squares = log_weights.logsumexp(dim=-1), (2 * log_weights).logsumexp(dim=-1)
+    return torch.exp(2 * total - squares)
 
 
 def pareto_k(log_weights: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ from .generation_config import JointGenerationConfig, named_by_flags
 
 logger = logging.getLogger(__name__)
 
+Hypotheses = List[Dict[str, Any]]  # of a prompt, as fairseq knows them
+
 
 @dataclass(frozen=True)
 class Models:
@@ -41,10 +43,6 @@ class Models:
     @property
     def window(self) -> int:
         return trained_window(self.negatives, WINDOW)
-
-    def doubts(self, prompt_length: int) -> List[str]:
-        """Why not to trust the energy after a prompt of so many tokens."""
-        return doubts(self.negatives, self.precision, prompt_length)
 
 
 def looked_at(cfg: JointGenerationConfig, data: Path) -> Models:
@@ -83,7 +81,7 @@ class JointGenerator:
         alone = joint.energy is None
         self._own = f"{sha256_of(models.lm_path)[:16]}-" if alone else ""
         self.eos = self.tokenizer.dictionary.eos()  # fairseq leaves it out of what it prints
-        self._doubts = models.doubts
+        self._models = models
         self._doubted: Set[str] = set()
         self._typed: Dict[Tuple[int, ...], Deque[int]] = defaultdict(deque)
         self._num_typed = 0
@@ -100,9 +98,7 @@ class JointGenerator:
             self._typed[tuple(prompt.tolist())].append(self._num_typed)
             self._num_typed += 1
 
-    def generate(
-        self, models: Any, sample: Dict[str, Any], **kwargs: Any
-    ) -> List[List[Dict[str, Any]]]:
+    def generate(self, models: Any, sample: Dict[str, Any], **kwargs: Any) -> List[Hypotheses]:
         """fairseq's hypotheses of each prompt. Prompts are worked on one by one, so that the text
         does not depend on the size of the batch."""
         rows, lengths = sample["net_input"]["src_tokens"], sample["net_input"]["src_lengths"]
@@ -118,10 +114,10 @@ class JointGenerator:
 
     def _hypotheses(
         self, prompt: Tensor, text: Optional[Tensor], where: str, number: int
-    ) -> List[Dict[str, Any]]:
+    ) -> Hypotheses:
         """``text``: the window that the prompt begins, if it is one of a real text."""
         seed = self.cfg.generation_seed
-        for doubt in self._doubts(len(prompt)):
+        for doubt in doubts(self._models.negatives, self._models.precision, len(prompt)):
             if doubt not in self._doubted:
                 logger.warning(doubt)
                 self._doubted.add(doubt)

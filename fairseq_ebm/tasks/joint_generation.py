@@ -2,7 +2,7 @@
 what ``residual_ebm_lm`` does with prepared text."""
 
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Tuple
 
 import torch
 from fairseq.models import FairseqLanguageModel
@@ -28,14 +28,13 @@ class JointGenerationTask(EnergyTask):
 
     def __init__(self, cfg: JointGenerationConfig, data: Path) -> None:
         super().__init__(cfg, data)
-        self._known: Optional[Models] = None
-        self._generator: Optional[JointGenerator] = None
+        self._known: Models
+        self._generator: JointGenerator
         if cfg.path:
             self._known = looked_at(cfg, data)
             take_part(cfg)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
-        assert self._known is not None
         window = self.cfg.window or self._known.window
         self.datasets[split] = prompts_of_windows(self.cfg, self.data, split, window)
 
@@ -49,7 +48,6 @@ class JointGenerationTask(EnergyTask):
         return super().build_criterion(cfg, *args, **kwargs)
 
     def build_generator(self, models: List[Any], args: Any, *_: Any, **__: Any) -> JointGenerator:
-        assert self._known is not None
         self._generator = build_generator(models, args, self.cfg, self._known)
         return self._generator
 
@@ -64,7 +62,6 @@ class JointGenerationTask(EnergyTask):
         encode = self.dictionary.encode_line
         texts = [encode_fn(line) for line in lines]
         prompts = [encode(text, add_if_not_exist=False, append_eos=False).long() for text in texts]
-        assert self._generator is not None
         self._generator.expect(prompts)
         return prompts, [len(prompt) for prompt in prompts]
 
@@ -85,10 +82,8 @@ def take_part(cfg: JointGenerationConfig) -> None:
     if shards == 1:
         return
     if cfg.results_path:
-        raise UserError(
-            f"--results-path: {shards} processes would write one file; use --joint-results-path, "
-            "or give each its own with --num-shards and --shard-id"
-        )
+        remedy = "use --joint-results-path, or give each its own with --num-shards and --shard-id"
+        raise UserError(f"--results-path: {shards} processes would write one file; {remedy}")
     cfg.num_shards, cfg.shard_id = shards, index
     if cfg.joint_results_path:
         path = Path(cfg.joint_results_path)

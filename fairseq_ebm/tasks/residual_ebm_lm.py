@@ -89,10 +89,9 @@ class ResidualEBMTask(EnergyTask):
             require_same_dictionary(first, other, f"{store}: made with {other}")
         truncated = [str(store) for store, m in stores.items() if m.is_truncated]
         if truncated:
-            logger.warning(
-                f"negatives of {', '.join(truncated)} are not from the language model's own "
-                "distribution: the energy will serve to tell text apart, not for a perplexity"
-            )
+            use = "the energy will serve to tell text apart, not for a perplexity"
+            what = "are not from the language model's own distribution"
+            logger.warning(f"negatives of {', '.join(truncated)} {what}: {use}")
         return cls(cfg, stores)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
@@ -110,10 +109,8 @@ class ResidualEBMTask(EnergyTask):
         flag = "max_tokens" if training else "max_tokens_valid"
         limit, needed = getattr(self.cfg, flag), int(pairs.num_tokens_vec(slice(None)).max())
         if limit is not None and limit < needed:
-            raise UserError(
-                f"--{flag.replace('_', '-')} {limit}: a real window and its {pairs.negatives} "
-                f"negatives are {needed} tokens"
-            )
+            what = f"a real window and its {pairs.negatives} negatives are {needed} tokens"
+            raise UserError(f"--{flag.replace('_', '-')} {limit}: {what}")
         self.datasets[split] = pairs
 
     @property

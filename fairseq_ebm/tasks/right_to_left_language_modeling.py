@@ -14,9 +14,5 @@ class RightToLeftLanguageModelingTask(LanguageModelingTask):
 
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> None:
         super().load_dataset(split, *args, **kwargs)
-        monolingual = self.datasets[split]
-        monolingual.dataset = RightToLeftBlocks(
-            monolingual.dataset,
-            self.dictionary,
-            whole_documents=self.args.sample_break_mode == "eos",
-        )
+        monolingual, whole = self.datasets[split], self.args.sample_break_mode == "eos"
+        monolingual.dataset = RightToLeftBlocks(monolingual.dataset, self.dictionary, whole)
