@@ -21,7 +21,7 @@ from torch import Tensor
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 from timing import Timing, machine  # isort: skip
 
-from fairseq_ebm.evaluation.uncertainty import Z95
+from fairseq_ebm.numerics.intervals import Z95
 from fairseq_ebm.numerics.partition import log_partition
 from fairseq_ebm.numerics.weights import effective_sample_size
 from tests.evaluation.test_uncertainty import world

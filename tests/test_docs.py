@@ -90,6 +90,21 @@ def test_every_verb_has_its_options_in_python():
         _ = fairseq_ebm.Nonsense
 
 
+def test_the_architecture_is_that_of_the_code():
+    """Every module is in the map, under its room, and what the text names is there."""
+    package = CHECKOUT / "fairseq_ebm"
+    text = (CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = text[text.index("    fairseq_ebm/") : text.index("Imports point downward")]
+    rooms = dict(re.findall(r"^      (\w+)/ (.*\n(?:        .*\n)*)", tree, re.M))
+    for path in [p for p in package.rglob("[a-z]*.py") if p.stem != "options"]:
+        room = path.parent.name if path.parent != package else ""
+        words = rooms[room] if room else tree
+        family = "energy_*" if path.stem.startswith("energy_") else path.stem
+        assert re.search(rf"\b{re.escape(family.rstrip('*'))}", words), path
+    for name in re.findall(r"`([a-z_]+/[a-z_]+)`", text):
+        assert (package / f"{name}.py").exists(), name
+
+
 def test_python_runs(sums, sums_lm, sums_energy):
     blocks = re.findall(r"```python\n(.*?)```", README + COMMANDS, re.S)
     assert len(blocks) >= 3

@@ -62,8 +62,38 @@ def test_installed_and_imported_before(tmp_path, first):
     assert done.returncode == 0, done.stderr
 
 
-def test_importing_leaves_logging_as_it_was(tmp_path):
+def test_registering_leaves_logging_as_it_was(tmp_path):
     code = "import logging; a = logging.root.level, logging.root.handlers[:]; import fairseq_ebm; "
-    code += "assert a == (logging.root.level, logging.root.handlers)"
+    code += "fairseq_ebm.register(); assert a == (logging.root.level, logging.root.handlers)"
     done = run([sys.executable, "-c", code], tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def modules_of(code, cwd):
+    done = run([sys.executable, "-X", "importtime", "-c", code], cwd)
+    assert done.returncode == 0, done.stderr
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+
+
+def test_the_mathematics_needs_no_fairseq(tmp_path):
+    names = [path.stem for path in (CHECKOUT / "fairseq_ebm" / "numerics").glob("[a-z]*.py")]
+    code = "; ".join(f"import fairseq_ebm.numerics.{name}" for name in names)
+    modules = modules_of(code, tmp_path)
+    assert "torch" in modules and "fairseq_ebm.numerics.partition" in modules
+    assert not any(name.split(".")[0] in ("fairseq", "transformers") for name in modules)
+
+
+def test_the_package_alone_imports_neither_fairseq_nor_torch(tmp_path):
+    modules = modules_of("from fairseq_ebm import EvalLM, run", tmp_path)
+    assert not {"torch", "fairseq", "numpy"} & modules
+
+
+def test_tasks_are_there_once_they_are_asked_for(tmp_path):
+    """After any of our own modules, before or after fairseq's, once or twice."""
+    code = (
+        "import fairseq_ebm.lm.sampler, fairseq_ebm; fairseq_ebm.register(); fairseq_ebm.register()"
+        "; from fairseq.tasks import TASK_REGISTRY as t; assert 'residual_ebm_lm' in t"
+    )
+    for first in ("", "import fairseq; "):
+        done = run([sys.executable, "-c", first + code], tmp_path)
+        assert done.returncode == 0, done.stderr

@@ -18,6 +18,14 @@ Field = Any  # dataclasses.Field
 class ArgumentParser(argparse.ArgumentParser):
     """Reports a wrong command line in one line, and leaves the long text to --help."""
 
+    def parse_args(self, words: Any = None, namespace: Any = None) -> Any:
+        """A misspelt flag is named before those that are missing for it."""
+        flags = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
+        unknown = [flag for flag in flags if flag not in self._option_string_actions]
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return super().parse_args(words, namespace)
+
     def error(self, message: str) -> NoReturn:
         fail(self.prog, f"{message} (see {self.prog} --help)")
 
@@ -76,11 +84,10 @@ def _details(each: Field) -> Dict[str, Any]:
     if isinstance(each.default, bool):
         return {**details, "action": "store_true"}
     details["metavar"] = each.metadata["metavar"]
+    needed, many = each.default is REQUIRED, each.metadata["many"]
     if each.metadata["argument"]:
-        details["nargs"] = "*" if each.metadata["many"] else "?"  # what is missing, options say
-    elif each.metadata["many"]:
-        details.update(nargs="+", action="extend")
-    return details
+        return {**details, "nargs": ("+" if many else None) if needed else "*" if many else "?"}
+    return {**details, "required": needed, **({"nargs": "+", "action": "extend"} if many else {})}
 
 
 def _help(each: Field) -> str:

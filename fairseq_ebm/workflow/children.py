@@ -111,6 +111,7 @@ def become(command: Sequence[str], out: int, err: Optional[int] = None) -> None:
 
 def _main(name: str) -> Callable[[], Any]:
     if name.endswith(".py"):
+        sys.path.insert(0, str(Path(name).resolve().parent))  # as for ``python name``
         return lambda: runpy.run_path(name, run_name="__main__")
     programs = installed_programs()
     if name not in programs:

@@ -30,7 +30,7 @@ def test_wrong_usage_is_one_line(run_program):
         (["prepare", "--corpus", "addition", "--dest", "x", "--digits", "-3"], "--digits: '-3' is"),
         (["prepare", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["prepare", "--dest", "x"], "give the text: --corpus, or --train"),
-        (["prepare"], "--dest: needed"),
+        (["prepare"], "the following arguments are required: --dest"),
         (["eval-lm"], "DATA: needed"),
         (["human-eval"], "human-eval export"),
         (["nonsense"], "'nonsense'"),

@@ -229,7 +229,7 @@ def test_bad_input_of_analyse(run_program, pools, tmp_path):
         ([keys[1], ann], "Ann.json: votes on the page"),
         ([keys[0], ann, ann], "votes of 'Ann', whose votes are in"),
         ([keys[0], ann, "--qualified", ann], "--qualified: "),
-        ([keys[0]], "VOTES.json: needed"),
+        ([keys[0]], "the following arguments are required: VOTES.json"),
     ):
         out = tmp_path / "out.json"
         done = run_program("fairseq-ebm human-eval", "analyse", *arguments, "--results-path", out)
