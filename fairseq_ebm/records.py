@@ -7,6 +7,7 @@ JSON knows no NaN and no infinity. NaN becomes null; ±infinity the strings "Inf
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
@@ -53,3 +54,11 @@ def read_json(path: Union[str, Path]) -> Dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: not a JSON object")
     return value
+
+
+def require_version(record: Mapping[str, Any], version: int, where: object, remedy: str) -> None:
+    """What another version of this package has written is refused."""
+    found = record.get("format_version")
+    if found != version:
+        problem = f"format version {found}, but this program reads version {version}"
+        raise UserError(f"{where}: {problem}; {remedy}")

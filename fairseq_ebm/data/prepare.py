@@ -26,7 +26,7 @@ from ..files import sha256_of
 from ..options import Record
 from ..progress import progress
 from ..provenance import versions
-from ..records import read_json, write_json
+from ..records import read_json, require_version, write_json
 from .options import SPLITS, VOCAB_SIZE, Prepare
 from .sources import TextFiles, built_in_corpus
 from .survey import Survey, survey
@@ -146,9 +146,7 @@ def _without_paths(options: Record) -> Record:
 
 def load_record(data: Path) -> PreparedText:
     values = read_json(data / RECORD_NAME)
-    if (version := values.get("format_version")) != FORMAT_VERSION:
-        problem = f"format version {version}, but this program reads version {FORMAT_VERSION}"
-        raise UserError(f"{data / RECORD_NAME}: {problem}; prepare the text again")
+    require_version(values, FORMAT_VERSION, data / RECORD_NAME, "prepare the text again")
     try:
         splits = {split: SplitCounts(**counts) for split, counts in values.pop("splits").items()}
         return PreparedText(splits=splits, **values)

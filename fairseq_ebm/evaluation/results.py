@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 from ..data.identity import other_text
 from ..errors import UserError
 from ..files import write_whole
-from ..records import number_of, strict_json
+from ..records import number_of, require_version, strict_json
 from .log_probs import Bounds, LastPosition, WindowResult
 
 FORMAT_VERSION = 3
@@ -77,11 +77,7 @@ def read_results(path: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         values = [json.loads(line) for line in lines if line.endswith("\n")]
         about = values[0]
-        if about["format_version"] != FORMAT_VERSION:
-            raise UserError(
-                f"{path}: format version {about['format_version']}, but this program reads version "
-                f"{FORMAT_VERSION}; evaluate again"
-            )
+        require_version(about, FORMAT_VERSION, path, "evaluate again")
         return about, [_result(value) for value in values[1:]]
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise UserError(f"{path}: not results of windows ({error!r})") from None

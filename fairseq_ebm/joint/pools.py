@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from ..errors import UserError
+from ..records import require_version
 from .continuation import Continuations
 
 KIND, FORMAT_VERSION = "pools", 1
@@ -86,11 +87,8 @@ def _checked(line: bytes, where: str, with_real: bool) -> Record:
         is_ours = record["kind"] == KIND
     except (ValueError, KeyError, TypeError):
         is_ours = False
-    if is_ours and record.get("format_version") != FORMAT_VERSION:
-        raise UserError(
-            f"{where}: format version {record.get('format_version')}, but this program reads "
-            f"version {FORMAT_VERSION}; generate again"
-        )
+    if is_ours:
+        require_version(record, FORMAT_VERSION, where, "generate again")
     parts = ("draws", "pools", *(["real"] * with_real))
     is_complete = is_ours and all(record.get(name) for name in parts)
     if not is_complete or any(name not in record for name in FIELDS):

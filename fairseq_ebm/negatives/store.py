@@ -19,7 +19,7 @@ from ..data.tokenizers import VOCABULARY_FILES
 from ..errors import UserError
 from ..files import write_whole
 from ..numerics.drawing import Truncation
-from ..records import read_json, write_json
+from ..records import read_json, require_version, write_json
 from .arrays import Arrays, ArraysWriter, Layout, num_blocks
 
 FORMAT_VERSION = 2
@@ -100,11 +100,7 @@ def read_manifest(neg: Path) -> Manifest:
 
 
 def manifest_of(values: Mapping[str, Any], where: str) -> Manifest:
-    if values.get("format_version") != FORMAT_VERSION:
-        raise UserError(
-            f"{where}: format version {values.get('format_version')}, but this program reads "
-            f"version {FORMAT_VERSION}; generate the negatives again"
-        )
+    require_version(values, FORMAT_VERSION, where, "generate the negatives again")
     try:
         return Manifest(**values)
     except TypeError as error:
