@@ -1,22 +1,31 @@
 """What a report consists of, whether a terminal shows it, Markdown or HTML."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
-Interval = Optional[Sequence[Optional[float]]]
-Record = Dict[str, Any]
+from ..options import Record
+
 Paper = Dict[str, Dict[str, str]]  # what the papers found in the same setting, by record and entry
 
 
 class Named(NamedTuple):
-    """A record and what it is called beside others; on its own it needs no name."""
+    """A record, what it is called beside others (on its own it needs no name), and its part of
+    the paper."""
 
     name: str
     record: Record
+    paper: Mapping[str, str] = {}
 
     def says(self, words: str) -> str:
         return f"{self.name}: {words}" if self.name else words
+
+    def picture(
+        self, name: str, words: str, draw: Callable[..., None], *what: Any, panels: int = 1
+    ) -> "Picture":
+        """``draw(*what, figure)`` draws it."""
+        return Picture(name, self.says(words), partial(draw, *what), panels)
 
 
 @dataclass(frozen=True)
@@ -50,10 +59,9 @@ class Sample:
 Item = Union[str, Table, Picture, Sample]
 
 
-@dataclass
-class Section:
+class Section(NamedTuple):
     title: str
-    items: List[Item] = field(default_factory=list)
+    items: List[Item]
 
 
 def number(value: Optional[float], digits: int = 2) -> str:
@@ -64,7 +72,9 @@ def percent(value: Optional[float], digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f}%"
 
 
-def between(interval: Interval, digits: int = 2, scale: float = 1.0) -> str:
+def between(
+    interval: Optional[Sequence[Optional[float]]], digits: int = 2, scale: float = 1.0
+) -> str:
     """(1.2 to 1.4), or nothing"""
     if interval is None:
         return ""
