@@ -79,11 +79,8 @@ def texts_of(subset: NegativesSubset, members: Sequence[int]) -> Texts:
     texts = Texts([], [])
     for i in members:
         example = subset[i]
-        generated = len(example.real) - example.prefix_length
-        if subset.manifest.right_to_left:
-            part = slice(0, generated)
-        else:
-            part = slice(example.prefix_length, len(example.real))
+        length, prefix = len(example.real), example.prefix_length
+        part = slice(0, length - prefix) if subset.manifest.right_to_left else slice(prefix, length)
         texts.real.append(Continuation(example.real, part))
         texts.generated.append(Continuation(example.negatives[0], part))
     return texts
@@ -131,20 +128,22 @@ def attacked(
     Models do not always spell as the tokenizer would: only the second row is what attacks can be
     compared with. Real text stays as it is.
     """
-    real = energy(stacked([text.window for text in texts.real]))
-    original = stacked([text.window for text in texts.generated])
-    yield {"attack": "none", "changed": 0.0, **judged(real, energy(original), threshold)}
+    real, original = (stacked([text.window for text in some]) for some in texts)
+    of_real = energy(real)
+
+    def row(name: str, before: Tensor, after: Tensor) -> Dict[str, Any]:
+        changed = float((before != after).any(dim=1).double().mean())  # of the windows
+        return {"attack": name, "changed": changed, **judged(of_real, energy(after), threshold)}
+
+    yield row("none", original, original)
     again = stacked([rewritten(text, tokenizer, str) for text in texts.generated])
-    changed = share_of_changed(original, again)
-    yield {"attack": "encoded again", "changed": changed, **judged(real, energy(again), threshold)}
+    yield row("encoded again", original, again)
     for name, attack in ATTACKS.items():
         windows = []
         for i, text in enumerate(texts.generated):
             change = partial(attack, share=share, random=Random(f"{seed}/{name}/{i}"))
             windows.append(rewritten(text, tokenizer, change))
-        after = stacked(windows)
-        changed = share_of_changed(again, after)
-        yield {"attack": name, "changed": changed, **judged(real, energy(after), threshold)}
+        yield row(name, again, stacked(windows))
 
 
 def by_visible_tokens(
@@ -155,16 +154,12 @@ def by_visible_tokens(
     Windows whose continuation is shorter are left out. The context must stand in front.
     """
     for length in lengths:
+        some = ([t for t in each if len(t.window) - t.part.start >= length] for each in texts)
         real, generated = (
-            energy(stacked([cut(text, length, padding) for text in some if _holds(text, length)]))
-            for some in texts
+            energy(stacked([cut(t, length, padding) for t in each])) for each in some
         )
         row = {"visible_tokens": length, "num_windows": len(real)}
         yield {**row, **judged(real, generated, threshold)}
-
-
-def _holds(text: Continuation, length: int) -> bool:
-    return len(text.window) - text.part.start >= length
 
 
 def cut(text: Continuation, length: int, padding: int) -> np.ndarray:
@@ -181,11 +176,6 @@ def judged(real: Tensor, generated: Tensor, threshold: float) -> Dict[str, Any]:
         "auroc": float(roc_auc_score(labels, torch.cat([real, generated]).numpy())),
         "energy": mean(generated),
     }
-
-
-def share_of_changed(before: Tensor, after: Tensor) -> float:
-    """Of windows (W, T)."""
-    return float((before != after).any(dim=1).double().mean())
 
 
 def stacked(windows: Sequence[np.ndarray]) -> Tensor:

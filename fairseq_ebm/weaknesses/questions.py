@@ -1,7 +1,7 @@
 """Four questions to an energy, and their answers in one report."""
 
 from collections.abc import Sequence
-from typing import Any, Dict, List, Tuple
+from typing import List, Tuple
 
 import torch
 
@@ -17,20 +17,17 @@ from .perturbations import Places
 from .subject import Subject, load
 from .units import UNITS, Unit
 
-KIND = "weaknesses"
 VISIBLE = (5, 10, 20, 40)
 
 
 def weaknesses(options: Weaknesses) -> Record:
     subject = load(options)
     visible = _visible_lengths(subject, options.visible)
+    origin = "zero" if subject.calibrated is None else "valid"
     return {
-        "kind": KIND,
+        "kind": "weaknesses",
         "num_windows": len(subject.texts.real),
-        "threshold": {
-            "value": subject.threshold,
-            "from": "zero" if subject.calibrated is None else "valid",
-        },
+        "threshold": {"value": subject.threshold, "from": origin},
         "perturbations": _perturbations(subject, options),
         "token_edits": _token_edits(subject, options),
         "attacks": _attacks(subject, options),
@@ -82,27 +79,18 @@ def _holding(unit: Unit, windows: torch.Tensor, word: str) -> Tuple[torch.Tensor
     """The windows that have a word, and where each has it first."""
     wanted = unit.read(word, "--replaced")
     places = [unit.first_place(window, wanted) for window in windows]
-    have_it = [place is not None for place in places]
-    if not any(have_it):
+    where = {i: place for i, place in enumerate(places) if place is not None}
+    if not where:
         raise OptionError(f"{{replaced}}: '{word}' is in none of the {len(windows):,} windows")
-    where = Places(None, [place for place in places if place is not None])
-    return windows[torch.tensor(have_it)], [where]
+    return windows[list(where)], [Places(None, list(where.values()))]
 
 
 def _token_edits(subject: Subject, options: Weaknesses) -> Record:
-    editor = token_edits.Editor(
-        model=subject.energy.model,
-        energy=subject.judges["energy"],
-        nll=subject.judges.get("nll"),
-        allowed=token_edits.editable(subject.tokenizer.dictionary),
-        edits=options.edits,
-        top=options.top_edits,
-    )
-    answers: Dict[str, Any] = {}
-    for kind, texts, direction in (
-        ("real", subject.texts.real, 1),
-        ("generated", subject.texts.generated, -1),
-    ):
+    model, energy, nll = subject.energy.model, subject.judges["energy"], subject.judges.get("nll")
+    allowed = token_edits.editable(subject.tokenizer.dictionary)
+    editor = token_edits.Editor(model, energy, nll, allowed, options.edits, options.top_edits)
+    answers: Record = {}
+    for kind, texts, direction in zip(("real", "generated"), subject.texts, (1, -1)):
         bar = progress(texts, f"edits of {kind} text", len(texts))
         edited = [editor.edit(torch.from_numpy(text.window), text.part, direction) for text in bar]
         shown = edited[: token_edits.EXAMPLES]
@@ -114,14 +102,9 @@ def _token_edits(subject: Subject, options: Weaknesses) -> Record:
 
 
 def _attacks(subject: Subject, options: Weaknesses) -> List[Record]:
-    rows = attacks.attacked(
-        subject.texts,
-        subject.tokenizer,
-        subject.judges["energy"],
-        options.share,
-        subject.threshold,
-        options.seed,
-    )
+    texts, tokenizer, energy = subject.texts, subject.tokenizer, subject.judges["energy"]
+    threshold, seed = subject.threshold, options.seed
+    rows = attacks.attacked(texts, tokenizer, energy, options.share, threshold, seed)
     return list(progress(rows, "attacks", 2 + len(attacks.ATTACKS)))
 
 

@@ -1,8 +1,9 @@
 """The energy and the texts that questions are asked about."""
 
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from ..data.tokenizers import Tokenizer, load_tokenizer
+from ..detection.metrics import Scores
 from ..detection.stores import chosen
 from ..lm.checkpoint import BaseLM, load_base_lm
 from ..models.checkpoint import Energy, load_energy
@@ -14,15 +15,15 @@ from .perturbations import Judge
 
 
 class Subject(NamedTuple):
-    """All that the questions are asked with."""
-
     subset: NegativesSubset
     texts: Texts
     tokenizer: Tokenizer
     energy: Energy
     lm: Optional[BaseLM]
     judges: Dict[str, Judge]
-    calibrated: Optional[float]  # the threshold that the subset valid gives, if it gives one
+    # The threshold that the subset valid gives. None: it is not there, is the one looked at, or is
+    # not told apart at all.
+    calibrated: Optional[float]
 
     @property
     def threshold(self) -> float:
@@ -40,18 +41,15 @@ def load(options: Weaknesses) -> Subject:
         lm = load_base_lm(options.lm, neg, precision, device, "--lm")
         lm.require_window(subset.window, "--lm")
         judges["nll"] = perturbations.nll_judge(lm)
-    members = chosen(subset, options.max_windows, options.seed)
-    texts = attacks.texts_of(subset, members)
-    attacks.scores(texts, judges["energy"], members)
-    threshold = _calibrated(subset, judges["energy"], options)
+    texts, _ = _judged(subset, judges["energy"], options)
+    threshold = None
+    if options.gen_subset != "valid" and "valid" in subset.manifest.subsets:
+        _, valid = _judged(NegativesSubset(neg, "valid"), judges["energy"], options)
+        threshold = attacks.best_threshold(valid)
     return Subject(subset, texts, load_tokenizer(neg), energy, lm, judges, threshold)
 
 
-def _calibrated(subset: NegativesSubset, energy: Judge, options: Weaknesses) -> Optional[float]:
-    """None: the subset valid is not there, is the one looked at, or is not told apart at all."""
-    if options.gen_subset == "valid" or "valid" not in subset.manifest.subsets:
-        return None
-    valid = NegativesSubset(options.neg, "valid")
-    members = chosen(valid, options.max_windows, options.seed)
-    texts = attacks.texts_of(valid, members)
-    return attacks.best_threshold(attacks.scores(texts, energy, members))
+def _judged(subset: NegativesSubset, energy: Judge, options: Weaknesses) -> Tuple[Texts, Scores]:
+    members = chosen(subset, options.max_windows, options.seed)
+    texts = attacks.texts_of(subset, members)
+    return texts, attacks.scores(texts, energy, members)
