@@ -157,11 +157,6 @@ def page(title: str, name: str, items: Sequence[Mapping[str, str]]) -> str:
 
 def identical(prompts: Sequence[Prompt], pairs: Sequence[Pair]) -> List[Dict[str, Any]]:
     """How many prompts cannot be asked about, since both systems go on with the same words."""
-    return [
-        {
-            "pair": list(pair),
-            "prompts": len(prompts),
-            "identical": sum(not suits(prompt, pair) for prompt in prompts),
-        }
-        for pair in pairs
-    ]
+    same = {pair: sum(not suits(prompt, pair) for prompt in prompts) for pair in pairs}
+    total = len(prompts)
+    return [{"pair": list(pair), "prompts": total, "identical": n} for pair, n in same.items()]

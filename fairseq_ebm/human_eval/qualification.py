@@ -34,7 +34,7 @@ def qualification(options: Qualify) -> Record:
         "above": options.above,
         "qualified": sum(rater.qualified for rater in raters),
         "raters": [asdict(rater) for rater in raters],
-        **made_by(options, key),
+        "provenance": made_by(options, key),
     }
 
 

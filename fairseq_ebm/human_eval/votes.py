@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, Container, Dict, List, Optional
 
 from scipy.stats import binomtest
@@ -38,7 +39,8 @@ def count(options: Count) -> Record:
     names = read_qualified(options.qualified) if options.qualified else None
     ballots = read_ballots(options.votes, key)
     counted = report(key, ballots, options.ties, options.max_failed_checks, names)
-    return {"kind": "preferences", "page": key.page, **counted, **made_by(options, key)}
+    made = made_by(options, key)
+    return {"kind": "preferences", "page": key.page, **counted, "provenance": made}
 
 
 def report(
@@ -61,14 +63,9 @@ def report(
     rows: List[Dict[str, Any]] = []
     for first, second in key.pairs:
         votes = [outcomes(item, first, second, kept) for item in comparisons]
-        rows.append(
-            {
-                "first": first,
-                "second": second,
-                "votes": preference((vote for each in votes for vote in each), ties),
-                "items": preference((majority(each) for each in votes if each), ties),
-            }
-        )
+        of_votes = preference(chain.from_iterable(votes), ties)
+        of_items = preference(map(majority, filter(None, votes)), ties)
+        rows.append({"first": first, "second": second, "votes": of_votes, "items": of_items})
     return {
         "ties": ties,
         "max_failed_checks": max_failed,
