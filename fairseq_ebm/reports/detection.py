@@ -42,7 +42,13 @@ def items(named: Named) -> Iterator[Item]:
     counts = sorted({(row["n_real"], row["n_fake"]) for row in scored})
     texts = " or ".join(f"{real:,} real and {fake:,} generated" for real, fake in counts)
     if named.paper:
-        _require_rows(named, [row["scorer"] for row in scored])
+        there = list(dict.fromkeys(row["scorer"] for row in scored))
+        for scorer in named.paper:
+            if scorer not in there:  # it would be lost unseen
+                raise UserError(
+                    f"--paper: {named.name}: no row {scorer} in that record; it has "
+                    f"{', '.join(there)}"
+                )
         heads.append("paper, accuracy")
         rows = [[*cells, named.paper.get(row["scorer"], "")] for cells, row in zip(rows, scored)]
     yield Table(heads, rows, named.says(f"{texts} texts; thresholds from others; 95% intervals."))
@@ -53,16 +59,6 @@ def items(named: Named) -> Iterator[Item]:
     drawn = [row for row in scored if row["scorer"] == "energy" and row.get("differences")]
     if drawn:
         yield named.picture("differences", DIFFERENCES, _draw, drawn, panels=len(drawn))
-
-
-def _require_rows(named: Named, scorers: Sequence[str]) -> None:
-    """A published figure is in the row of its own scorer, or it would be lost unseen."""
-    for scorer in named.paper:
-        if scorer not in scorers:
-            there = ", ".join(dict.fromkeys(scorers))
-            raise UserError(
-                f"--paper: {named.name}: no row {scorer} in that record; it has {there}"
-            )
 
 
 def _draw(rows: Sequence[Record], figure: Figure) -> None:

@@ -1,7 +1,6 @@
 """What a report consists of, whether a terminal shows it, Markdown or HTML."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
@@ -28,8 +27,7 @@ class Named(NamedTuple):
         return Picture(name, self.says(words), partial(draw, *what), panels)
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """``rows``: cells as text, the first of each a label."""
 
     heads: Sequence[str]
@@ -37,8 +35,7 @@ class Table:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """``draw`` fills a figure of some ``panels``, one below the other; ``alternative``: what it
     shows, for whoever cannot see it. Drawn alone, it is OUT.NAME.svg."""
 
@@ -48,8 +45,7 @@ class Picture:
     panels: int = 1
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """A prompt and its continuations: who wrote it, what, and a remark."""
 
     prompt: str

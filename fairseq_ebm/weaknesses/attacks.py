@@ -25,13 +25,12 @@ from .perturbations import Judge, mean
 Attack = Callable[[str, float, Random], str]
 
 LETTER = r"[^\W\d_]"
-LOOK_ALIKES = dict(  # Latin -> Cyrillic
-    zip(
-        "aceijopsxyABCEHIJKMOPSTX",
-        "\u0430\u0441\u0435\u0456\u0458\u043e\u0440\u0455\u0445\u0443"
-        "\u0410\u0412\u0421\u0415\u041d\u0406\u0408\u041a\u041c\u041e\u0420\u0405\u0422\u0425",
-    )
+LATIN = "aceijopsxyABCEHIJKMOPSTX"
+CYRILLIC = (
+    "\u0430\u0441\u0435\u0456\u0458\u043e\u0440\u0455\u0445\u0443"
+    "\u0410\u0412\u0421\u0415\u041d\u0406\u0408\u041a\u041c\u041e\u0420\u0405\u0422\u0425"
 )
+LOOK_ALIKES = dict(zip(LATIN, CYRILLIC))
 
 
 def _somewhere(pattern: str, change: Callable[[str, Random], str]) -> Attack:

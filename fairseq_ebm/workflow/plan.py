@@ -1,7 +1,7 @@
 """What a matrix asks for, as stages and cells of tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -32,38 +32,31 @@ class Cell:
     prefix_length: Optional[int] = None
 
 
-@dataclass
-class Plan:
-    """``stages``: each after what it needs. ``tables``: by title, row and column. ``claims``:
-    sentences, each with pairs of cells of which the first is higher."""
-
-    stages: Dict[str, Stage] = field(default_factory=dict)
-    tables: Dict[str, Dict[str, Dict[str, Cell]]] = field(default_factory=dict)
-    claims: List[Claim] = field(default_factory=list)
-
-
-def plan_of(path: Path, content: Mapping[str, Any], folder: Path, cpu: bool = False) -> Plan:
+def plan_of(path: Path, content: Mapping[str, Any], folder: Path, cpu: bool = False) -> "Plan":
     for name in SECTIONS:
         section(path, content, name, needed=True)
     try:
-        return Planner(content, folder, cpu).everything()
+        return Plan(content, folder, cpu)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: something is missing or misplaced: {error!r}") from None
 
 
-class Planner:
-    """Adds stages as cells ask for them, so that nothing is made that no table shows. Each method
-    that adds one returns its name."""
+class Plan:
+    """``stages``: each after what it needs. ``tables``: by title, row and column. ``claims``:
+    sentences, each with pairs of cells of which the first is higher.
+
+    Cells ask for stages, so that nothing is made that no table shows. Each method that adds one
+    returns its name."""
 
     def __init__(self, content: Mapping[str, Any], folder: Path, cpu: bool) -> None:
-        self.content, self.folder, self.common = content, folder, {"cpu": cpu}
-        self.plan = Plan()
-
-    def everything(self) -> Plan:
+        self.content, self.folder, self.common = content, folder, {"cpu": True} if cpu else {}
+        self.stages: Dict[str, Stage] = {}
+        self.tables: Dict[str, Dict[str, Dict[str, Cell]]] = {}
+        self.claims: List[Claim] = []
         for title, table in self.content["tables"].items():
             if not table["columns"] or not table["rows"]:
                 raise UserError(f"tables: {title}: has no columns or no rows")
-            self.plan.tables[str(title)] = {
+            self.tables[str(title)] = {
                 str(label): {
                     str(head): self._cell(spec, column, f"{title}, {label}")
                     for head, column in table["columns"].items()
@@ -71,14 +64,13 @@ class Planner:
                 for label, spec in table["rows"].items()
             }
         for sentence, pairs in (self.content.get("findings") or {}).items():
-            self.plan.claims.append((str(sentence), [self._pair(sentence, p) for p in pairs]))
-        return self.plan
+            self.claims.append((str(sentence), [self._pair(sentence, p) for p in pairs]))
 
     def _pair(self, sentence: str, pair: Sequence[Sequence[Any]]) -> Pair:
         if len(pair) != 2 or any(len(cell) != 3 for cell in pair):
             raise UserError(f"findings: {sentence}: not pairs of [table, row, column]: {pair}")
         for title, label, head in (map(str, cell) for cell in pair):
-            if head not in self.plan.tables.get(title, {}).get(label, {}):
+            if head not in self.tables.get(title, {}).get(label, {}):
                 raise UserError(f"findings: {sentence}: no cell [{title}, {label}, {head}]")
         higher, lower = (tuple(map(str, cell)) for cell in pair)
         return higher, lower
@@ -184,7 +176,7 @@ class Planner:
     ) -> str:  # fmt: skip
         words = *map(str, command), *as_flags(flags)
         stage = Stage(name, title, words, tuple(needs))
-        if self.plan.stages.setdefault(name, stage) != stage:
+        if self.stages.setdefault(name, stage) != stage:
             raise UserError(f"two different things would be called {name}; name them otherwise")
         return name
 

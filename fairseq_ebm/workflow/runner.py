@@ -112,10 +112,9 @@ class Runner:
             shutil.rmtree(out)
         self._write_state(stage, fingerprint=fingerprint, done=False)
         out.mkdir(parents=True, exist_ok=True)
-        label = f"[{self.stages.index(stage) + 1}/{len(self.stages)}] {stage.title}"
-        self.say(label)
-        log = out.with_name(f"{out.name}{LOG}")
-        return Running(stage.command, label, log, self.threads[stage.name])
+        number = f"[{self.stages.index(stage) + 1}/{len(self.stages)}]"
+        self.say(f"{number} {stage.title}")
+        return Running(stage, number, out.with_name(out.name + LOG), self.threads[stage.name])
 
     def _has_ended(self, stage: Stage, running: Running) -> bool:
         """If it has ended badly, so does the run."""
@@ -136,10 +135,7 @@ class Runner:
             raise UserError(f"{stage.title}: ended with nothing in {self.folder / stage.name}")
         seconds = time.monotonic() - running.began
         self._write_state(
-            stage,
-            fingerprint=self.fingerprints[stage.name],
-            done=True,
-            seconds=round(seconds, 1),
+            stage, fingerprint=self.fingerprints[stage.name], done=True, seconds=round(seconds, 1)
         )
-        self.say(f"{running.label}: done in {clock(seconds)}")
+        self.say(f"{running.number} {stage.title}: done in {clock(seconds)}")
         return True
