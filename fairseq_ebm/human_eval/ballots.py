@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 from ..errors import UserError
 from ..files import sha256_of
@@ -17,12 +16,10 @@ FORMAT_VERSION = 1  # of key and votes
 CHOICES = ("a", "b", "tie")
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """What stands behind the texts A and B of a page's item, counted from 1.
 
-    ``answer``: what must be chosen, "a" or "b", where that is known, as in a check; else None.
-    """
+    ``answer``: what must be chosen, "a" or "b", where that is known, as in a check; else None."""
 
     item: int
     prompt: int
@@ -35,8 +32,7 @@ class Item:
         return (self.item - 1) // FOUR
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """``provenance``: what made the page."""
 
     page: str
@@ -45,8 +41,7 @@ class Key:
     provenance: Dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Ballot:
+class Ballot(NamedTuple):
     """``choices``: item -> "a", "b" or "tie". Not all items need an answer."""
 
     rater: str

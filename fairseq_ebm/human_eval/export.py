@@ -1,7 +1,6 @@
 """Prompts and their continuations onto a page, and its key beside it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Optional
 
 from ..errors import UserError
@@ -31,7 +30,7 @@ def export(options: Export) -> Record:
         "format_version": FORMAT_VERSION,
         "page": name,
         "pairs": [list(each) for each in pairs],
-        "items": [asdict(each.item) for each in comparisons],
+        "items": [each.item._asdict() for each in comparisons],
         "provenance": {
             "pools": [{"name": of, "sha256": sha256_of(path)} for of, path in files],
             "identical": same_words,

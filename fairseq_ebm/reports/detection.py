@@ -42,13 +42,11 @@ def items(named: Named) -> Iterator[Item]:
     counts = sorted({(row["n_real"], row["n_fake"]) for row in scored})
     texts = " or ".join(f"{real:,} real and {fake:,} generated" for real, fake in counts)
     if named.paper:
-        there = list(dict.fromkeys(row["scorer"] for row in scored))
-        for scorer in named.paper:
-            if scorer not in there:  # it would be lost unseen
-                raise UserError(
-                    f"--paper: {named.name}: no row {scorer} in that record; it has "
-                    f"{', '.join(there)}"
-                )
+        there = dict.fromkeys(row["scorer"] for row in scored)
+        lost = [scorer for scorer in named.paper if scorer not in there]  # it would be so unseen
+        if lost:
+            has = ", ".join(there)
+            raise UserError(f"--paper: {named.name}: no row {lost[0]} in that record; it has {has}")
         heads.append("paper, accuracy")
         rows = [[*cells, named.paper.get(row["scorer"], "")] for cells, row in zip(rows, scored)]
     yield Table(heads, rows, named.says(f"{texts} texts; thresholds from others; 95% intervals."))

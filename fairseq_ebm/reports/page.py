@@ -6,6 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from ..options import Record
 
+Interval = Optional[Sequence[Optional[float]]]
 Paper = Dict[str, Dict[str, str]]  # what the papers found in the same setting, by record and entry
 
 
@@ -68,9 +69,7 @@ def percent(value: Optional[float], digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f}%"
 
 
-def between(
-    interval: Optional[Sequence[Optional[float]]], digits: int = 2, scale: float = 1.0
-) -> str:
+def between(interval: Interval, digits: int = 2, scale: float = 1.0) -> str:
     """(1.2 to 1.4), or nothing"""
     if interval is None:
         return ""

@@ -1,14 +1,13 @@
 """What anyone can do to generated text without a model, and how much of it an energy must see.
 
 An attack is a function of a text, of the share of places that it changes, and of a source of random
-numbers. It says nothing about tokens: the text that it leaves is encoded again.
-"""
+numbers. It says nothing about tokens: the text that it leaves is encoded again."""
 
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from random import Random
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from ..detection.metrics import Scores, thresholds
 from ..detection.stores import require_finite
 from ..negatives.store import NegativesSubset
 from ..numerics.discrimination import balanced_accuracy, credit_above
+from ..options import Record
 from .perturbations import Judge, mean
 
 Attack = Callable[[str, float, Random], str]
@@ -115,22 +115,20 @@ def rewritten(text: Continuation, tokenizer: Tokenizer, change: Callable[[str], 
 
 
 def padded(tokens: np.ndarray, length: int, padding: int) -> np.ndarray:
-    filling = np.full(length - len(tokens), padding, dtype=np.int64)
-    return np.concatenate([tokens.astype(np.int64), filling])
+    return np.pad(tokens.astype(np.int64), (0, length - len(tokens)), constant_values=padding)
 
 
 def attacked(
     texts: Texts, tokenizer: Tokenizer, energy: Judge, share: float, threshold: float, seed: int
-) -> Iterator[Dict[str, Any]]:
+) -> Iterator[Record]:
     """A row for the text as it is, for what encoding it again does alone, and for each attack.
 
     Models do not always spell as the tokenizer would: only the second row is what attacks can be
-    compared with. Real text stays as it is.
-    """
+    compared with. Real text stays as it is."""
     real, original = (stacked([text.window for text in some]) for some in texts)
     of_real = energy(real)
 
-    def row(name: str, before: Tensor, after: Tensor) -> Dict[str, Any]:
+    def row(name: str, before: Tensor, after: Tensor) -> Record:
         changed = float((before != after).any(dim=1).double().mean())  # of the windows
         return {"attack": name, "changed": changed, **judged(of_real, energy(after), threshold)}
 
@@ -147,11 +145,10 @@ def attacked(
 
 def by_visible_tokens(
     texts: Texts, lengths: Sequence[int], energy: Judge, threshold: float, padding: int
-) -> Iterator[Dict[str, Any]]:
+) -> Iterator[Record]:
     """A row for each length: what the energy tells from the first so many tokens after the context.
 
-    Windows whose continuation is shorter are left out. The context must stand in front.
-    """
+    Windows whose continuation is shorter are left out. The context must stand in front."""
     for length in lengths:
         some = ([t for t in each if len(t.window) - t.part.start >= length] for each in texts)
         real, generated = (
@@ -166,7 +163,7 @@ def cut(text: Continuation, length: int, padding: int) -> np.ndarray:
     return padded(text.window[: text.part.start + length], len(text.window), padding)
 
 
-def judged(real: Tensor, generated: Tensor, threshold: float) -> Dict[str, Any]:
+def judged(real: Tensor, generated: Tensor, threshold: float) -> Record:
     """How well energies (N,) and (M,) are told apart; AUROC needs no threshold."""
     labels = [0] * len(real) + [1] * len(generated)
     return {

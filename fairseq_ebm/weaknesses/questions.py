@@ -153,14 +153,8 @@ def _token_edits(subject: Subject, options: Weaknesses) -> Record:
 
 def _provenance(subject: Subject, options: Weaknesses) -> Record:
     manifest = subject.subset.manifest
+    negatives = {"manifest": sha256_of(options.neg / MANIFEST_NAME), "source": manifest.source}
+    negatives["sampler"] = manifest.sampler
+    models = {"energy": subject.energy, "language_model": subject.lm}
     names = ("gen_subset", "max_windows", "positions", "edits", "top_edits", "share")
-    return provenance(
-        options,
-        {"energy": subject.energy, "language_model": subject.lm},
-        negatives={
-            "manifest": sha256_of(options.neg / MANIFEST_NAME),
-            "source": manifest.source,
-            "sampler": manifest.sampler,
-        },
-        options=options.recorded(*names),
-    )
+    return provenance(options, models, negatives=negatives, options=options.recorded(*names))

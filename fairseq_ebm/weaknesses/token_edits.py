@@ -5,15 +5,12 @@ The edits are found with gradients: if v takes the place of token t of a window 
 
     E(x') ≈ E(x) + ∇_t E(x) · (emb(v) - emb(x_t)),
 
-with the gradient with respect to the vector of token t, as the embedding gives it.
-"""
+with the gradient with respect to the vector of token t, as the embedding gives it."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from fairseq.data import Dictionary
@@ -21,13 +18,13 @@ from torch import Tensor
 
 from ..data.tokenizers import NUM_SPECIAL, Tokenizer
 from ..models.energy import EnergyModel
+from ..options import Record
 from .perturbations import Judge, mean
 
 EXAMPLES = 5  # texts of each kind that the report shows
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(NamedTuple):
     """``position`` counts from 1; ``energy`` and ``nll`` are those of the text after this edit and
     those before it, ``alone_energy`` and ``alone_nll`` of the text with this edit only."""
 
@@ -41,8 +38,7 @@ class Edit:
     alone_nll: Optional[float]
 
 
-@dataclass(frozen=True)
-class EditedText:
+class EditedText(NamedTuple):
     """``agreeing`` of the ``checked`` best edits move the energy the way that was predicted."""
 
     tokens: List[int]
@@ -58,8 +54,7 @@ class EditedText:
         return [(self.energy, self.nll), *((edit.energy, edit.nll) for edit in self.edits)]
 
 
-@dataclass(frozen=True)
-class Editor:
+class Editor(NamedTuple):
     """``allowed`` (V,): the symbols that may be put in. ``edits`` are made, and the ``top`` best
     first ones checked, for each text."""
 
@@ -157,12 +152,11 @@ def editable(dictionary: Dictionary) -> Tensor:
     return torch.tensor([i >= NUM_SPECIAL and not fills for i, fills in enumerate(filling)])
 
 
-def report(texts: Sequence[EditedText], direction: int, threshold: float) -> Dict[str, Any]:
+def report(texts: Sequence[EditedText], direction: int, threshold: float) -> Record:
     """Of texts that were edited in one direction. Generated: what reaches the threshold.
 
     Flips are shares of the texts that were judged rightly at first: real ones (``direction`` 1)
-    below the threshold, generated ones (-1) not below.
-    """
+    below the threshold, generated ones (-1) not below."""
     real = direction > 0
     judged = [[energy for energy, _ in text.judged] for text in texts]
     right = [energies for energies in judged if (energies[0] < threshold) == real]
@@ -182,7 +176,7 @@ def report(texts: Sequence[EditedText], direction: int, threshold: float) -> Dic
     }
 
 
-def single_edits(texts: Sequence[EditedText]) -> Dict[str, Any]:
+def single_edits(texts: Sequence[EditedText]) -> Record:
     """Each of the edits made, in its text alone, beside the texts as they are and with all of their
     edits: values of energy and, if a language model judged, perplexity. (Figure 5 of the paper.)"""
     some = [text for text in texts if text.edits]
@@ -210,22 +204,20 @@ def _columns(pairs: Sequence[Tuple[float, Optional[float]]]) -> Dict[str, List[f
     return {**columns, "lm_ppl": perplexities} if perplexities else columns
 
 
-def example(text: EditedText, tokenizer: Tokenizer) -> Dict[str, Any]:
+def example(text: EditedText, tokenizer: Tokenizer) -> Record:
     """A text and its edits, in words."""
-    edits = [dataclasses.asdict(edit) for edit in text.edits]
+    edits = [edit._asdict() for edit in text.edits]
     for edit in edits:
         edit.update({name: tokenizer.decode([edit[name]]) for name in ("before", "after")})
     words = tokenizer.decode(text.tokens)
     return {"text": words, "energy": text.energy, "nll": text.nll, "edits": edits}
 
 
-def _after(
-    texts: Sequence[EditedText], wrong: Sequence[Sequence[bool]], edits: int
-) -> Dict[str, Any]:
+def _after(texts: Sequence[EditedText], wrong: Sequence[List[bool]], edits: int) -> Record:
     """Of the texts in which so many edits could be made."""
     energies, nll = zip(*(text.judged[edits] for text in texts if len(text.edits) >= edits))
     flags = [flags[edits] for flags in wrong if len(flags) > edits]
-    row: Dict[str, Any] = {
+    row: Record = {
         "edits": edits,
         "num_texts": len(energies),
         "energy": mean(torch.tensor(energies).double()),

@@ -31,9 +31,7 @@ class Tokens:
         for encoded in self.tokenizer.encode([f" {word}", word]):
             if len(encoded) == 1 and encoded[0] != self.tokenizer.dictionary.unk():
                 return int(encoded[0])
-        raise UserError(
-            f"{flag}: '{word}' is not one token of the vocabulary; choose another, or --unit word"
-        )
+        raise UserError(f"{flag}: '{word}' is not one token; choose another word, or --unit word")
 
     def text(self, unit: int) -> str:
         return self.tokenizer.decode([unit])

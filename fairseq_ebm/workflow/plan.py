@@ -1,12 +1,11 @@
 """What a matrix asks for, as stages and cells of tables."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import UserError
-from .files import section
+from .files import Names, section
 from .inputs import PACKAGE
 from .stages import Stage
 
@@ -22,8 +21,7 @@ Pair = Tuple[Tuple[str, ...], Tuple[str, ...]]  # two cells, each (table, row, c
 Claim = Tuple[str, List[Pair]]
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """``report``: a file of ``fairseq-ebm discriminate``, within the folder of the run; ``scorer``:
     its row there, of all windows or of those with so long a prefix."""
 
@@ -32,7 +30,7 @@ class Cell:
     prefix_length: Optional[int] = None
 
 
-def plan_of(path: Path, content: Mapping[str, Any], folder: Path, cpu: bool = False) -> "Plan":
+def plan_of(path: Path, content: Names, folder: Path, cpu: bool = False) -> "Plan":
     for name in SECTIONS:
         section(path, content, name, needed=True)
     try:
@@ -48,7 +46,7 @@ class Plan:
     Cells ask for stages, so that nothing is made that no table shows. Each method that adds one
     returns its name."""
 
-    def __init__(self, content: Mapping[str, Any], folder: Path, cpu: bool) -> None:
+    def __init__(self, content: Names, folder: Path, cpu: bool) -> None:
         self.content, self.folder, self.common = content, folder, {"cpu": True} if cpu else {}
         self.stages: Dict[str, Stage] = {}
         self.tables: Dict[str, Dict[str, Dict[str, Cell]]] = {}
@@ -75,7 +73,7 @@ class Plan:
         higher, lower = (tuple(map(str, cell)) for cell in pair)
         return higher, lower
 
-    def _cell(self, spec: Mapping[str, Any], column: Any, where: str) -> Cell:
+    def _cell(self, spec: Names, column: Any, where: str) -> Cell:
         """``column``: the name of a store, or {store: …, prefix-length: …}"""
         store = column if isinstance(column, str) else column["store"]
         length = None if isinstance(column, str) else int(column["prefix-length"])
@@ -112,7 +110,7 @@ class Plan:
             name, made = "lm", self._generator(self._tested_generator(store), spec)
         return name, {"lm": self._checkpoint(made)}, made
 
-    def _energy(self, spec: Mapping[str, Any], store: str) -> str:
+    def _energy(self, spec: Names, store: str) -> str:
         shape, trained = spec["energy"], spec.get("train") or [store]
         flags = {**self._of("energies", shape), **spec.get("with", {})}
         more = "".join(f"+{name}-{value}" for name, value in spec.get("with", {}).items())
@@ -145,15 +143,13 @@ class Plan:
         found = self._of("stores", store)
         return str(found.get("test-generator", found["generator"]))
 
-    def _generator(self, name: str, store: Mapping[str, Any]) -> str:
+    def _generator(self, name: str, store: Names) -> str:
         corpus, trained = self._corpus(store["corpus"]), f"models/{name}-{store['corpus']}"
         flags = {"task": "language_modeling", **self._of("generators", name)}
         title = f"language model {name} on {store['corpus']}"
         return self._train(trained, title, str(self.folder / corpus), flags, (corpus,))
 
-    def _train(
-        self, name: str, title: str, data: str, given: Mapping[str, Any], needs: Sequence[str]
-    ) -> str:
+    def _train(self, name: str, title: str, data: str, given: Names, needs: Sequence[str]) -> str:
         flags = {"user-dir": PACKAGE, "save-dir": self.folder / name, **given}
         flags.update({"log-format": "simple", **self.common})
         return self._add(name, title, ("fairseq-train", data), flags, needs)
@@ -171,9 +167,8 @@ class Plan:
         return self._add(f"data/{name}", f"text {name}", command, flags, needs)
 
     def _add(
-        self, name: str, title: str, command: Sequence[Any], flags: Mapping[str, Any],
-        needs: Sequence[str],
-    ) -> str:  # fmt: skip
+        self, name: str, title: str, command: Sequence[Any], flags: Names, needs: Sequence[str]
+    ) -> str:
         words = *map(str, command), *as_flags(flags)
         stage = Stage(name, title, words, tuple(needs))
         if self.stages.setdefault(name, stage) != stage:
@@ -188,7 +183,7 @@ class Plan:
         return found
 
 
-def as_flags(options: Mapping[str, Any]) -> List[str]:
+def as_flags(options: Names) -> List[str]:
     """{"arch": "x", "cpu": True, "train": ["a", "b"]} -> ["--arch", "x", "--cpu", "--train", …]"""
     words: List[str] = []
     for name, value in options.items():

@@ -53,9 +53,8 @@ class Runner:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise OptionError(
-                    f"{{dest}}: {self.folder}: another run is at work there"
-                ) from None
+                problem = f"{{dest}}: {self.folder}: another run is at work there"
+                raise OptionError(problem) from None
             yield
 
     def _run(self) -> None:
@@ -104,9 +103,8 @@ class Runner:
         out, fingerprint = self.folder / stage.name, self.fingerprints[stage.name]
         state = self._state(stage)
         if not state and out.exists():
-            raise OptionError(
-                f"{{dest}}: {out} exists, and no run of ours has made it; choose another directory"
-            )
+            problem = f"{{dest}}: {out} exists, and no run of ours has made it"
+            raise OptionError(f"{problem}; choose another directory")
         if state.get("fingerprint") != fingerprint and out.exists():
             self._write_state(stage, done=False)  # a run killed here leaves a part of the folder
             shutil.rmtree(out)
@@ -134,8 +132,7 @@ class Runner:
         if not self._has_made_something(stage):
             raise UserError(f"{stage.title}: ended with nothing in {self.folder / stage.name}")
         seconds = time.monotonic() - running.began
-        self._write_state(
-            stage, fingerprint=self.fingerprints[stage.name], done=True, seconds=round(seconds, 1)
-        )
+        fingerprint = self.fingerprints[stage.name]
+        self._write_state(stage, fingerprint=fingerprint, done=True, seconds=round(seconds, 1))
         self.say(f"{running.number} {stage.title}: done in {clock(seconds)}")
         return True

@@ -158,7 +158,7 @@ def test_bad_input(run_program, neg, sums_energy, sums_lm, tmp_path):
         ([*good, "--common", "the"], "--common: 'the' is not one token"),
         ([*good, "--unit", "word", "--entity", "a b"], "--entity: 'a b' is not one word"),
         ([*good, "--unit", "word", "--replaced", "John"], "--replaced: 'John' is in none"),
-        ([*good, "--unit", "letter"], "invalid choice: 'letter'"),
+        ([*good, "--unit", "letter"], "--unit: 'letter' is none of token, word"),
     ):
         done = run_program("fairseq-ebm weaknesses", *flags)
         assert done.returncode == 2 and words in done.stderr, done.stderr
