@@ -41,9 +41,8 @@ def export(options: Export) -> Record:
     }
     beside = options.dest.with_suffix(".key.json")
     if beside.exists() and read_json(beside).get("page") != name:
-        raise UserError(
-            f"--dest: {beside} is the key of another page, whose votes need it; choose another name"
-        )
+        other = f"{beside} is the key of another page, whose votes need it"
+        raise UserError(f"--dest: {other}; choose another name")
     options.dest.parent.mkdir(parents=True, exist_ok=True)
     options.dest.write_text(page(options.title, name, items), encoding="utf-8")
     write_json(key, beside)

@@ -103,11 +103,9 @@ class Plan:
         if scorer == "tfidf":
             made = self._store(store)
             return scorer, {"tfidf-from": self.folder / made}, made
-        spec = self._of("stores", store)
-        if scorer in OF_TRAINING:
-            name, made = "training-lm", self._generator(spec["generator"], spec)
-        else:
-            name, made = "lm", self._generator(self._tested_generator(store), spec)
+        spec, of_training = self._of("stores", store), scorer in OF_TRAINING
+        made = self._generator(_author(spec, tested=not of_training), spec)
+        name = "training-lm" if of_training else "lm"
         return name, {"lm": self._checkpoint(made)}, made
 
     def _energy(self, spec: Names, store: str) -> str:
@@ -128,7 +126,7 @@ class Plan:
     def _store(self, name: str, tested: bool = False) -> str:
         """A store for training, with subsets train and valid; or for tests, with valid and test."""
         store = self._of("stores", name)
-        generator = self._tested_generator(name) if tested else store["generator"]
+        generator = _author(store, tested)
         corpus, lm = self._corpus(store["corpus"]), self._generator(generator, store)
         flags = {**self.content.get("windows", {}), **store.get("with", {})}
         if self._of("generators", generator).get("task") == BACKWARDS:
@@ -138,10 +136,6 @@ class Plan:
         flags = {"path": self._checkpoint(lm), "dest": self.folder / out, **flags, **self.common}
         command = ("fairseq-ebm", "negatives", self.folder / corpus)
         return self._add(out, f"negatives {out[7:]}", command, flags, (corpus, lm))
-
-    def _tested_generator(self, store: str) -> str:
-        found = self._of("stores", store)
-        return str(found.get("test-generator", found["generator"]))
 
     def _generator(self, name: str, store: Names) -> str:
         corpus, trained = self._corpus(store["corpus"]), f"models/{name}-{store['corpus']}"
@@ -181,6 +175,11 @@ class Plan:
             there = ", ".join(map(str, self.content[section]))
             raise UserError(f"{section}: there is no {name}, but {there}")
         return found
+
+
+def _author(store: Names, tested: bool) -> str:
+    """The generator of what is trained on, or tested on."""
+    return store.get("test-generator" if tested else "generator", store["generator"])
 
 
 def as_flags(options: Names) -> List[str]:

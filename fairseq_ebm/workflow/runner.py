@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 from urllib.parse import quote
 
 from ..errors import OptionError, UserError
@@ -63,22 +63,21 @@ class Runner:
         self.say(f"{len(done)} of {len(self.stages)} stages are done")
         chains = depths(self.stages)
         waiting.sort(key=lambda stage: -chains[stage.name])  # or a long chain would begin last
-        running: Dict[Stage, Running] = {}
+        running: List[Running] = []
         try:
             while waiting or running:
                 ready = [s for s in waiting if done.issuperset(s.needs)][: self.jobs - len(running)]
                 for stage in ready:
                     waiting.remove(stage)
                     with children.uninterrupted():
-                        running[stage] = self._begin(stage)
+                        running.append(self._begin(stage))
                 time.sleep(WAIT)
-                for stage in list(running):
-                    if self._has_ended(stage, running[stage]):
-                        done.add(stage.name)
-                        del running[stage]
+                for each in [each for each in running if self._has_ended(each)]:
+                    done.add(each.stage.name)
+                    running.remove(each)
         finally:
             with children.uninterrupted():
-                stop(list(running.values()))
+                stop(running)
 
     def _is_done(self, stage: Stage) -> bool:
         state = self._state(stage)
@@ -114,9 +113,9 @@ class Runner:
         self.say(f"{number} {stage.title}")
         return Running(stage, number, out.with_name(out.name + LOG), self.threads[stage.name])
 
-    def _has_ended(self, stage: Stage, running: Running) -> bool:
+    def _has_ended(self, running: Running) -> bool:
         """If it has ended badly, so does the run."""
-        code = running.process.exitcode
+        stage, code = running.stage, running.process.exitcode
         if code is None:
             if not self.quiet:
                 running.report()
