@@ -1,9 +1,9 @@
 """The key of a page, and what raters sent back."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 from ..errors import UserError
 from ..files import sha256_of
@@ -16,12 +16,10 @@ FORMAT_VERSION = 1  # of key and votes
 CHOICES = ("a", "b", "tie")
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """What stands behind the texts A and B of a page's item, counted from 1.
 
-    ``answer``: what must be chosen, "a" or "b", where that is known, as in a check; else None.
-    """
+    ``answer``: what must be chosen, "a" or "b", where that is known, as in a check; else None."""
 
     item: int
     prompt: int
@@ -34,8 +32,7 @@ class Item:
         return (self.item - 1) // FOUR
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """``provenance``: what made the page."""
 
     page: str
@@ -44,27 +41,31 @@ class Key:
     provenance: Dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Ballot:
+class Ballot(NamedTuple):
     """``choices``: item -> "a", "b" or "tie". Not all items need an answer."""
 
     rater: str
     choices: Mapping[int, str]
 
 
+@contextmanager
+def _reading(what: str, content: Record, has_version: bool = True) -> Iterator[None]:
+    """Whatever is not as we write it makes the file another than was asked for."""
+    try:
+        if has_version and content["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {content['format_version']}")
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{what}: {error!r}") from None
+
+
 def read_key(path: Path) -> Key:
     content = read_json(path)
-    try:
-        if content["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {content['format_version']}")
+    ours = f"{path}: not a key, as fairseq-ebm human-eval export writes it beside a page"
+    with _reading(ours, content):
         pairs = [(str(first), str(second)) for first, second in content["pairs"]]
         items = [Item(**item) for item in content["items"]]
         return Key(str(content["page"]), pairs, items, content["provenance"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a key, as fairseq-ebm human-eval export writes it beside a page: "
-            f"{error!r}"
-        ) from None
 
 
 def read_ballots(paths: Sequence[Path], key: Key) -> List[Ballot]:
@@ -83,15 +84,11 @@ def read_ballots(paths: Sequence[Path], key: Key) -> List[Ballot]:
 
 def read_ballot(path: Path, key: Key) -> Ballot:
     content = read_json(path)
-    try:
-        if content["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {content['format_version']}")
+    with _reading(f"{path}: not the votes that a page gives at its end", content):
         name, rater = content["page"], content["rater"].strip()
         votes = [(vote["item"], vote["choice"]) for vote in content["votes"]]
         if not rater:
             raise ValueError("no name of the rater")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: not the votes that a page gives at its end: {error!r}") from None
     if name != key.page:
         raise UserError(
             f"{path}: votes on the page {name}, but the key is that of {key.page}; give the key "
@@ -110,21 +107,15 @@ def read_ballot(path: Path, key: Key) -> Ballot:
 
 def read_qualified(path: Path) -> Set[str]:
     """Names, as ``casefold`` has them, of those who qualified."""
-    try:
-        raters = read_json(path)["raters"]
-        return {rater["rater"].casefold() for rater in raters if rater["qualified"]}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"--qualified: {path}: not a report of fairseq-ebm human-eval qualify: {error!r}"
-        ) from None
+    content, verb = read_json(path), "fairseq-ebm human-eval qualify"
+    with _reading(f"--qualified: {path}: not a report of {verb}", content, has_version=False):
+        return {rater["rater"].casefold() for rater in content["raters"] if rater["qualified"]}
 
 
 def made_by(options: Union[Count, Qualify], key: Key) -> Record:
     return {
-        "provenance": {
-            "key": sha256_of(options.key),
-            "votes": [sha256_of(path) for path in options.votes],
-            "page": key.provenance,
-            "versions": versions("scipy"),
-        }
+        "key": sha256_of(options.key),
+        "votes": [sha256_of(path) for path in options.votes],
+        "page": key.provenance,
+        "versions": versions("scipy"),
     }

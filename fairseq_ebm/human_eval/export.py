@@ -1,7 +1,6 @@
 """Prompts and their continuations onto a page, and its key beside it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Optional
 
 from ..errors import UserError
@@ -31,7 +30,7 @@ def export(options: Export) -> Record:
         "format_version": FORMAT_VERSION,
         "page": name,
         "pairs": [list(each) for each in pairs],
-        "items": [asdict(each.item) for each in comparisons],
+        "items": [each.item._asdict() for each in comparisons],
         "provenance": {
             "pools": [{"name": of, "sha256": sha256_of(path)} for of, path in files],
             "identical": same_words,
@@ -42,9 +41,8 @@ def export(options: Export) -> Record:
     }
     beside = options.dest.with_suffix(".key.json")
     if beside.exists() and read_json(beside).get("page") != name:
-        raise UserError(
-            f"--dest: {beside} is the key of another page, whose votes need it; choose another name"
-        )
+        other = f"{beside} is the key of another page, whose votes need it"
+        raise UserError(f"--dest: {other}; choose another name")
     options.dest.parent.mkdir(parents=True, exist_ok=True)
     options.dest.write_text(page(options.title, name, items), encoding="utf-8")
     write_json(key, beside)

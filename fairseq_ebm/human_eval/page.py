@@ -5,9 +5,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from markupsafe import Markup
@@ -23,8 +22,7 @@ REAL, SHUFFLED = "real", "shuffled"
 TEMPLATE = Path(__file__).with_suffix(".html")
 
 
-@dataclass(frozen=True)
-class Prompt:
+class Prompt(NamedTuple):
     """``texts``: its continuations, by system."""
 
     number: int
@@ -32,8 +30,7 @@ class Prompt:
     texts: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What is shown, A and B, and what stands behind it."""
 
     context: str
@@ -43,11 +40,7 @@ class Comparison:
 
 
 def compose(
-    prompts: Sequence[Prompt],
-    pairs: Sequence[Pair],
-    num_items: int,
-    seed: int,
-    check: Optional[Pair],
+    prompts: Sequence[Prompt], pairs: Sequence[Pair], size: int, seed: int, check: Optional[Pair]
 ) -> List[Comparison]:
     """Items in the order of the page. Pairs take turns, then are shuffled; of every four items one,
     anywhere among them, is a check, in which real text must be chosen. Without ``check`` there are
@@ -55,12 +48,10 @@ def compose(
 
     No prompt is compared twice. Checks take prompts that are left, then those of other fours; but
     not where a pair shows real text, which a check would give away."""
-    if check is not None and num_items % FOUR:
-        raise UserError(
-            f"--num-items: {num_items} is no multiple of {FOUR}; of every four items one is a check"
-        )
+    if check is not None and size % FOUR:
+        raise UserError(f"--num-items: {size} is no multiple of {FOUR}; one of four is a check")
     generator = philox(seed)
-    order, checks = _order(pairs, num_items, check, generator)
+    order, checks = _order(pairs, size, check, generator)
     left = [prompts[i] for i in generator.permutation(len(prompts))]
     chosen = {i: _take(left, pair) for i, pair in enumerate(order) if i not in checks}
     if not any(REAL in pair for pair in pairs):
@@ -76,11 +67,11 @@ def compose(
 
 
 def _order(
-    pairs: Sequence[Pair], num_items: int, check: Optional[Pair], generator: np.random.Generator
+    pairs: Sequence[Pair], size: int, check: Optional[Pair], generator: np.random.Generator
 ) -> Tuple[List[Pair], List[int]]:
     """What each item compares, and the places of the checks, from 0."""
-    checks = num_items // FOUR if check else 0
-    asked = [pairs[i % len(pairs)] for i in range(num_items - checks)]
+    checks = size // FOUR if check else 0
+    asked = [pairs[i % len(pairs)] for i in range(size - checks)]
     order = [asked[i] for i in generator.permutation(len(asked))]
     places = [FOUR * i + int(generator.integers(FOUR)) for i in range(checks)]
     if check:
@@ -95,9 +86,7 @@ def _take(left: List[Prompt], pair: Pair, near: Sequence[Prompt] = ()) -> Prompt
         if suits(prompt, pair) and prompt not in near:
             return left.pop(i)
     what = "a check: real text of 8 different words" if SHUFFLED in pair else ",".join(pair)
-    raise UserError(
-        f"--num-items: no prompt is left for {what}; lower it, or generate for more prompts"
-    )
+    raise UserError(f"--num-items: no prompt is left for {what}; lower it, or take more prompts")
 
 
 def suits(prompt: Prompt, pair: Pair) -> bool:
@@ -157,11 +146,6 @@ def page(title: str, name: str, items: Sequence[Mapping[str, str]]) -> str:
 
 def identical(prompts: Sequence[Prompt], pairs: Sequence[Pair]) -> List[Dict[str, Any]]:
     """How many prompts cannot be asked about, since both systems go on with the same words."""
-    return [
-        {
-            "pair": list(pair),
-            "prompts": len(prompts),
-            "identical": sum(not suits(prompt, pair) for prompt in prompts),
-        }
-        for pair in pairs
-    ]
+    same = {pair: sum(not suits(prompt, pair) for prompt in prompts) for pair in pairs}
+    total = len(prompts)
+    return [{"pair": list(pair), "prompts": total, "identical": n} for pair, n in same.items()]

@@ -30,16 +30,16 @@ def read_prompts(files: Sequence[Tuple[str, Path]]) -> List[Prompt]:
                 raise UserError(f"{path}: prompt {prompt.number} for the second time")
             group[prompt.number] = prompt
     first, *others = groups.values()
-    shared = [first[i] for i in first if all(i in other for other in others)]
+    shared = [i for i in first if all(i in other for other in others)]
     if not shared:
         raise UserError(f"{files[0][1]}: no prompts in it, or none that the others have")
-    return [merged([prompt, *(other[prompt.number] for other in others)]) for prompt in shared]
+    return [merged([group[i] for group in groups.values()]) for i in shared]
 
 
 def prompt_of(record: Record, prefix: str) -> Prompt:
-    texts = {"joint": record["draws"][0]["text"], "base": record["base_text"]}
-    named_texts = {prefix + name: text for name, text in texts.items()}
-    return Prompt(record["id"], record["prompt"], {**named_texts, REAL: record["real"]["text"]})
+    ours = {"joint": record["draws"][0]["text"], "base": record["base_text"]}
+    texts = {prefix + name: text for name, text in ours.items()}
+    return Prompt(record["id"], record["prompt"], {**texts, REAL: record["real"]["text"]})
 
 
 def merged(prompts: Sequence[Prompt]) -> Prompt:
@@ -51,6 +51,5 @@ def merged(prompts: Sequence[Prompt]) -> Prompt:
                 f"prompt {first.number} is another text under another name; generate with the same "
                 "data, --window, --stride and --prefix-size"
             )
-    return Prompt(
-        first.number, first.context, {k: v for each in prompts for k, v in each.texts.items()}
-    )
+    texts = {system: text for each in prompts for system, text in each.texts.items()}
+    return Prompt(first.number, first.context, texts)

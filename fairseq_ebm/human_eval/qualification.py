@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import List
+from typing import List, NamedTuple
 
 from ..errors import UserError
 from ..options import Record
@@ -11,8 +10,7 @@ from .ballots import Ballot, Key, made_by, read_ballots, read_key
 from .options import Qualify
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """``right`` of the page's items: a tie, and what is left open, is not. ``accuracy``: their
     share."""
 
@@ -33,8 +31,8 @@ def qualification(options: Qualify) -> Record:
         "best": options.best,
         "above": options.above,
         "qualified": sum(rater.qualified for rater in raters),
-        "raters": [asdict(rater) for rater in raters],
-        **made_by(options, key),
+        "raters": [rater._asdict() for rater in raters],
+        "provenance": made_by(options, key),
     }
 
 

@@ -1,14 +1,13 @@
 """Whose continuations do people prefer? (Table 2 of the first paper.)
 
 Wins, ties and losses of the first system of a pair become s successes in n trials, by the rule for
-ties; p = P(X >= s) for X ~ Binomial(n, 1/2): so many or more, if both were equally good.
-"""
+ties; p = P(X >= s) for X ~ Binomial(n, 1/2): so many or more, if both were equally good."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Container, Dict, List, Optional
+from itertools import chain
+from typing import Container, Dict, List, NamedTuple, Optional
 
 from scipy.stats import binomtest
 
@@ -17,9 +16,11 @@ from ..options import Record
 from .ballots import Ballot, Item, Key, made_by, read_ballots, read_key, read_qualified
 from .options import TIES, Count
 
+Most = Optional[int]  # checks that a rater may fail; None: all
+Names = Optional[Container[str]]  # of those who qualified, as ``casefold`` has them; None: all
 
-@dataclass(frozen=True)
-class Rater:
+
+class Rater(NamedTuple):
     """``votes`` on comparisons, and how many of them were ``dropped``; ``checks`` of the fours that
     were begun, and how many of them were ``failed``. ``qualified``: None where nobody asks."""
 
@@ -38,16 +39,13 @@ def count(options: Count) -> Record:
     names = read_qualified(options.qualified) if options.qualified else None
     ballots = read_ballots(options.votes, key)
     counted = report(key, ballots, options.ties, options.max_failed_checks, names)
-    return {"kind": "preferences", "page": key.page, **counted, **made_by(options, key)}
+    made = made_by(options, key)
+    return {"kind": "preferences", "page": key.page, **counted, "provenance": made}
 
 
 def report(
-    key: Key,
-    ballots: Sequence[Ballot],
-    ties: str,
-    max_failed: Optional[int] = None,
-    qualified: Optional[Container[str]] = None,
-) -> Dict[str, Any]:
+    key: Key, ballots: Sequence[Ballot], ties: str, most: Most = None, qualified: Names = None
+) -> Record:
     """``preferences``: for each pair, of all ``votes``, as if they were independent; and of
     ``items``, where each counts once, for the system with more votes."""
     comparisons = [item for item in key.items if item.answer is None]
@@ -56,25 +54,20 @@ def report(
             "page.key.json: the key of a qualification page, which holds no comparisons; "
             "fairseq-ebm human-eval qualify counts its votes"
         )
-    raters = [rated(ballot, key.items, max_failed, qualified) for ballot in ballots]
+    raters = [rated(ballot, key.items, most, qualified) for ballot in ballots]
     kept = [passed(ballot, key.items) for ballot, rater in zip(ballots, raters) if rater.kept]
-    rows: List[Dict[str, Any]] = []
+    rows: List[Record] = []
     for first, second in key.pairs:
         votes = [outcomes(item, first, second, kept) for item in comparisons]
-        rows.append(
-            {
-                "first": first,
-                "second": second,
-                "votes": preference((vote for each in votes for vote in each), ties),
-                "items": preference((majority(each) for each in votes if each), ties),
-            }
-        )
+        of_votes = preference(chain.from_iterable(votes), ties)
+        of_items = preference(map(majority, filter(None, votes)), ties)
+        rows.append({"first": first, "second": second, "votes": of_votes, "items": of_items})
     return {
         "ties": ties,
-        "max_failed_checks": max_failed,
+        "max_failed_checks": most,
         "raters_kept": len(kept),
         "raters_dropped": len(ballots) - len(kept),
-        "raters": [asdict(rater) for rater in raters],
+        "raters": [rater._asdict() for rater in raters],
         "preferences": rows,
     }
 
@@ -94,16 +87,12 @@ def passed(ballot: Ballot, items: Sequence[Item]) -> Ballot:
 
 
 def rated(
-    ballot: Ballot,
-    items: Sequence[Item],
-    max_failed: Optional[int] = None,
-    qualified: Optional[Container[str]] = None,
+    ballot: Ballot, items: Sequence[Item], most: Most = None, qualified: Names = None
 ) -> Rater:
-    """``qualified``: names as ``casefold`` has them."""
     found = list(checked(ballot, items).values())
     failed = found.count(False)
     known = None if qualified is None else ballot.rater.casefold() in qualified
-    kept = known is not False and (max_failed is None or failed <= max_failed)
+    kept = known is not False and (most is None or failed <= most)
     comparisons = {item.item for item in items if item.answer is None}
     votes = len(comparisons & ballot.choices.keys())
     counted = len(comparisons & passed(ballot, items).choices.keys()) if kept else 0
@@ -125,7 +114,7 @@ def majority(votes: Sequence[int]) -> int:
     return (total > 0) - (total < 0)
 
 
-def preference(votes: Iterable[int], ties: str) -> Dict[str, Any]:
+def preference(votes: Iterable[int], ties: str) -> Record:
     """The share of successes, its 95% interval (Clopper and Pearson's) and p; null if nothing is
     left to count. Where half a tie remains over, interval and p are those of the side that claims
     less."""
@@ -133,7 +122,7 @@ def preference(votes: Iterable[int], ties: str) -> Dict[str, Any]:
     of_tie, trials_of_tie = TIES[ties]
     successes = counts[1] + of_tie * counts[0]
     trials = counts[1] + counts[-1] + trials_of_tie * counts[0]
-    found: Dict[str, Any] = {"wins": counts[1], "ties": counts[0], "losses": counts[-1]}
+    found: Record = {"wins": counts[1], "ties": counts[0], "losses": counts[-1]}
     if not trials:
         return {**found, "preference": None, "preference_ci95": None, "p_value": None}
     least, most = math.floor(successes), math.ceil(successes)

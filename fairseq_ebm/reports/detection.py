@@ -1,16 +1,14 @@
-"""How well generated text is told from real. P2 tables 2 and 5, figure 3."""
+"""How well generated text is told from real. P2 tables 2 to 5 and 7, figure 3."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, List
+from typing import List
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import UserError
-from .figures import BLUE, ORANGE
-from .page import Item, Named, Paper, Picture, Table, plain, share_of
+from .figures import BLUE, ORANGE, describe
+from .page import Item, Named, Record, Table, plain, share_of
 
 KEYS = {
     "accuracy": "accuracy",
@@ -19,7 +17,9 @@ KEYS = {
     "auroc": "AUROC",
     "tpr_at_fpr_5": "found at 5% false alarms",
 }
-DIFFERENCES = "how much higher the energy of generated text is than that of the real text in its"
+DIFFERENCES = (
+    "how much higher the energy of generated text is than that of the real text in its place"
+)
 COUNTS = {
     "empty": "empty",
     "bad_lines": "bad lines",
@@ -28,63 +28,66 @@ COUNTS = {
 }
 
 
-def items(records: Sequence[Named], paper: Paper) -> List[Item]:
-    return [item for each in records for item in _items(each, paper.get(each.name, {}))]
-
-
-def _items(named: Named, theirs: Mapping[str, str]) -> Iterator[Item]:
-    scored: List[Mapping[str, Any]] = named.record["rows"]
-    inputs = list(dict.fromkeys(row["input"] for row in scored))
+def items(named: Named) -> Iterator[Item]:
+    scored: List[Record] = named.record["rows"]
+    inputs = {row["input"] for row in scored}
     rows = [
         [
             row["scorer"] if len(inputs) == 1 else f"{row['scorer']}, {row['input']}",
-            *(share_of(dict(row), key) for key in KEYS),
+            *(share_of(row, key) for key in KEYS),
         ]
         for row in scored
     ]
     heads = ["score", *KEYS.values()]
     counts = sorted({(row["n_real"], row["n_fake"]) for row in scored})
     texts = " or ".join(f"{real:,} real and {fake:,} generated" for real, fake in counts)
-    if theirs:
-        _require_rows(named.name, theirs, [row["scorer"] for row in scored])
+    if named.paper:
+        there = dict.fromkeys(row["scorer"] for row in scored)
+        lost = [scorer for scorer in named.paper if scorer not in there]  # it would be so unseen
+        if lost:
+            has = ", ".join(there)
+            raise UserError(f"--paper: {named.name}: no row {lost[0]} in that record; it has {has}")
         heads.append("paper, accuracy")
-        rows = [[*cells, theirs.get(row["scorer"], "")] for cells, row in zip(rows, scored)]
-    note = f"{texts} texts; thresholds from others; 95% intervals."
-    yield Table(heads, rows, named.says(note))
+        rows = [[*cells, named.paper.get(row["scorer"], "")] for cells, row in zip(rows, scored)]
+    yield Table(heads, rows, named.says(f"{texts} texts; thresholds from others; 95% intervals."))
     for path, text in named.record.get("texts", {}).items():
         also = ", ".join(f"{text[key]:,} {words}" for key, words in COUNTS.items() if text[key])
         words = f"{path}: {text['texts']:,} texts, {text['blocks']:,} blocks"
         yield words + f" ({also})" * bool(also)
     drawn = [row for row in scored if row["scorer"] == "energy" and row.get("differences")]
     if drawn:
-        words = named.says(f"{DIFFERENCES} place")
-        yield Picture("differences", words, partial(_draw_differences, drawn), len(drawn))
+        yield named.picture("differences", DIFFERENCES, _draw, drawn, panels=len(drawn))
 
 
-def _require_rows(name: str, theirs: Mapping[str, str], scorers: Sequence[str]) -> None:
-    """A published figure is in the row of its own scorer, or it would be lost unseen."""
-    for scorer in theirs:
-        if scorer not in scorers:
-            there = ", ".join(dict.fromkeys(scorers))
-            raise UserError(f"--paper: {name}: no row {scorer} in that record; it has {there}")
-
-
-def _draw_differences(rows: Sequence[Mapping[str, Any]], figure: Figure) -> None:
-    """Energies, a panel for each store. P2 figure 3, which has them negative."""
+def _draw(rows: Sequence[Record], figure: Figure) -> None:
+    """Energies, a panel for each store. P2 figure 3, which has them negative. Those above 0, where
+    the order is right, have a colour of their own; no bar crosses 0."""
     for axes, row in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows):
-        _differences(axes, row)
+        edges, counts = row["differences"]["edges"], row["differences"]["counts"]
+        widths = [high - low for low, high in zip(edges, edges[1:])]
+        colours = [BLUE if edge >= 0 else ORANGE for edge in edges[:-1]]
+        heights = [count / width / sum(counts) for count, width in zip(counts, widths)]
+        axes.bar(edges[:-1], heights, widths, align="edge", color=colours)
+        axes.axvline(0, color="black", linewidth=0.8)
+        above = f"{row['differences']['above_zero']:.1%} above 0"
+        title = f"{plain(Path(row['input']).name)}: {above}"
+        label = "energy of generated − energy of real text"
+        describe(axes, grid=False, xlabel=label, ylabel="density", title=title)
 
 
-def _differences(axes: Axes, row: Mapping[str, Any]) -> None:
-    """Those above 0, where the order is right, have a colour of their own; no bar crosses 0."""
-    histogram = row["differences"]
-    edges, counts = histogram["edges"], histogram["counts"]
-    widths = [high - low for low, high in zip(edges, edges[1:])]
-    colours = [BLUE if edge >= 0 else ORANGE for edge in edges[:-1]]
-    heights = [count / width / sum(counts) for count, width in zip(counts, widths)]
-    axes.bar(edges[:-1], heights, widths, align="edge", color=colours)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel("energy of generated − energy of real text")
-    axes.set_ylabel("density")
-    name = plain(Path(row["input"]).name)
-    axes.set_title(f"{name}: {histogram['above_zero']:.1%} above 0", fontsize="medium")
+def matrix(named: Named) -> Iterator[Item]:
+    """Accuracies across generators and corpora."""
+    for title, rows in named.record["tables"].items():
+        heads = list(next(iter(rows.values())))
+        cells = [[label, *(share_of(row[head], "accuracy") for head in heads)]
+                 for label, row in rows.items()]  # fmt: skip
+        counts = {cell["n_real"] for row in rows.values() for cell in row.values()}
+        windows = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
+        note = f"{title}. Accuracy, {windows} real windows; 95% intervals."
+        yield Table(["", *heads], cells, named.says(note))
+    claims = [
+        [f["claim"], f["verdict"], "; ".join(f"{a:.1%} > {b:.1%}" for a, b in f["pairs"])]
+        for f in named.record["findings"]
+    ]
+    if claims:
+        yield Table(["claim of the paper", "here", "higher > lower"], claims)

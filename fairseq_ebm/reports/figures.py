@@ -3,23 +3,37 @@
 import io
 import logging
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from .page import Picture
 
 logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq lets all of it through
 
 BLUE, NAVY, ORANGE, GREY = "#2f6fb0", "#16324f", "#c8501e", "#8a8f98"
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "fairseq_ebm"}  # text as text; the same bytes
+# Text as text; the same bytes.
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "fairseq_ebm", "axes.titlesize": "medium"}
 
 
 def drawn(picture: Picture) -> Figure:
     """Panels are below each other, so that a picture can be read on a phone."""
     figure = Figure(figsize=(5.2, 0.4 + 3.0 * picture.panels), layout="constrained")
-    picture.draw(figure)
+    with rc_context(STYLE):
+        picture.draw(figure)
     return figure
+
+
+def describe(axes: Axes, grid: bool = True, percent: bool = False, **labels: Any) -> None:
+    """``labels`` and limits, as ``Axes.set`` takes them; ``percent``: y is a share."""
+    axes.set(**labels)
+    if percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+    if grid:
+        axes.grid(alpha=0.3)
 
 
 def save(picture: Picture, out: Path) -> Path:
@@ -33,17 +47,13 @@ def save(picture: Picture, out: Path) -> Path:
 def inline(picture: Picture) -> str:
     """An <svg> for a page of either colour scheme: no background, and what was black or nearly so
     has the colour of the text around it."""
-    figure = drawn(picture)
+    figure, out = drawn(picture), io.StringIO()
     for axes in figure.axes:
         axes.patch.set_alpha(0)
-        if axes.get_legend() is not None:
-            axes.get_legend().get_frame().set_alpha(0)
-    for legend in figure.legends:
-        legend.get_frame().set_alpha(0)
-    out = io.StringIO()
+    for legend in (*figure.legends, *(axes.get_legend() for axes in figure.axes)):
+        if legend is not None:
+            legend.get_frame().set_alpha(0)
     with rc_context(STYLE):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    text = out.getvalue()
-    return (
-        text[text.index("<svg") :].replace("#000000", "currentColor").replace(NAVY, "currentColor")
-    )
+    _, tag, rest = out.getvalue().partition("<svg")
+    return f"{tag}{rest}".replace("#000000", "currentColor").replace(NAVY, "currentColor")

@@ -1,63 +1,57 @@
 """Every kind of record, and the one function that makes tables and pictures of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
-from . import (
-    detection,
-    generations,
-    human_eval,
-    matrix,
-    next_token,
-    perplexity,
-    weaknesses,
-    work,
-)
+from . import detection, generations, human_eval, perplexity, weaknesses, work
 from .figures import save
 from .page import Item, Named, Paper, Picture, Record, Section
-
-Render = Callable[[Sequence[Named], Paper], List[Item]]
 
 
 class Kind(NamedTuple):
     """``title`` of its section in a report; None: it has none."""
 
-    render: Render
+    render: Callable[[Sequence[Named]], List[Item]]
     title: Optional[str] = None
+
+
+def _each(items: Callable[[Named], Iterable[Item]], title: Optional[str] = None) -> Kind:
+    """One record after the other."""
+    return Kind(lambda records: [item for named in records for item in items(named)], title)
 
 
 # In the order of a report.
 KINDS: Mapping[str, Kind] = {
     "perplexity": Kind(perplexity.items, "Perplexity"),
-    "next_token": Kind(next_token.items, "The next token"),
-    "generations": Kind(generations.items, "What the models write"),
-    "detection": Kind(detection.items, "Telling generated text from real"),
-    "matrix": Kind(matrix.items, "How far detection generalises"),
-    "weaknesses": Kind(weaknesses.items, "What fools an energy"),
-    "preferences": Kind(human_eval.preferences, "What people prefer"),
-    "qualification": Kind(human_eval.ranking),
-    "page": Kind(human_eval.written),
-    "prepared": Kind(work.prepared),
-    "negatives": Kind(work.negatives),
-    "shard": Kind(work.shard),
-    "report": Kind(work.written),
-    "run": Kind(work.stages),
+    "next_token": _each(generations.next_token, "The next token"),
+    "generations": _each(generations.items, "What the models write"),
+    "detection": _each(detection.items, "Telling generated text from real"),
+    "matrix": _each(detection.matrix, "How far detection generalises"),
+    "weaknesses": _each(weaknesses.items, "What fools an energy"),
+    "preferences": _each(human_eval.preferences, "What people prefer"),
+    "qualification": _each(human_eval.ranking),
+    "page": _each(human_eval.written),
+    "prepared": _each(work.prepared),
+    "negatives": _each(work.negatives),
+    "shard": _each(work.shard),
+    "report": _each(work.written),
+    "run": _each(work.stages),
 }
 
 
 def items_of(record: Record) -> List[Item]:
-    return KINDS[record["kind"]].render([Named("", record)], {})
+    return KINDS[record["kind"]].render([Named("", record)])
 
 
 def sections(records: Sequence[Named], paper: Paper) -> List[Section]:
-    """``paper``: what the papers found in the same setting, by record and entry."""
-    made = []
-    for name, kind in KINDS.items():
-        own = [each for each in records if each.record["kind"] == name]
-        if own and kind.title:
-            made.append(Section(kind.title, kind.render(own, paper)))
-    return made
+    named = [each._replace(paper=paper.get(each.name, {})) for each in records]
+    own = {name: [each for each in named if each.record["kind"] == name] for name in KINDS}
+    return [
+        Section(kind.title, kind.render(own[name]))
+        for name, kind in KINDS.items()
+        if kind.title and own[name]
+    ]
 
 
 def draw(record: Record, out: Path) -> List[Path]:

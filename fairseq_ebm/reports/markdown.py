@@ -1,7 +1,6 @@
 """A report as Markdown: its words and tables."""
 
 from collections.abc import Sequence
-from typing import List
 
 from tabulate import tabulate
 
@@ -29,5 +28,5 @@ def _item(item: Item) -> str:
 
 
 def _text(who: str, text: str, remark: str) -> str:
-    lines: List[str] = [f"    {line}" for line in text.splitlines()]
-    return "\n".join([f"*{who}*{', ' if remark else ''}{remark}", "", *lines])
+    lines = [f"    {line}" for line in text.splitlines()]
+    return "\n".join([f"*{who}*" + f", {remark}" * bool(remark), "", *lines])

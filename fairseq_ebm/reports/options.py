@@ -35,6 +35,4 @@ class Report(Quiet):
     def check(self) -> None:
         super().check()
         if self.dest is not None and self.dest.suffix == ".md":
-            raise OptionError(
-                f"{{dest}}: {self.dest}: the page of HTML; the Markdown is written beside it"
-            )
+            raise OptionError(f"{{dest}}: {self.dest}: for HTML; Markdown is written beside it")

@@ -1,26 +1,34 @@
 """What a report consists of, whether a terminal shows it, Markdown or HTML."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
+from ..options import Record
+
 Interval = Optional[Sequence[Optional[float]]]
-Record = Dict[str, Any]
 Paper = Dict[str, Dict[str, str]]  # what the papers found in the same setting, by record and entry
 
 
 class Named(NamedTuple):
-    """A record and what it is called beside others; on its own it needs no name."""
+    """A record, what it is called beside others (on its own it needs no name), and its part of
+    the paper."""
 
     name: str
     record: Record
+    paper: Mapping[str, str] = {}
 
     def says(self, words: str) -> str:
         return f"{self.name}: {words}" if self.name else words
 
+    def picture(
+        self, name: str, words: str, draw: Callable[..., None], *what: Any, panels: int = 1
+    ) -> "Picture":
+        """``draw(*what, figure)`` draws it."""
+        return Picture(name, self.says(words), partial(draw, *what), panels)
 
-@dataclass(frozen=True)
-class Table:
+
+class Table(NamedTuple):
     """``rows``: cells as text, the first of each a label."""
 
     heads: Sequence[str]
@@ -28,8 +36,7 @@ class Table:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """``draw`` fills a figure of some ``panels``, one below the other; ``alternative``: what it
     shows, for whoever cannot see it. Drawn alone, it is OUT.NAME.svg."""
 
@@ -39,8 +46,7 @@ class Picture:
     panels: int = 1
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """A prompt and its continuations: who wrote it, what, and a remark."""
 
     prompt: str
@@ -50,10 +56,9 @@ class Sample:
 Item = Union[str, Table, Picture, Sample]
 
 
-@dataclass
-class Section:
+class Section(NamedTuple):
     title: str
-    items: List[Item] = field(default_factory=list)
+    items: List[Item]
 
 
 def number(value: Optional[float], digits: int = 2) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import List
 
 from ..errors import UserError
 from ..joint.pools import is_pools, read_pools
@@ -16,22 +16,22 @@ from .page import Item, Named, Record, Sample, Section, number
 
 
 def report(options: Report) -> Record:
+    first = options.runs[0]
     paths = [path for run in options.runs for path in _files_of(run)]
     records = [Named(path.stem, record) for path in paths for record in _known(path)]
     generated = [path for path in paths if path.suffix == ".jsonl" and is_pools(path)]
     if not records and not generated:
-        raise UserError(f"{options.runs[0]}: no report of our programs in it")
+        raise UserError(f"{first}: no report of our programs in it")
     made = sections(records, read_json(options.paper) if options.paper else {})
     for path in generated if options.samples else ():
         made.append(samples(path.stem, list(islice(read_pools(path), options.samples))))
-    first = options.runs[0]
+    origins = [
+        (each.name, json.dumps(each.record["provenance"], indent=2))
+        for each in records
+        if "provenance" in each.record
+    ]
     out = options.dest or (first if first.is_dir() else first.parent) / "report.html"
     out.parent.mkdir(parents=True, exist_ok=True)
-    origins = [
-        (name, json.dumps(record["provenance"], indent=2))
-        for name, record in records
-        if "provenance" in record
-    ]
     out.write_text(html.page(options.title, made, origins), encoding="utf-8")
     beside = out.with_suffix(".md")
     beside.write_text(markdown.page(options.title, made), encoding="utf-8")
@@ -60,17 +60,16 @@ def samples(name: str, prompts: Sequence[Record]) -> Section:
     """Text side by side, with energies."""
     items: List[Item] = []
     for record in prompts:
-        pool, draw = record["pools"][0], record["draws"][0]
+        pool = record["pools"][0]
+        base = {"energy": pool["energies"][0], "log_p": pool["log_p"][0]}
         texts = [
-            ("base LM", record["base_text"], judged(pool["energies"][0], pool["log_p"][0])),
-            ("joint model", draw["text"], judged(draw["energy"], draw["log_p"])),
+            ("base LM", {"text": record["base_text"], **base}),
+            ("joint model", record["draws"][0]),
+            *([("real", record["real"])] if "real" in record else []),
         ]
-        if "real" in record:
-            real: Dict[str, Any] = record["real"]
-            texts.append(("real", real["text"], judged(real["energy"], real["log_p"])))
-        items.append(Sample(record["prompt"], texts))
+        items.append(Sample(record["prompt"], [(who, t["text"], _judged(t)) for who, t in texts]))
     return Section(f"Samples side by side ({name})", items)
 
 
-def judged(energy: Optional[float], log_p: float) -> str:
-    return f"energy {number(energy)}, log P of the base LM {log_p:.1f}"
+def _judged(text: Record) -> str:
+    return f"energy {number(text['energy'])}, log P of the base LM {text['log_p']:.1f}"

@@ -4,7 +4,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 from tabulate import tabulate
 
@@ -22,21 +22,18 @@ def shown(record: Record, options: Any = None, width: Optional[int] = None) -> s
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else LOG
     items = items_of(record)
     lines = [text for item in items if (text := _item(item, width))]
-    return "\n".join([*lines, *_written(items, options)])
-
-
-def _written(items: Sequence[Item], options: Any) -> List[str]:
     out = getattr(options, "out", None)
-    if out is None:
-        return []
-    names = [item.name for item in items if isinstance(item, Picture)]
-    pictures = [f"{out.stem}.{name}.svg" for name in names if getattr(options, "draw", False)]
-    return [f"written: {', '.join([str(out), *pictures])}"]
+    if out is not None:
+        names = [item.name for item in items if isinstance(item, Picture)]
+        pictures = [f"{out.stem}.{name}.svg" for name in names if getattr(options, "draw", False)]
+        lines.append(f"written: {', '.join([str(out), *pictures])}")
+    return "\n".join(lines)
 
 
 def _item(item: Item, width: int) -> str:
     if isinstance(item, Table):
-        return "\n".join([_table(item, width), *([item.note] if item.note else [])])
+        text = _table(item, width)
+        return f"{text}\n{item.note}" if item.note else text
     if isinstance(item, (Picture, Sample)):
         return ""  # on a page
     return item
@@ -45,21 +42,18 @@ def _item(item: Item, width: int) -> str:
 def _table(table: Table, width: int) -> str:
     """A single row as a list of its cells; of several rows one line each, if there is room; else
     intervals below their figures; else each row as a list."""
-    heads, rows = list(table.heads), [list(row) for row in table.rows]
-    if len(rows) == 1:
-        return _listed(heads, rows[0])
-    narrow = [[cell.replace(" (", "\n(", 1) for cell in row] for row in rows]
-    for some_heads, some_rows in (
-        (heads, rows),
-        (["\n".join(textwrap.wrap(head, HEAD)) for head in heads], narrow),
-    ):
+    heads, rows = table.heads, table.rows
+    if len(rows) != 1:
         align = ["left", *["right"] * (len(heads) - 1)]
-        text = tabulate(
-            some_rows, some_heads, "simple", disable_numparse=True, colalign=align,
-            preserve_whitespace=True,
-        )  # fmt: skip
-        if max(map(len, text.splitlines())) <= width:
-            return text
+        narrow = [[cell.replace(" (", "\n(", 1) for cell in row] for row in rows]
+        short = ["\n".join(textwrap.wrap(head, HEAD)) for head in heads]
+        for some_heads, some_rows in ((heads, rows), (short, narrow)):
+            text = tabulate(
+                some_rows, some_heads, "simple", disable_numparse=True, colalign=align,
+                preserve_whitespace=True,
+            )  # fmt: skip
+            if max(map(len, text.splitlines())) <= width:
+                return text
     return "\n\n".join(_listed(heads, row) for row in rows)
 
 

@@ -1,25 +1,18 @@
 """What was made, where no figures came of it."""
 
-from collections.abc import Iterator, Sequence
-from typing import List
+from collections.abc import Iterator
 
-from .page import Item, Named, Paper, Record, Table
-
-
-def prepared(records: Sequence[Named], paper: Paper) -> List[Item]:
-    return [item for each in records for item in _prepared(each.record)]
+from .page import Item, Named, Table
 
 
-def _prepared(record: Record) -> Iterator[Item]:
-    columns = ("documents", "characters", "tokens")
+def prepared(named: Named) -> Iterator[Item]:
+    record, columns = named.record, ("documents", "characters", "tokens")
     rows = [
         [split, *(f"{counts[column]:,}" for column in columns)]
         for split, counts in record["splits"].items()
     ]
-    size = record["vocabulary"]["size"]
-    yield Table(
-        ["", *columns], rows, f"vocabulary of {size:,} symbols; prepared in {record.get('dest')}"
-    )
+    size = f"vocabulary of {record['vocabulary']['size']:,} symbols"
+    yield Table(["", *columns], rows, f"{size}; prepared in {record.get('dest')}")
     for split, counts in record["splits"].items():
         if counts["also_in_train"]:
             also = f"{counts['also_in_train']:,} distinct documents of {split}"
@@ -28,11 +21,8 @@ def _prepared(record: Record) -> Iterator[Item]:
             yield f"note: {counts['unknown']:,} tokens of {split} are not in the vocabulary (<unk>)"
 
 
-def negatives(records: Sequence[Named], paper: Paper) -> List[Item]:
-    return [item for each in records for item in _negatives(each.record)]
-
-
-def _negatives(record: Record) -> Iterator[Item]:
+def negatives(named: Named) -> Iterator[Item]:
+    record = named.record
     for path, counts in record.get("files", {}).items():
         if counts["bad_lines"]:
             first = counts["first_bad_line"]
@@ -47,25 +37,20 @@ def _negatives(record: Record) -> Iterator[Item]:
             words += f" and {sizes['generated']:,} generated"
         yield words
     if "shard" in record:
-        yield from shard([Named("", {"complete": True, **record})], {})
+        yield from shard(Named("", {"complete": True, **record}))
 
 
-def shard(records: Sequence[Named], paper: Paper) -> List[Item]:
-    return [
-        f"shard {record['shard']} of {record['shards']}: "
-        + ("complete; after all: --merge " + record["merge"] if record["complete"] else "stopped")
-        for _, record in records
-    ]
+def shard(named: Named) -> Iterator[Item]:
+    record = named.record
+    after = f"complete; after all: --merge {record['merge']}" if record["complete"] else "stopped"
+    yield f"shard {record['shard']} of {record['shards']}: {after}"
 
 
-def written(records: Sequence[Named], paper: Paper) -> List[Item]:
-    return [f"written: {', '.join(record['files'])}" for _, record in records]
+def written(named: Named) -> Iterator[Item]:
+    yield f"written: {', '.join(named.record['files'])}"
 
 
-def stages(records: Sequence[Named], paper: Paper) -> List[Item]:
-    return [
-        f"Done. Everything is in {record['folder']}"
-        if record["done"]
-        else "\n".join(record["commands"])
-        for _, record in records
-    ]
+def stages(named: Named) -> Iterator[Item]:
+    record = named.record
+    done = f"Done. Everything is in {record['folder']}"
+    yield done if record["done"] else "\n".join(record["commands"])

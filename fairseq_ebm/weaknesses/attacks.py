@@ -1,14 +1,13 @@
 """What anyone can do to generated text without a model, and how much of it an energy must see.
 
 An attack is a function of a text, of the share of places that it changes, and of a source of random
-numbers. It says nothing about tokens: the text that it leaves is encoded again.
-"""
+numbers. It says nothing about tokens: the text that it leaves is encoded again."""
 
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from random import Random
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -20,18 +19,18 @@ from ..detection.metrics import Scores, thresholds
 from ..detection.stores import require_finite
 from ..negatives.store import NegativesSubset
 from ..numerics.discrimination import balanced_accuracy, credit_above
+from ..options import Record
 from .perturbations import Judge, mean
 
 Attack = Callable[[str, float, Random], str]
 
 LETTER = r"[^\W\d_]"
-LOOK_ALIKES = dict(  # Latin -> Cyrillic
-    zip(
-        "aceijopsxyABCEHIJKMOPSTX",
-        "\u0430\u0441\u0435\u0456\u0458\u043e\u0440\u0455\u0445\u0443"
-        "\u0410\u0412\u0421\u0415\u041d\u0406\u0408\u041a\u041c\u041e\u0420\u0405\u0422\u0425",
-    )
+LATIN = "aceijopsxyABCEHIJKMOPSTX"
+CYRILLIC = (
+    "\u0430\u0441\u0435\u0456\u0458\u043e\u0440\u0455\u0445\u0443"
+    "\u0410\u0412\u0421\u0415\u041d\u0406\u0408\u041a\u041c\u041e\u0420\u0405\u0422\u0425"
 )
+LOOK_ALIKES = dict(zip(LATIN, CYRILLIC))
 
 
 def _somewhere(pattern: str, change: Callable[[str, Random], str]) -> Attack:
@@ -79,11 +78,8 @@ def texts_of(subset: NegativesSubset, members: Sequence[int]) -> Texts:
     texts = Texts([], [])
     for i in members:
         example = subset[i]
-        generated = len(example.real) - example.prefix_length
-        if subset.manifest.right_to_left:
-            part = slice(0, generated)
-        else:
-            part = slice(example.prefix_length, len(example.real))
+        length, prefix = len(example.real), example.prefix_length
+        part = slice(0, length - prefix) if subset.manifest.right_to_left else slice(prefix, length)
         texts.real.append(Continuation(example.real, part))
         texts.generated.append(Continuation(example.negatives[0], part))
     return texts
@@ -119,52 +115,47 @@ def rewritten(text: Continuation, tokenizer: Tokenizer, change: Callable[[str], 
 
 
 def padded(tokens: np.ndarray, length: int, padding: int) -> np.ndarray:
-    filling = np.full(length - len(tokens), padding, dtype=np.int64)
-    return np.concatenate([tokens.astype(np.int64), filling])
+    return np.pad(tokens.astype(np.int64), (0, length - len(tokens)), constant_values=padding)
 
 
 def attacked(
     texts: Texts, tokenizer: Tokenizer, energy: Judge, share: float, threshold: float, seed: int
-) -> Iterator[Dict[str, Any]]:
+) -> Iterator[Record]:
     """A row for the text as it is, for what encoding it again does alone, and for each attack.
 
     Models do not always spell as the tokenizer would: only the second row is what attacks can be
-    compared with. Real text stays as it is.
-    """
-    real = energy(stacked([text.window for text in texts.real]))
-    original = stacked([text.window for text in texts.generated])
-    yield {"attack": "none", "changed": 0.0, **judged(real, energy(original), threshold)}
+    compared with. Real text stays as it is."""
+    real, original = (stacked([text.window for text in some]) for some in texts)
+    of_real = energy(real)
+
+    def row(name: str, before: Tensor, after: Tensor) -> Record:
+        changed = float((before != after).any(dim=1).double().mean())  # of the windows
+        return {"attack": name, "changed": changed, **judged(of_real, energy(after), threshold)}
+
+    yield row("none", original, original)
     again = stacked([rewritten(text, tokenizer, str) for text in texts.generated])
-    changed = share_of_changed(original, again)
-    yield {"attack": "encoded again", "changed": changed, **judged(real, energy(again), threshold)}
+    yield row("encoded again", original, again)
     for name, attack in ATTACKS.items():
         windows = []
         for i, text in enumerate(texts.generated):
             change = partial(attack, share=share, random=Random(f"{seed}/{name}/{i}"))
             windows.append(rewritten(text, tokenizer, change))
-        after = stacked(windows)
-        changed = share_of_changed(again, after)
-        yield {"attack": name, "changed": changed, **judged(real, energy(after), threshold)}
+        yield row(name, again, stacked(windows))
 
 
 def by_visible_tokens(
     texts: Texts, lengths: Sequence[int], energy: Judge, threshold: float, padding: int
-) -> Iterator[Dict[str, Any]]:
+) -> Iterator[Record]:
     """A row for each length: what the energy tells from the first so many tokens after the context.
 
-    Windows whose continuation is shorter are left out. The context must stand in front.
-    """
+    Windows whose continuation is shorter are left out. The context must stand in front."""
     for length in lengths:
+        some = ([t for t in each if len(t.window) - t.part.start >= length] for each in texts)
         real, generated = (
-            energy(stacked([cut(text, length, padding) for text in some if _holds(text, length)]))
-            for some in texts
+            energy(stacked([cut(t, length, padding) for t in each])) for each in some
         )
         row = {"visible_tokens": length, "num_windows": len(real)}
         yield {**row, **judged(real, generated, threshold)}
-
-
-def _holds(text: Continuation, length: int) -> bool:
-    return len(text.window) - text.part.start >= length
 
 
 def cut(text: Continuation, length: int, padding: int) -> np.ndarray:
@@ -172,7 +163,7 @@ def cut(text: Continuation, length: int, padding: int) -> np.ndarray:
     return padded(text.window[: text.part.start + length], len(text.window), padding)
 
 
-def judged(real: Tensor, generated: Tensor, threshold: float) -> Dict[str, Any]:
+def judged(real: Tensor, generated: Tensor, threshold: float) -> Record:
     """How well energies (N,) and (M,) are told apart; AUROC needs no threshold."""
     labels = [0] * len(real) + [1] * len(generated)
     return {
@@ -181,11 +172,6 @@ def judged(real: Tensor, generated: Tensor, threshold: float) -> Dict[str, Any]:
         "auroc": float(roc_auc_score(labels, torch.cat([real, generated]).numpy())),
         "energy": mean(generated),
     }
-
-
-def share_of_changed(before: Tensor, after: Tensor) -> float:
-    """Of windows (W, T)."""
-    return float((before != after).any(dim=1).double().mean())
 
 
 def stacked(windows: Sequence[np.ndarray]) -> Tensor:

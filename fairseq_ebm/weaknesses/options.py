@@ -4,18 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
 
-from ..options import (
-    REQUIRED,
-    Drawing,
-    Machine,
-    Seeded,
-    choice,
-    file,
-    share,
-    text,
-    whole,
-    wholes,
-)  # fmt: skip
+from ..options import REQUIRED, Drawing, Machine, Seeded, choice, file, share, text, whole, wholes
 
 UNITS = ("token", "word")
 

@@ -12,6 +12,7 @@ from ..joint.model import ROWS
 from ..lm.checkpoint import BaseLM
 from ..lm.scoring import token_log_probs
 from ..models.energy import EnergyModel
+from ..options import Record
 from .units import Unit
 
 Judge = Callable[[Tensor], Tensor]  # windows (N, T), padded at the end -> (N,), float64
@@ -63,17 +64,16 @@ def perturbed(
     replacements: Mapping[str, Any],
     judges: Mapping[str, Judge],
     before: Mapping[str, Tensor],
-) -> Iterator[Dict[str, Any]]:
+) -> Iterator[Record]:
     """A row for each perturbation of windows (W, T) at each of the places: every one of
     ``replacements`` in the place of what stands there, and ``swap``, of neighbours.
 
     ``before``: what the judges say of the windows as they are, (W,) each. Changes are paired by
-    window.
-    """
+    window."""
     for position, where in places:
         changed = {name: unit.replaced(windows, where, u) for name, u in replacements.items()}
         for name, others in {**changed, "swap": unit.swapped(windows, where)}.items():
-            row: Dict[str, Any] = {"perturbation": name, "position": position}
+            row: Record = {"perturbation": name, "position": position}
             for judge, judged in judges.items():
                 after = judged(others)
                 row[judge] = mean(after)
@@ -81,10 +81,10 @@ def perturbed(
             yield row
 
 
-def summary(rows: Sequence[Mapping[str, Any]], judges: Sequence[str]) -> List[Dict[str, Any]]:
+def summary(rows: Sequence[Mapping[str, Any]], judges: Sequence[str]) -> List[Record]:
     """Of each perturbation, the mean change by judge over all positions, and the position where the
     energy changes most."""
-    summaries: List[Dict[str, Any]] = []
+    summaries: List[Record] = []
     for name in dict.fromkeys(row["perturbation"] for row in rows):
         own = [row for row in rows if row["perturbation"] == name]
         most = max(own, key=lambda row: abs(row["energy_change"]["mean"]))
@@ -104,7 +104,7 @@ def everywhere(positions: Sequence[int], windows: Tensor) -> List[Places]:
     return [Places(position + 1, [position] * len(windows)) for position in positions]
 
 
-def usual(unit: Unit, windows: Tensor) -> Dict[str, Any]:
+def usual(unit: Unit, windows: Tensor) -> Record:
     """What is put in where nobody chooses: the most frequent unit that looks like an entity, and
     the most frequent one; of letters and digits, if any is."""
     units = unit.by_frequency(windows)

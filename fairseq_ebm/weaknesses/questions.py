@@ -1,40 +1,87 @@
 """Four questions to an energy, and their answers in one report."""
 
 from collections.abc import Sequence
-from typing import Any, Dict, List, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 
+from ..data.tokenizers import Tokenizer, load_tokenizer
+from ..detection.metrics import Scores
+from ..detection.stores import chosen
 from ..errors import OptionError
 from ..files import sha256_of
-from ..negatives.store import MANIFEST_NAME
+from ..lm.checkpoint import BaseLM, load_base_lm
+from ..models.checkpoint import Energy, load_energy
+from ..negatives.store import MANIFEST_NAME, NegativesSubset
 from ..options import Record
 from ..progress import progress
 from ..provenance import provenance
 from . import attacks, perturbations, token_edits
+from .attacks import Texts
 from .options import Weaknesses
-from .perturbations import Places
-from .subject import Subject, load
+from .perturbations import Judge, Places
 from .units import UNITS, Unit
 
-KIND = "weaknesses"
 VISIBLE = (5, 10, 20, 40)
 
 
+class Subject(NamedTuple):
+    subset: NegativesSubset
+    texts: Texts
+    tokenizer: Tokenizer
+    energy: Energy
+    lm: Optional[BaseLM]
+    judges: Dict[str, Judge]
+    # The threshold that the subset valid gives. None: it is not there, is the one looked at, or is
+    # not told apart at all.
+    calibrated: Optional[float]
+
+    @property
+    def threshold(self) -> float:
+        return 0.0 if self.calibrated is None else self.calibrated
+
+
+def _load(options: Weaknesses) -> Subject:
+    neg, precision, device = options.neg, options.precision, options.device
+    subset = NegativesSubset(neg, options.gen_subset)
+    energy = load_energy(options.path, neg, precision, device)
+    energy.require_window(subset.window, "--path")
+    judges = {"energy": perturbations.energy_judge(energy.model)}
+    lm = None
+    if options.lm:
+        lm = load_base_lm(options.lm, neg, precision, device, "--lm")
+        lm.require_window(subset.window, "--lm")
+        judges["nll"] = perturbations.nll_judge(lm)
+    texts, _ = _texts(subset, judges["energy"], options)
+    threshold = None
+    if options.gen_subset != "valid" and "valid" in subset.manifest.subsets:
+        _, valid = _texts(NegativesSubset(neg, "valid"), judges["energy"], options)
+        threshold = attacks.best_threshold(valid)
+    return Subject(subset, texts, load_tokenizer(neg), energy, lm, judges, threshold)
+
+
+def _texts(subset: NegativesSubset, energy: Judge, options: Weaknesses) -> Tuple[Texts, Scores]:
+    members = chosen(subset, options.max_windows, options.seed)
+    texts = attacks.texts_of(subset, members)
+    return texts, attacks.scores(texts, energy, members)
+
+
 def weaknesses(options: Weaknesses) -> Record:
-    subject = load(options)
-    visible = _visible_lengths(subject, options.visible)
+    subject = _load(options)
+    lengths = _visible_lengths(subject, options.visible)
+    texts, tokenizer, threshold = subject.texts, subject.tokenizer, subject.threshold
+    energy, pad, seed = subject.judges["energy"], tokenizer.dictionary.pad(), options.seed
+    attacked = attacks.attacked(texts, tokenizer, energy, options.share, threshold, seed)
+    visible = attacks.by_visible_tokens(texts, lengths, energy, threshold, pad)
+    origin = "zero" if subject.calibrated is None else "valid"
     return {
-        "kind": KIND,
-        "num_windows": len(subject.texts.real),
-        "threshold": {
-            "value": subject.threshold,
-            "from": "zero" if subject.calibrated is None else "valid",
-        },
+        "kind": "weaknesses",
+        "num_windows": len(texts.real),
+        "threshold": {"value": threshold, "from": origin},
         "perturbations": _perturbations(subject, options),
         "token_edits": _token_edits(subject, options),
-        "attacks": _attacks(subject, options),
-        "visible_tokens": _visible_tokens(subject, visible),
+        "attacks": list(progress(attacked, "attacks", 2 + len(attacks.ATTACKS))),
+        "visible_tokens": list(progress(visible, "visible tokens", len(lengths))),
         "provenance": _provenance(subject, options),
     }
 
@@ -82,27 +129,18 @@ def _holding(unit: Unit, windows: torch.Tensor, word: str) -> Tuple[torch.Tensor
     """The windows that have a word, and where each has it first."""
     wanted = unit.read(word, "--replaced")
     places = [unit.first_place(window, wanted) for window in windows]
-    have_it = [place is not None for place in places]
-    if not any(have_it):
+    where = {i: place for i, place in enumerate(places) if place is not None}
+    if not where:
         raise OptionError(f"{{replaced}}: '{word}' is in none of the {len(windows):,} windows")
-    where = Places(None, [place for place in places if place is not None])
-    return windows[torch.tensor(have_it)], [where]
+    return windows[list(where)], [Places(None, list(where.values()))]
 
 
 def _token_edits(subject: Subject, options: Weaknesses) -> Record:
-    editor = token_edits.Editor(
-        model=subject.energy.model,
-        energy=subject.judges["energy"],
-        nll=subject.judges.get("nll"),
-        allowed=token_edits.editable(subject.tokenizer.dictionary),
-        edits=options.edits,
-        top=options.top_edits,
-    )
-    answers: Dict[str, Any] = {}
-    for kind, texts, direction in (
-        ("real", subject.texts.real, 1),
-        ("generated", subject.texts.generated, -1),
-    ):
+    model, energy, nll = subject.energy.model, subject.judges["energy"], subject.judges.get("nll")
+    allowed = token_edits.editable(subject.tokenizer.dictionary)
+    editor = token_edits.Editor(model, energy, nll, allowed, options.edits, options.top_edits)
+    answers: Record = {}
+    for kind, texts, direction in zip(("real", "generated"), subject.texts, (1, -1)):
         bar = progress(texts, f"edits of {kind} text", len(texts))
         edited = [editor.edit(torch.from_numpy(text.window), text.part, direction) for text in bar]
         shown = edited[: token_edits.EXAMPLES]
@@ -113,35 +151,10 @@ def _token_edits(subject: Subject, options: Weaknesses) -> Record:
     return answers
 
 
-def _attacks(subject: Subject, options: Weaknesses) -> List[Record]:
-    rows = attacks.attacked(
-        subject.texts,
-        subject.tokenizer,
-        subject.judges["energy"],
-        options.share,
-        subject.threshold,
-        options.seed,
-    )
-    return list(progress(rows, "attacks", 2 + len(attacks.ATTACKS)))
-
-
-def _visible_tokens(subject: Subject, lengths: Sequence[int]) -> List[Record]:
-    padding = subject.tokenizer.dictionary.pad()
-    energy, threshold = subject.judges["energy"], subject.threshold
-    rows = attacks.by_visible_tokens(subject.texts, lengths, energy, threshold, padding)
-    return list(progress(rows, "visible tokens", len(lengths)))
-
-
 def _provenance(subject: Subject, options: Weaknesses) -> Record:
     manifest = subject.subset.manifest
+    negatives = {"manifest": sha256_of(options.neg / MANIFEST_NAME), "source": manifest.source}
+    negatives["sampler"] = manifest.sampler
+    models = {"energy": subject.energy, "language_model": subject.lm}
     names = ("gen_subset", "max_windows", "positions", "edits", "top_edits", "share")
-    return provenance(
-        options,
-        {"energy": subject.energy, "language_model": subject.lm},
-        negatives={
-            "manifest": sha256_of(options.neg / MANIFEST_NAME),
-            "source": manifest.source,
-            "sampler": manifest.sampler,
-        },
-        options=options.recorded(*names),
-    )
+    return provenance(options, models, negatives=negatives, options=options.recorded(*names))

@@ -5,15 +5,12 @@ The edits are found with gradients: if v takes the place of token t of a window 
 
     E(x') ≈ E(x) + ∇_t E(x) · (emb(v) - emb(x_t)),
 
-with the gradient with respect to the vector of token t, as the embedding gives it.
-"""
+with the gradient with respect to the vector of token t, as the embedding gives it."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from fairseq.data import Dictionary
@@ -21,13 +18,13 @@ from torch import Tensor
 
 from ..data.tokenizers import NUM_SPECIAL, Tokenizer
 from ..models.energy import EnergyModel
+from ..options import Record
 from .perturbations import Judge, mean
 
 EXAMPLES = 5  # texts of each kind that the report shows
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(NamedTuple):
     """``position`` counts from 1; ``energy`` and ``nll`` are those of the text after this edit and
     those before it, ``alone_energy`` and ``alone_nll`` of the text with this edit only."""
 
@@ -41,8 +38,7 @@ class Edit:
     alone_nll: Optional[float]
 
 
-@dataclass(frozen=True)
-class EditedText:
+class EditedText(NamedTuple):
     """``agreeing`` of the ``checked`` best edits move the energy the way that was predicted."""
 
     tokens: List[int]
@@ -52,9 +48,13 @@ class EditedText:
     agreeing: int
     checked: int
 
+    @property
+    def judged(self) -> List[Tuple[float, Optional[float]]]:
+        """Energy and nll before all edits, and after each."""
+        return [(self.energy, self.nll), *((edit.energy, edit.nll) for edit in self.edits)]
 
-@dataclass(frozen=True)
-class Editor:
+
+class Editor(NamedTuple):
     """``allowed`` (V,): the symbols that may be put in. ``edits`` are made, and the ``top`` best
     first ones checked, for each text."""
 
@@ -80,16 +80,15 @@ class Editor:
             if len(made) == self.edits:
                 break
             ranked = self._rank(path[-1], free, direction)
-        alone = [_with(window, position, symbol) for position, symbol, _ in made]
-        texts = torch.stack([*path, *alone])
+        single = [_with(window, position, symbol) for position, symbol, _ in made]
+        texts = torch.stack([*path, *single])
         energies = self.energy(texts).tolist()
         nll = [None] * len(texts) if self.nll is None else self.nll(texts).tolist()
         judged = list(zip(energies, nll))
+        after = zip(made, judged[1:], judged[len(path) :])
         edits = [
-            Edit(position + 1, int(window[position]), symbol, change, *after, *single)
-            for (position, symbol, change), after, single in zip(
-                made, judged[1:], judged[len(path) :]
-            )
+            Edit(position + 1, int(window[position]), symbol, change, *all_so_far, *alone)
+            for (position, symbol, change), all_so_far, alone in after
         ]
         agreeing = self._agreeing(window, best)
         return EditedText(window.tolist(), energies[0], nll[0], edits, agreeing, len(best))
@@ -149,22 +148,17 @@ def embedding_gradients(model: EnergyModel, windows: Tensor) -> Tuple[Tensor, Te
 def editable(dictionary: Dictionary) -> Tensor:
     """The symbols that text is made of (V,): neither special, nor fairseq's filling of a dictionary
     up to a round size."""
-    return torch.tensor(
-        [
-            i >= NUM_SPECIAL and not symbol.startswith("madeupword")
-            for i, symbol in enumerate(dictionary.symbols)
-        ]
-    )
+    filling = [symbol.startswith("madeupword") for symbol in dictionary.symbols]
+    return torch.tensor([i >= NUM_SPECIAL and not fills for i, fills in enumerate(filling)])
 
 
-def report(texts: Sequence[EditedText], direction: int, threshold: float) -> Dict[str, Any]:
+def report(texts: Sequence[EditedText], direction: int, threshold: float) -> Record:
     """Of texts that were edited in one direction. Generated: what reaches the threshold.
 
     Flips are shares of the texts that were judged rightly at first: real ones (``direction`` 1)
-    below the threshold, generated ones (-1) not below.
-    """
+    below the threshold, generated ones (-1) not below."""
     real = direction > 0
-    judged = [_energies(text) for text in texts]
+    judged = [[energy for energy, _ in text.judged] for text in texts]
     right = [energies for energies in judged if (energies[0] < threshold) == real]
     wrong = [[(energy < threshold) != real for energy in energies] for energies in right]
     first = [flags.index(True) for flags in wrong if any(flags)]
@@ -178,20 +172,18 @@ def report(texts: Sequence[EditedText], direction: int, threshold: float) -> Dic
         "sign_agreement": agreeing / checked if checked else None,
         "edits_checked": checked,
         "single_edits": single_edits(texts),
-        "by_edits": [
-            _after(texts, wrong, edits) for edits in range(max(len(each) for each in judged))
-        ],
+        "by_edits": [_after(texts, wrong, edits) for edits in range(max(map(len, judged)))],
     }
 
 
-def single_edits(texts: Sequence[EditedText]) -> Dict[str, Any]:
+def single_edits(texts: Sequence[EditedText]) -> Record:
     """Each of the edits made, in its text alone, beside the texts as they are and with all of their
     edits: values of energy and, if a language model judged, perplexity. (Figure 5 of the paper.)"""
     some = [text for text in texts if text.edits]
     points = {
         "as it is": [(text.energy, text.nll) for text in some],
         "one edit": [(e.alone_energy, e.alone_nll) for text in some for e in text.edits],
-        "all edits": [(text.edits[-1].energy, text.edits[-1].nll) for text in some],
+        "all edits": [text.judged[-1] for text in some],
     }
     changes = [edit.alone_energy - text.energy for text in some for edit in text.edits]
     columns = {name: _columns(pairs) for name, pairs in points.items()}
@@ -212,42 +204,29 @@ def _columns(pairs: Sequence[Tuple[float, Optional[float]]]) -> Dict[str, List[f
     return {**columns, "lm_ppl": perplexities} if perplexities else columns
 
 
-def example(text: EditedText, tokenizer: Tokenizer) -> Dict[str, Any]:
+def example(text: EditedText, tokenizer: Tokenizer) -> Record:
     """A text and its edits, in words."""
-    edits: List[Dict[str, Any]] = []
-    for edit in text.edits:
-        words = {name: tokenizer.decode([getattr(edit, name)]) for name in ("before", "after")}
-        edits.append({**dataclasses.asdict(edit), **words})
-    return {
-        "text": tokenizer.decode(text.tokens),
-        "energy": text.energy,
-        "nll": text.nll,
-        "edits": edits,
-    }
+    edits = [edit._asdict() for edit in text.edits]
+    for edit in edits:
+        edit.update({name: tokenizer.decode([edit[name]]) for name in ("before", "after")})
+    words = tokenizer.decode(text.tokens)
+    return {"text": words, "energy": text.energy, "nll": text.nll, "edits": edits}
 
 
-def _after(
-    texts: Sequence[EditedText], wrong: Sequence[Sequence[bool]], edits: int
-) -> Dict[str, Any]:
+def _after(texts: Sequence[EditedText], wrong: Sequence[List[bool]], edits: int) -> Record:
     """Of the texts in which so many edits could be made."""
-    some = [text for text in texts if len(text.edits) >= edits]
+    energies, nll = zip(*(text.judged[edits] for text in texts if len(text.edits) >= edits))
     flags = [flags[edits] for flags in wrong if len(flags) > edits]
-    row: Dict[str, Any] = {
+    row: Record = {
         "edits": edits,
-        "num_texts": len(some),
-        "energy": mean(torch.tensor([_energies(text)[edits] for text in some]).double()),
+        "num_texts": len(energies),
+        "energy": mean(torch.tensor(energies).double()),
         "flipped": sum(flags) / len(flags) if flags else None,
     }
-    if some[0].nll is not None:
-        nll = [text.edits[edits - 1].nll if edits else text.nll for text in some]
+    if nll[0] is not None:
         row["nll"] = mean(torch.tensor(nll, dtype=torch.float64))
         row["lm_ppl"] = math.exp(row["nll"]["mean"])
     return row
-
-
-def _energies(text: EditedText) -> List[float]:
-    """Before all edits, and after each."""
-    return [text.energy, *(edit.energy for edit in text.edits)]
 
 
 def _with(window: Tensor, position: int, symbol: int) -> Tensor:

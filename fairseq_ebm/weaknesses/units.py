@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Callable, Dict, List, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
@@ -15,59 +15,36 @@ from ..errors import UserError
 WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 
 
-class Unit(Protocol):
-    """A unit is a symbol's index or a word; places (W,) are those of tokens, from 0, one in each of
-    the windows (W, T)."""
-
-    def prepared(self, windows: Tensor) -> Tensor:
-        """The windows to compare with: what is not changed stands in them as in changed ones."""
-
-    def read(self, word: str, flag: str) -> Any:
-        """The unit that a user calls so."""
-
-    def text(self, unit: Any) -> str: ...
-
-    def by_frequency(self, windows: Tensor) -> List[Any]:
-        """All that stand in the windows, the most frequent first; no special symbols."""
-
-    def first_place(self, window: Tensor, unit: Any) -> Optional[int]:
-        """Of a unit in a window (T,)."""
-
-    def replaced(self, windows: Tensor, places: Sequence[int], unit: Any) -> Tensor: ...
-
-    def swapped(self, windows: Tensor, places: Sequence[int]) -> Tensor:
-        """With the unit after it; the last one with the unit before it."""
-
-
 class Tokens:
-    """Of the vocabulary, whatever they spell."""
+    """Of the vocabulary, whatever they spell. A unit is a symbol's index here, and of ``Words`` a
+    word; places (W,) are those of tokens, from 0, one in each of the windows (W, T)."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
 
     def prepared(self, windows: Tensor) -> Tensor:
+        """The windows to compare with: what is not changed stands in them as in changed ones."""
         return windows
 
     def read(self, word: str, flag: str) -> int:
-        """The one token that a word is, after a space or without one."""
+        """The unit that a user calls so: one token, after a space or without one."""
         for encoded in self.tokenizer.encode([f" {word}", word]):
             if len(encoded) == 1 and encoded[0] != self.tokenizer.dictionary.unk():
                 return int(encoded[0])
-        raise UserError(
-            f"{flag}: '{word}' is not one token of the vocabulary; choose another word, or "
-            "--unit word"
-        )
+        raise UserError(f"{flag}: '{word}' is not one token; choose another word, or --unit word")
 
     def text(self, unit: int) -> str:
         return self.tokenizer.decode([unit])
 
     def by_frequency(self, windows: Tensor) -> List[int]:
+        """All that stand in the windows, the most frequent first; no special symbols."""
         counts = torch.bincount(windows.flatten())
         counts[:NUM_SPECIAL] = 0
         order = counts.argsort(descending=True, stable=True)
         return order[: int((counts > 0).sum())].tolist()
 
     def first_place(self, window: Tensor, unit: int) -> Optional[int]:
+        """In a window (T,)."""
         places = (window == unit).nonzero()
         return int(places[0]) if len(places) else None
 
@@ -77,6 +54,7 @@ class Tokens:
         return others
 
     def swapped(self, windows: Tensor, places: Sequence[int]) -> Tensor:
+        """With the unit after it; the last one with the unit before it."""
         rows, here = torch.arange(len(windows)), torch.tensor(places)
         last = windows.size(1) - 1
         there = torch.where(here < last, here + 1, (here - 1).clamp(min=0))
@@ -105,7 +83,7 @@ class Words:
 
     def prepared(self, windows: Tensor) -> Tensor:
         """Encoded again, which alone may change tokens where a window cuts a word."""
-        return self._each(windows, [0] * len(windows), lambda window, _: self._again(window))
+        return self._as_long(windows, map(self._again, windows.numpy()))
 
     def read(self, word: str, flag: str) -> str:
         if WORD.fullmatch(word) is None:
@@ -134,13 +112,11 @@ class Words:
 
     def swapped(self, windows: Tensor, places: Sequence[int]) -> Tensor:
         def change(spot: Spot) -> str:
-            first = max(0, min(spot.which, len(spot.words) - 2))
-            pair = spot.words[first : first + 2]
-            (a, b), (c, d) = pair[0].span(), pair[-1].span()
-            text = spot.text
-            return (
-                text if len(pair) < 2 else text[:a] + text[c:d] + text[b:c] + text[a:b] + text[d:]
-            )
+            text, first = spot.text, min(spot.which, len(spot.words) - 2)
+            if first < 0:
+                return text
+            (a, b), (c, d) = (word.span() for word in spot.words[first : first + 2])
+            return text[:a] + text[c:d] + text[b:c] + text[a:b] + text[d:]
 
         return self._changed(windows, places, change)
 
@@ -150,13 +126,12 @@ class Words:
         for start, stop in self._lines(window):
             text = self._text(window, start, stop)
             words = list(WORD.finditer(text))
-            if not words:
-                continue
-            before = len(self._text(window, start, min(max(place, start), stop)))
-            index = next((i for i, word in enumerate(words) if word.end() > before), None)
-            found = Spot(start, stop, text, words, len(words) - 1 if index is None else index)
-            if place < stop:
-                break
+            if words:
+                before = len(self._text(window, start, min(max(place, start), stop)))
+                later = (i for i, word in enumerate(words) if word.end() > before)
+                found = Spot(start, stop, text, words, next(later, len(words) - 1))
+                if place < stop:
+                    break
         return found
 
     def _lines(self, window: np.ndarray) -> "List[tuple[int, int]]":
@@ -178,24 +153,20 @@ class Words:
             (line,) = self.tokenizer.encode([change(spot)])
             return np.concatenate([window[: spot.start], line, window[spot.stop :]])
 
-        return self._each(windows, places, changed)
+        return self._as_long(windows, map(changed, windows.numpy(), places))
 
     def _again(self, window: np.ndarray) -> np.ndarray:
         lines = self.tokenizer.encode([self._text(window, *line) for line in self._lines(window)])
         return np.concatenate([part for line in lines for part in (line, [self.eos])][:-1])
 
-    def _each(
-        self,
-        windows: Tensor,
-        places: Sequence[int],
-        change: Callable[[np.ndarray, int], np.ndarray],
-    ) -> Tensor:
-        """Windows (W, T) of whatever length a change leaves: (W, T)"""
+    def _as_long(self, windows: Tensor, changed: Iterable[np.ndarray]) -> Tensor:
+        """Windows of whatever length a change left, cut or padded: (W, T)"""
         others = torch.full_like(windows, self.pad)
-        for other, window, place in zip(others, windows.numpy(), places):
-            tokens = torch.from_numpy(change(window, place).astype(np.int64))[: len(other)]
-            other[: len(tokens)] = tokens
+        for other, tokens in zip(others, changed):
+            kept = torch.from_numpy(tokens.astype(np.int64))[: len(other)]
+            other[: len(kept)] = kept
         return others
 
 
+Unit = Union[Tokens, Words]
 UNITS: Dict[str, Callable[[Tokenizer], Unit]] = {"token": Tokens, "word": Words}

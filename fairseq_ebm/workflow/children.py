@@ -20,27 +20,20 @@ from ..progress import log_progress
 
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 SERVER: Any = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    [
-        "fairseq_ebm",  # first, so that the next one registers what is ours
-        "fairseq_cli.train",
-        "torch._dynamo",  # fairseq's optimizers import it, which takes two seconds
-        "fairseq_ebm.cli.main",
-        "fairseq_ebm.negatives.generate",
-        "fairseq_ebm.evaluation.eval_lm",
-        "fairseq_ebm.detection.discriminate",
-        "fairseq_ebm.weaknesses.questions",
-        "fairseq_ebm.reports.kinds",
-    ]
-)
+SERVER.set_forkserver_preload([
+    "fairseq_ebm",  # first, so that the next one registers what is ours
+    "fairseq_cli.train",
+    "torch._dynamo",  # fairseq's optimizers import it, which takes two seconds
+    "fairseq_ebm.cli.main", "fairseq_ebm.negatives.generate", "fairseq_ebm.evaluation.eval_lm",
+    "fairseq_ebm.detection.discriminate", "fairseq_ebm.weaknesses.questions",
+    "fairseq_ebm.reports.kinds",
+])  # fmt: skip
 
 
 def installed_programs() -> Dict[str, Any]:
     found: Any = entry_points()
-    if hasattr(found, "select"):
-        scripts = found.select(group="console_scripts")
-    else:
-        scripts = found["console_scripts"]  # Python 3.9
+    is_old = not hasattr(found, "select")  # Python 3.9
+    scripts = found["console_scripts"] if is_old else found.select(group="console_scripts")
     return {entry.name: entry for entry in scripts}
 
 

@@ -8,6 +8,8 @@ import yaml
 
 from ..errors import UserError
 
+Names = Mapping[str, Any]  # in a file, with what stands below them
+
 WHAT = {"stages": "their commands", "words": "what they stand for"}
 KINDS = {list: "a list", dict: "more names", type(None): "nothing"}
 
@@ -22,7 +24,7 @@ def read_yaml(path: Path) -> Dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def section(path: Path, content: Mapping[str, Any], name: str, needed: bool = False) -> Any:
+def section(path: Path, content: Names, name: str, needed: bool = False) -> Any:
     """The names in a section; none where it may be left out."""
     found = content.get(name)
     if found is None and not needed:

@@ -31,8 +31,7 @@ def paths_in(command: Sequence[str]) -> Iterator[Path]:
 
     A path has a slash or ends as files do, in ".txt" or ".json". Another word, as in ``--entity
     John`` or ``--lr 0.1``, is none, whatever the folder holds in which the command runs; a folder
-    there, data, is written ./data.
-    """
+    there, data, is written ./data."""
     for word in command:
         value = word.partition("=")[2] if word.startswith("--") else word
         for name in [value] if os.path.exists(value) else value.split(":"):
@@ -44,8 +43,7 @@ class Inputs:
     """Hashes of the files that commands name; of a folder, of all in it but hidden files. Left out
     are ``made``, the folder of what stages make, and this package, which its version stands for.
 
-    ``memory`` keeps the hashes of files that do not change: corpora are large.
-    """
+    ``memory`` keeps the hashes of files that do not change: corpora are large."""
 
     def __init__(self, made: Path, memory: Path) -> None:
         self._ours = (made.resolve(), PACKAGE)

@@ -1,12 +1,11 @@
 """What a matrix asks for, as stages and cells of tables."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import UserError
-from .files import section
+from .files import Names, section
 from .inputs import PACKAGE
 from .stages import Stage
 
@@ -17,14 +16,12 @@ OF_TRAINING = ("log_likelihood_whole",)
 BY_AUTHOR = ("log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt")
 BASELINES = (*OF_TRAINING, *BY_AUTHOR, "tfidf")
 BACKWARDS = "right_to_left_language_modeling"
-CHECKPOINT = "checkpoint_best.pt"
 
 Pair = Tuple[Tuple[str, ...], Tuple[str, ...]]  # two cells, each (table, row, column)
 Claim = Tuple[str, List[Pair]]
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """``report``: a file of ``fairseq-ebm discriminate``, within the folder of the run; ``scorer``:
     its row there, of all windows or of those with so long a prefix."""
 
@@ -33,40 +30,31 @@ class Cell:
     prefix_length: Optional[int] = None
 
 
-@dataclass
-class Plan:
-    """``stages``: each after what it needs. ``tables``: by title, row and column. ``claims``:
-    sentences, each with pairs of cells of which the first is higher."""
-
-    stages: Dict[str, Stage] = field(default_factory=dict)
-    tables: Dict[str, Dict[str, Dict[str, Cell]]] = field(default_factory=dict)
-    claims: List[Claim] = field(default_factory=list)
-
-
-def plan_of(
-    path: Path, content: Mapping[str, Any], folder: Path, common: Sequence[str] = ()
-) -> Plan:
-    """``common``: flags of all commands"""
+def plan_of(path: Path, content: Names, folder: Path, cpu: bool = False) -> "Plan":
     for name in SECTIONS:
         section(path, content, name, needed=True)
     try:
-        return Planner(content, folder, common).everything()
+        return Plan(content, folder, cpu)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: something is missing or misplaced: {error!r}") from None
 
 
-class Planner:
-    """Adds stages as cells ask for them, so that nothing is made that no table shows."""
+class Plan:
+    """``stages``: each after what it needs. ``tables``: by title, row and column. ``claims``:
+    sentences, each with pairs of cells of which the first is higher.
 
-    def __init__(self, content: Mapping[str, Any], folder: Path, common: Sequence[str]) -> None:
-        self.content, self.folder, self.common = content, folder, tuple(common)
-        self.plan = Plan()
+    Cells ask for stages, so that nothing is made that no table shows. Each method that adds one
+    returns its name."""
 
-    def everything(self) -> Plan:
+    def __init__(self, content: Names, folder: Path, cpu: bool) -> None:
+        self.content, self.folder, self.common = content, folder, {"cpu": True} if cpu else {}
+        self.stages: Dict[str, Stage] = {}
+        self.tables: Dict[str, Dict[str, Dict[str, Cell]]] = {}
+        self.claims: List[Claim] = []
         for title, table in self.content["tables"].items():
             if not table["columns"] or not table["rows"]:
                 raise UserError(f"tables: {title}: has no columns or no rows")
-            self.plan.tables[str(title)] = {
+            self.tables[str(title)] = {
                 str(label): {
                     str(head): self._cell(spec, column, f"{title}, {label}")
                     for head, column in table["columns"].items()
@@ -74,59 +62,53 @@ class Planner:
                 for label, spec in table["rows"].items()
             }
         for sentence, pairs in (self.content.get("findings") or {}).items():
-            self.plan.claims.append((str(sentence), [self._pair(sentence, p) for p in pairs]))
-        return self.plan
+            self.claims.append((str(sentence), [self._pair(sentence, p) for p in pairs]))
 
     def _pair(self, sentence: str, pair: Sequence[Sequence[Any]]) -> Pair:
         if len(pair) != 2 or any(len(cell) != 3 for cell in pair):
             raise UserError(f"findings: {sentence}: not pairs of [table, row, column]: {pair}")
         for title, label, head in (map(str, cell) for cell in pair):
-            if head not in self.plan.tables.get(title, {}).get(label, {}):
+            if head not in self.tables.get(title, {}).get(label, {}):
                 raise UserError(f"findings: {sentence}: no cell [{title}, {label}, {head}]")
         higher, lower = (tuple(map(str, cell)) for cell in pair)
         return higher, lower
 
-    def _cell(self, spec: Mapping[str, Any], column: Any, where: str) -> Cell:
+    def _cell(self, spec: Names, column: Any, where: str) -> Cell:
         """``column``: the name of a store, or {store: …, prefix-length: …}"""
         store = column if isinstance(column, str) else column["store"]
         length = None if isinstance(column, str) else int(column["prefix-length"])
         scorer = spec.get("scorer", "energy")
-        if scorer != "energy":
-            if scorer not in BASELINES:
-                raise UserError(f"{where}: no scorer {scorer}; there are {', '.join(BASELINES)}")
-            return Cell(self._judged_by_baseline(scorer, store), scorer, length)
-        name = self._energy(spec, store)
-        tested = self._store(store, tested=True)
-        path = self.folder / name / CHECKPOINT
-        arguments = [str(self.folder / tested), "--path", str(path)]
-        report = self._discriminate(f"{name.partition('/')[2]}@{store}", arguments, (name, tested))
-        return Cell(report, "energy", length)
+        if scorer == "energy":
+            judge = self._energy(spec, store)
+            tested = self._store(store, tested=True)
+            name, flags = judge.partition("/")[2], {"path": self._checkpoint(judge)}
+            needs = judge, tested
+        elif scorer in BASELINES:
+            tested = self._store(store, tested=True)
+            name, flags, judge = self._baseline(scorer, store)
+            needs = tested, judge
+        else:
+            raise UserError(f"{where}: no scorer {scorer}; there are {', '.join(BASELINES)}")
+        name = f"{name}@{store}"
+        # The file is called as the folder is: pages name records by their files.
+        report = f"reports/{name}/{PurePosixPath(name).name}.json"
+        flags = {**flags, **self.common, **self.content.get("judging", {})}
+        flags["results-path"] = self.folder / report
+        command = ("fairseq-ebm", "discriminate", self.folder / tested)
+        self._add(f"reports/{name}", f"judging: {name}", command, flags, needs)
+        return Cell(report, scorer, length)
 
-    def _judged_by_baseline(self, scorer: str, store: str) -> str:
-        tested = self._store(store, tested=True)
-        arguments, needs = [str(self.folder / tested)], [tested]
+    def _baseline(self, scorer: str, store: str) -> Tuple[str, Dict[str, Path], str]:
+        """What it is called in reports, its flag, and the stage that makes what that names."""
         if scorer == "tfidf":
-            needs.append(self._store(store))
-            arguments += ["--tfidf-from", str(self.folder / needs[1])]
-            return self._discriminate(f"tfidf@{store}", arguments, needs)
-        name, generator = f"lm@{store}", self._tested_generator(store)
-        if scorer in OF_TRAINING:
-            name, generator = f"training-lm@{store}", self._of("stores", store)["generator"]
-        needs.append(self._generator(generator, self._of("stores", store)))
-        arguments += ["--lm", str(self.folder / needs[1] / CHECKPOINT)]
-        return self._discriminate(name, arguments, needs)
+            made = self._store(store)
+            return scorer, {"tfidf-from": self.folder / made}, made
+        spec, of_training = self._of("stores", store), scorer in OF_TRAINING
+        made = self._generator(_author(spec, tested=not of_training), spec)
+        name = "training-lm" if of_training else "lm"
+        return name, {"lm": self._checkpoint(made)}, made
 
-    def _discriminate(self, name: str, arguments: Sequence[str], needs: Sequence[str]) -> str:
-        """The report's path; its file is called as it is, for pages name records by their files."""
-        stage = f"reports/{name}"
-        report = f"{stage}/{PurePosixPath(name).name}.json"
-        command = ["fairseq-ebm", "discriminate", *arguments, *self.common]
-        command += as_flags(self.content.get("judging", {}))
-        command += ["--results-path", str(self.folder / report)]
-        self._add(stage, f"judging: {name}", command, needs)
-        return report
-
-    def _energy(self, spec: Mapping[str, Any], store: str) -> str:
+    def _energy(self, spec: Names, store: str) -> str:
         shape, trained = spec["energy"], spec.get("train") or [store]
         flags = {**self._of("energies", shape), **spec.get("with", {})}
         more = "".join(f"+{name}-{value}" for name, value in spec.get("with", {}).items())
@@ -134,61 +116,56 @@ class Planner:
         start = flags.pop("init-from-generator", None)
         if start is not None:
             needs.append(self._generator(start, self._of("stores", trained[0])))
-            flags["init-from"] = str(self.folder / needs[-1] / CHECKPOINT)
+            flags["init-from"] = self._checkpoint(needs[-1])
         name = f"energies/{shape}+{'+'.join(trained)}{more}"
+        title = f"energy {shape} on {', '.join(trained)}{more}"
         stores = ":".join(str(self.folder / each) for each in needs[: len(trained)])
-        options = {"task": "real_fake_discrimination", **flags}
-        return self._train(
-            name, f"energy {shape} on {', '.join(trained)}{more}", stores, options, needs
-        )
+        flags = {"task": "real_fake_discrimination", **flags}
+        return self._train(name, title, stores, flags, needs)
 
     def _store(self, name: str, tested: bool = False) -> str:
         """A store for training, with subsets train and valid; or for tests, with valid and test."""
         store = self._of("stores", name)
-        generator = self._tested_generator(name) if tested else store["generator"]
+        generator = _author(store, tested)
         corpus, lm = self._corpus(store["corpus"]), self._generator(generator, store)
         flags = {**self.content.get("windows", {}), **store.get("with", {})}
         if self._of("generators", generator).get("task") == BACKWARDS:
             flags["right-to-left"] = True
         flags["subsets"] = "valid,test" if tested else "train,valid"
         out = f"stores/{name}{'.test' if tested else ''}"
-        command = ["fairseq-ebm", "negatives", str(self.folder / corpus), "--path"]
-        command += [str(self.folder / lm / CHECKPOINT), "--dest", str(self.folder / out)]
-        return self._add(
-            out, f"negatives {out[7:]}", [*command, *as_flags(flags), *self.common], (corpus, lm)
-        )
+        flags = {"path": self._checkpoint(lm), "dest": self.folder / out, **flags, **self.common}
+        command = ("fairseq-ebm", "negatives", self.folder / corpus)
+        return self._add(out, f"negatives {out[7:]}", command, flags, (corpus, lm))
 
-    def _tested_generator(self, store: str) -> str:
-        found = self._of("stores", store)
-        return str(found.get("test-generator", found["generator"]))
-
-    def _generator(self, name: str, store: Mapping[str, Any]) -> str:
-        corpus = self._corpus(store["corpus"])
-        options = {"task": "language_modeling", **self._of("generators", name)}
+    def _generator(self, name: str, store: Names) -> str:
+        corpus, trained = self._corpus(store["corpus"]), f"models/{name}-{store['corpus']}"
+        flags = {"task": "language_modeling", **self._of("generators", name)}
         title = f"language model {name} on {store['corpus']}"
-        data = str(self.folder / corpus)
-        return self._train(f"models/{name}-{store['corpus']}", title, data, options, (corpus,))
+        return self._train(trained, title, str(self.folder / corpus), flags, (corpus,))
 
-    def _train(
-        self, name: str, title: str, data: str, options: Mapping[str, Any], needs: Sequence[str]
-    ) -> str:
-        command = ["fairseq-train", data, "--user-dir", str(PACKAGE)]
-        command += ["--save-dir", str(self.folder / name), *as_flags(options), "--log-format"]
-        command += ["simple", *self.common]
-        return self._add(name, title, command, needs)
+    def _train(self, name: str, title: str, data: str, given: Names, needs: Sequence[str]) -> str:
+        flags = {"user-dir": PACKAGE, "save-dir": self.folder / name, **given}
+        flags.update({"log-format": "simple", **self.common})
+        return self._add(name, title, ("fairseq-train", data), flags, needs)
+
+    def _checkpoint(self, stage: str) -> Path:
+        return self.folder / stage / "checkpoint_best.pt"
 
     def _corpus(self, name: str) -> str:
         flags, needs = dict(self._of("corpora", name)), []
         if "vocab-from" in flags:
             needs.append(self._corpus(flags["vocab-from"]))
-            flags["vocab-from"] = str(self.folder / needs[0])
-        out = f"data/{name}"
-        command = ["fairseq-ebm", "prepare", *as_flags(flags), "--dest", str(self.folder / out)]
-        return self._add(out, f"text {name}", command, needs)
+            flags["vocab-from"] = self.folder / needs[0]
+        flags["dest"] = self.folder / "data" / name
+        command = ("fairseq-ebm", "prepare")
+        return self._add(f"data/{name}", f"text {name}", command, flags, needs)
 
-    def _add(self, name: str, title: str, command: Sequence[str], needs: Sequence[str]) -> str:
-        stage = Stage(name, title, tuple(command), tuple(needs))
-        if self.plan.stages.setdefault(name, stage) != stage:
+    def _add(
+        self, name: str, title: str, command: Sequence[Any], flags: Names, needs: Sequence[str]
+    ) -> str:
+        words = *map(str, command), *as_flags(flags)
+        stage = Stage(name, title, words, tuple(needs))
+        if self.stages.setdefault(name, stage) != stage:
             raise UserError(f"two different things would be called {name}; name them otherwise")
         return name
 
@@ -200,7 +177,12 @@ class Planner:
         return found
 
 
-def as_flags(options: Mapping[str, Any]) -> List[str]:
+def _author(store: Names, tested: bool) -> str:
+    """The generator of what is trained on, or tested on."""
+    return store.get("test-generator" if tested else "generator", store["generator"])
+
+
+def as_flags(options: Names) -> List[str]:
     """{"arch": "x", "cpu": True, "train": ["a", "b"]} -> ["--arch", "x", "--cpu", "--train", …]"""
     words: List[str] = []
     for name, value in options.items():

@@ -2,13 +2,13 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ..errors import OptionError, UserError
 from .children import installed_programs
-from .files import section
+from .files import Names, section
 from .inputs import PACKAGE
 from .stages import Stage
 
@@ -16,9 +16,7 @@ DEEPEST = 20  # words in words
 REFERENCE = re.compile(r"\{([\w./-]+)\}")
 
 
-def stages_of(
-    path: Path, content: Mapping[str, Any], folder: Path, size: Optional[str] = None
-) -> List[Stage]:
+def stages_of(path: Path, content: Names, folder: Path, size: Optional[str] = None) -> List[Stage]:
     """Those of one size, the recipe's own by default, each after what it needs."""
     size = size or content.get("default_size")
     words = words_of(path, content, size)
@@ -31,7 +29,7 @@ def stages_of(
     return list(stages.values())
 
 
-def words_of(path: Path, content: Mapping[str, Any], size: Any) -> Dict[str, str]:
+def words_of(path: Path, content: Names, size: Any) -> Dict[str, str]:
     """The recipe's own words, those of the chosen size before the general ones."""
     sizes = {str(key): value for key, value in section(path, content, "sizes").items()}
     if size is not None and str(size) not in sizes:
@@ -42,12 +40,7 @@ def words_of(path: Path, content: Mapping[str, Any], size: Any) -> Dict[str, str
 
 
 def stage_of(
-    path: Path,
-    name: str,
-    given: Mapping[str, Any],
-    words: Mapping[str, str],
-    before: Mapping[str, Stage],
-    folder: Path,
+    path: Path, name: str, given: Names, words: Names, before: Container[str], folder: Path
 ) -> Stage:
     """``{word}`` becomes what it stands for, and ``{stage}`` the path of that stage's folder."""
     places = {"here": str(path.parent), "plugin": str(PACKAGE)}
@@ -78,10 +71,10 @@ def stage_of(
     return Stage(name, title, tuple(command), tuple(needs))
 
 
-def spelled_out(text: str, words: Mapping[str, str], where: str) -> str:
+def spelled_out(text: str, words: Names, where: str) -> str:
     """Words may hold words."""
     for _ in range(DEEPEST):
-        longer = REFERENCE.sub(lambda match: words.get(match.group(1), match.group(0)), text)
+        longer = REFERENCE.sub(lambda match: words.get(match[1], match[0]), text)
         if longer == text:
             return text
         text = longer

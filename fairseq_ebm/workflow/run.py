@@ -23,7 +23,7 @@ def run_file(options: Run) -> Record:
     if kinds == ["tables"]:
         if options.size is not None:
             raise OptionError(f"{{size}}: {path} is a matrix, which has no sizes; drop it")
-        plan = plan_of(path, content, folder, ["--cpu"] * options.cpu)
+        plan = plan_of(path, content, folder, options.cpu)
         stages = list(plan.stages.values())
     else:
         if options.cpu:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 from urllib.parse import quote
 
 from ..errors import OptionError, UserError
@@ -53,9 +53,8 @@ class Runner:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise OptionError(
-                    f"{{dest}}: {self.folder}: another run is at work there"
-                ) from None
+                problem = f"{{dest}}: {self.folder}: another run is at work there"
+                raise OptionError(problem) from None
             yield
 
     def _run(self) -> None:
@@ -64,22 +63,21 @@ class Runner:
         self.say(f"{len(done)} of {len(self.stages)} stages are done")
         chains = depths(self.stages)
         waiting.sort(key=lambda stage: -chains[stage.name])  # or a long chain would begin last
-        running: Dict[Stage, Running] = {}
+        running: List[Running] = []
         try:
             while waiting or running:
                 ready = [s for s in waiting if done.issuperset(s.needs)][: self.jobs - len(running)]
                 for stage in ready:
                     waiting.remove(stage)
                     with children.uninterrupted():
-                        running[stage] = self._begin(stage)
+                        running.append(self._begin(stage))
                 time.sleep(WAIT)
-                for stage in list(running):
-                    if self._has_ended(stage, running[stage]):
-                        done.add(stage.name)
-                        del running[stage]
+                for each in [each for each in running if self._has_ended(each)]:
+                    done.add(each.stage.name)
+                    running.remove(each)
         finally:
             with children.uninterrupted():
-                stop(list(running.values()))
+                stop(running)
 
     def _is_done(self, stage: Stage) -> bool:
         state = self._state(stage)
@@ -104,22 +102,20 @@ class Runner:
         out, fingerprint = self.folder / stage.name, self.fingerprints[stage.name]
         state = self._state(stage)
         if not state and out.exists():
-            raise OptionError(
-                f"{{dest}}: {out} exists, and no run of ours has made it; choose another directory"
-            )
+            problem = f"{{dest}}: {out} exists, and no run of ours has made it"
+            raise OptionError(f"{problem}; choose another directory")
         if state.get("fingerprint") != fingerprint and out.exists():
             self._write_state(stage, done=False)  # a run killed here leaves a part of the folder
             shutil.rmtree(out)
         self._write_state(stage, fingerprint=fingerprint, done=False)
         out.mkdir(parents=True, exist_ok=True)
-        label = f"[{self.stages.index(stage) + 1}/{len(self.stages)}] {stage.title}"
-        self.say(label)
-        log = out.with_name(f"{out.name}{LOG}")
-        return Running(stage.command, label, log, self.threads[stage.name])
+        number = f"[{self.stages.index(stage) + 1}/{len(self.stages)}]"
+        self.say(f"{number} {stage.title}")
+        return Running(stage, number, out.with_name(out.name + LOG), self.threads[stage.name])
 
-    def _has_ended(self, stage: Stage, running: Running) -> bool:
+    def _has_ended(self, running: Running) -> bool:
         """If it has ended badly, so does the run."""
-        code = running.process.exitcode
+        stage, code = running.stage, running.process.exitcode
         if code is None:
             if not self.quiet:
                 running.report()
@@ -135,11 +131,7 @@ class Runner:
         if not self._has_made_something(stage):
             raise UserError(f"{stage.title}: ended with nothing in {self.folder / stage.name}")
         seconds = time.monotonic() - running.began
-        self._write_state(
-            stage,
-            fingerprint=self.fingerprints[stage.name],
-            done=True,
-            seconds=round(seconds, 1),
-        )
-        self.say(f"{running.label}: done in {clock(seconds)}")
+        fingerprint = self.fingerprints[stage.name]
+        self._write_state(stage, fingerprint=fingerprint, done=True, seconds=round(seconds, 1))
+        self.say(f"{running.number} {stage.title}: done in {clock(seconds)}")
         return True

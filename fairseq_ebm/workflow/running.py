@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Optional
 
 from . import children
+from .stages import Stage
 
 PATIENCE = 10.0  # seconds that an interrupted stage may take
 REPORTED_EVERY = 30.0  # seconds, where output is no terminal
@@ -19,17 +20,11 @@ LOGGED = re.compile(r"^[\d-]+ [\d:]+ \| \w+ \| [\w.]+ \| ")  # what fairseq puts
 
 
 class Running:
-    def __init__(
-        self, command: Sequence[str], label: str, log: Path, threads: Optional[int]
-    ) -> None:
-        """``label``: [3/16] title"""
-        self.label, self.log = label, log
+    def __init__(self, stage: Stage, number: str, log: Path, threads: Optional[int]) -> None:
+        """``number``: [3/16]"""
+        self.stage, self.number, self.log = stage, number, log
         self.began = self.reported = time.monotonic()
-        self.process = children.start(command, log, threads)
-
-    @property
-    def title(self) -> str:
-        return self.label.partition("] ")[2]
+        self.process = children.start(stage.command, log, threads)
 
     def last_line(self) -> str:
         if not self.log.exists():
@@ -48,8 +43,8 @@ class Running:
             return
         self.reported = now
         width = shutil.get_terminal_size().columns if terminal else 160
-        words = self.last_line() or self.title
-        line = f"  {clock(now - self.began)} {self.label.split(']')[0]}] {words}"[: width - 1]
+        words = self.last_line() or self.stage.title
+        line = f"  {clock(now - self.began)} {self.number} {words}"[: width - 1]
         clear_line()
         sys.stderr.write(line if terminal else f"{line}\n")
         sys.stderr.flush()

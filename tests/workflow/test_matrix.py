@@ -236,7 +236,7 @@ def test_flags():
 
 def test_flags_of_judging():
     content = {**MATRIX, "judging": {"max-windows": 7}}
-    plan = plan_of(Path("matrix.yaml"), content, Path("/run"), ["--cpu"])
+    plan = plan_of(Path("matrix.yaml"), content, Path("/run"), cpu=True)
     commands = [" ".join(stage.command) for stage in plan.stages.values()]
     judged = [each for each in commands if each.startswith("fairseq-ebm discriminate")]
     assert judged and all("--cpu --max-windows 7 --results-path" in each for each in judged)

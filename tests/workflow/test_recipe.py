@@ -190,11 +190,11 @@ def test_where_it_is_computed_changes_nothing(follow, recipe, tmp_path):
 
 def test_the_last_line_of_a_log(tmp_path):
     log = tmp_path / "log"
-    running = Running([sys.executable], "[1/2] a title", log, None)
+    running = Running(Stage("a", "a title", (sys.executable,)), "[1/2]", log, None)
     running.process.kill()
     running.process.join()
     log.write_text("")
-    assert (running.last_line(), running.title) == ("", "a title")
+    assert (running.last_line(), running.stage.title) == ("", "a title")
     log.write_text("first\nsome\r 3 of 9\r\n \n")
     assert running.last_line() == "3 of 9"
     log.write_text("2026-11-21 15:01:25 | INFO | train_inner | epoch 001: 9 / 10\n")
