@@ -29,7 +29,7 @@ from timing import Timing, add_models, machine  # isort: skip
 from fairseq_ebm.data.windows import WindowOptions, Windows
 from fairseq_ebm.joint.model import Joint
 from fairseq_ebm.lm.checkpoint import load_base_lm
-from fairseq_ebm.lm.sampler import Sampler, Samples
+from fairseq_ebm.lm.sampler import LMSamples, Sampler
 from fairseq_ebm.models.checkpoint import load_energy
 from fairseq_ebm.numerics.weights import pareto_k
 from tests.evaluation.worlds import joint, log_z, random_energy, random_windows
@@ -74,11 +74,11 @@ def antithetic(rng: np.random.Generator, n: int, length: int) -> np.ndarray:
     return np.concatenate([half, np.nextafter(1 - half, 0)])
 
 
-def mean_weight(energies: np.ndarray, samples: Samples, entropy: np.ndarray) -> float:
+def mean_weight(energies: np.ndarray, samples: LMSamples, entropy: np.ndarray) -> float:
     return _log_mean_exp(-energies)
 
 
-def smoothed(energies: np.ndarray, samples: Samples, entropy: np.ndarray) -> float:
+def smoothed(energies: np.ndarray, samples: LMSamples, entropy: np.ndarray) -> float:
     """Pareto smoothing: the largest weights become quantiles of the tail fitted to them."""
     weights, n = np.sort(np.exp(-energies)), len(energies)
     shape = float(pareto_k(torch.from_numpy(-energies)))
@@ -91,7 +91,7 @@ def smoothed(energies: np.ndarray, samples: Samples, entropy: np.ndarray) -> flo
     return math.log(weights.mean())
 
 
-def seen_and_rest(energies: np.ndarray, samples: Samples, entropy: np.ndarray) -> float:
+def seen_and_rest(energies: np.ndarray, samples: LMSamples, entropy: np.ndarray) -> float:
     """The distinct samples of the first half, weighted by probability, and of the second half those
     that are not among them: without bias for Z."""
     tokens, half = samples.tokens[0].numpy(), len(energies) // 2
@@ -102,7 +102,7 @@ def seen_and_rest(energies: np.ndarray, samples: Samples, entropy: np.ndarray) -
     return math.log((q * weights)[where].sum() + (weights[half:] * new).mean())
 
 
-def control_variate(energies: np.ndarray, samples: Samples, entropy: np.ndarray) -> float:
+def control_variate(energies: np.ndarray, samples: LMSamples, entropy: np.ndarray) -> float:
     """Regression on how surprising a sample is beyond what was expected: of mean 0 exactly."""
     surprise = samples.log_p[0].numpy() + entropy
     weights = np.exp(-energies)
@@ -114,7 +114,7 @@ def _log_mean_exp(values: np.ndarray) -> float:
     return float(np.logaddexp.reduce(values) - math.log(len(values)))
 
 
-METHODS: Dict[str, Tuple[Uniforms, Callable[[np.ndarray, Samples, np.ndarray], float]]] = {
+METHODS: Dict[str, Tuple[Uniforms, Callable[[np.ndarray, LMSamples, np.ndarray], float]]] = {
     "plain": (plain, mean_weight),
     "stratified first token": (stratified_first, mean_weight),
     "Latin hypercube": (latin_hypercube, mean_weight),

@@ -8,8 +8,8 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from ..data.tokenizers import DICTIONARY_NAME, Tokenizer, load_tokenizer, require_same_dictionary
 from ..errors import UserError
 from ..files import sha256_of
-from ..lm.checkpoint import BaseLM, load_base_lm
-from ..models.checkpoint import WINDOW, Energy, load_energy
+from ..lm.checkpoint import LoadedLM, load_base_lm
+from ..models.checkpoint import WINDOW, LoadedEnergy, load_energy
 from ..negatives.jsonl import read_texts, require_known_texts
 from ..negatives.store import NegativesSubset, read_manifest
 from ..options import Record
@@ -25,9 +25,9 @@ from .whole_texts import BlockOptions, TextScores, score_texts
 KIND = "detection"
 
 
-class Models(NamedTuple):
-    energy: Optional[Energy]
-    lm: Optional[BaseLM]
+class LoadedModels(NamedTuple):
+    energy: Optional[LoadedEnergy]
+    lm: Optional[LoadedLM]
 
     @property
     def window(self) -> int:
@@ -47,15 +47,15 @@ def discriminate(options: Discriminate) -> Record:
     return {"kind": KIND, **judged(options)}
 
 
-def _load(options: Discriminate, data: Path) -> Models:
+def _load(options: Discriminate, data: Path) -> LoadedModels:
     precision, device = options.precision, options.device
-    return Models(
+    return LoadedModels(
         options.path and load_energy(options.path, data, precision, device),
         options.lm and load_base_lm(options.lm, data, precision, device, "--lm"),
     )
 
 
-def _scorers(models: Models, options: Discriminate) -> List[Scorer]:
+def _scorers(models: LoadedModels, options: Discriminate) -> List[Scorer]:
     scorers: List[Scorer] = []
     if models.energy is not None:
         probability = options.mean_of == "probability"
@@ -166,7 +166,7 @@ def _score_file(
     }
 
 
-def _provenance(options: Discriminate, models: Models) -> Record:
+def _provenance(options: Discriminate, models: LoadedModels) -> Record:
     stores = [*options.stores, *([options.tfidf_from] if options.tfidf_from else [])]
     recorded = ("gen_subset", "tfidf", "tfidf_from", "max_windows", "window", "stride")
     return provenance(

@@ -39,7 +39,7 @@ SAMPLES_AT_ONCE = 1024  # windows with small pools are drawn together
 
 
 @dataclass(frozen=True)
-class Prefixes:
+class PrefixPools:
     """Beginnings (W, p) of windows that are ``length`` tokens longer, and their random numbers."""
 
     joint: Joint
@@ -80,7 +80,7 @@ def groups(windows: int) -> List[range]:
     return [range(start, end) for start, end in zip(starts, ends)]
 
 
-def pools_within(prefixes: Prefixes, variance: float, most: int) -> List[Tensor]:
+def pools_within(prefixes: PrefixPools, variance: float, most: int) -> List[Tensor]:
     """Pools whose squared errors of log Z add up to ``variance`` or less, unless that takes more
     than ``most`` samples of a window.
 
@@ -103,7 +103,7 @@ def pools_within(prefixes: Prefixes, variance: float, most: int) -> List[Tensor]
     return pools
 
 
-def spreads_of(prefixes: Prefixes) -> List[float]:
+def spreads_of(prefixes: PrefixPools) -> List[float]:
     """σ of each window from a pilot; if every fourth window of a group has about the same, the
     others need no pilot."""
     windows = len(prefixes.tokens)

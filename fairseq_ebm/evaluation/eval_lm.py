@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 from ..data.identity import token_hash
 from ..data.windows import WindowOptions, Windows
 from ..errors import Interrupted, OptionError
-from ..joint.checkpoints import JointCheckpoints, load_joint_checkpoints
+from ..joint.checkpoints import LoadedJoint, load_joint_checkpoints
 from ..joint.model import Joint
 from ..options import Record
 from ..progress import progress
@@ -60,7 +60,7 @@ def eval_lm(options: EvalLM) -> Record:
 
 
 def _about(
-    options: EvalLM, estimates: EvaluationOptions, models: JointCheckpoints, num_windows: int
+    options: EvalLM, estimates: EvaluationOptions, models: LoadedJoint, num_windows: int
 ) -> Dict[str, Any]:
     """What the results are of: the first line of their file."""
     assert options.data is not None

@@ -20,7 +20,7 @@ from ..numerics.partition import (
     log_partition_bounds,
 )
 from . import allocation
-from .allocation import Prefixes, pools_within, require_finite
+from .allocation import PrefixPools, pools_within, require_finite
 
 LM_ALONE = 8  # windows read together if there is no energy
 LEAST_ERROR = 1e-6  # a smaller one takes more samples than anyone could pay for
@@ -151,8 +151,8 @@ def evaluate(
         require_finite(energy, number)
     streams = Streams(options.seed, windows.subset, numbers)
 
-    def prefixes(length: int) -> Prefixes:
-        return Prefixes(joint, read[:, :length], read.size(1) - length, streams)
+    def prefixes(length: int) -> PrefixPools:
+        return PrefixPools(joint, read[:, :length], read.size(1) - length, streams)
 
     pools = _pools(prefixes(prefix_length), options, len(windows))
     sizes = [len(pool) for pool in pools]
@@ -179,7 +179,7 @@ def evaluate(
         )
 
 
-def _pools(prefixes: Prefixes, options: EvaluationOptions, windows: int) -> List[Tensor]:
+def _pools(prefixes: PrefixPools, options: EvaluationOptions, windows: int) -> List[Tensor]:
     """E of the samples after each prefix: W of (n_w,). ``windows``: their number in all."""
     size = len(prefixes.tokens)
     if options.sampling_error is None:

@@ -22,7 +22,7 @@ REAL, SHUFFLED = "real", "shuffled"
 TEMPLATE = Path(__file__).with_suffix(".html")
 
 
-class Prompt(NamedTuple):
+class RatedPrompt(NamedTuple):
     """``texts``: its continuations, by system."""
 
     number: int
@@ -40,7 +40,11 @@ class Comparison(NamedTuple):
 
 
 def compose(
-    prompts: Sequence[Prompt], pairs: Sequence[Pair], size: int, seed: int, check: Optional[Pair]
+    prompts: Sequence[RatedPrompt],
+    pairs: Sequence[Pair],
+    size: int,
+    seed: int,
+    check: Optional[Pair],
 ) -> List[Comparison]:
     """Items in the order of the page. Pairs take turns, then are shuffled; of every four items one,
     anywhere among them, is a check, in which real text must be chosen. Without ``check`` there are
@@ -80,7 +84,7 @@ def _order(
     return order, places
 
 
-def _take(left: List[Prompt], pair: Pair, near: Sequence[Prompt] = ()) -> Prompt:
+def _take(left: List[RatedPrompt], pair: Pair, near: Sequence[RatedPrompt] = ()) -> RatedPrompt:
     """The first that suits, and is none of those ``near``, which is then left no longer."""
     for i, prompt in enumerate(left):
         if suits(prompt, pair) and prompt not in near:
@@ -89,7 +93,7 @@ def _take(left: List[Prompt], pair: Pair, near: Sequence[Prompt] = ()) -> Prompt
     raise UserError(f"--num-items: no prompt is left for {what}; lower it, or take more prompts")
 
 
-def suits(prompt: Prompt, pair: Pair) -> bool:
+def suits(prompt: RatedPrompt, pair: Pair) -> bool:
     """What can be seen differs."""
     if SHUFFLED in pair:
         return _unit(prompt.texts[REAL]) is not None
@@ -98,7 +102,7 @@ def suits(prompt: Prompt, pair: Pair) -> bool:
 
 
 def _comparison(
-    number: int, prompt: Prompt, pair: Pair, known: bool, generator: np.random.Generator
+    number: int, prompt: RatedPrompt, pair: Pair, known: bool, generator: np.random.Generator
 ) -> Comparison:
     """``known``: real text must be chosen."""
     texts = dict(prompt.texts)
@@ -144,7 +148,7 @@ def page(title: str, name: str, items: Sequence[Mapping[str, str]]) -> str:
     return render(TEMPLATE, title=title, data=Markup(data))
 
 
-def identical(prompts: Sequence[Prompt], pairs: Sequence[Pair]) -> List[Dict[str, Any]]:
+def identical(prompts: Sequence[RatedPrompt], pairs: Sequence[Pair]) -> List[Dict[str, Any]]:
     """How many prompts cannot be asked about, since both systems go on with the same words."""
     same = {pair: sum(not suits(prompt, pair) for prompt in prompts) for pair in pairs}
     total = len(prompts)

@@ -8,7 +8,7 @@ from typing import Dict, List, Tuple
 from ..errors import UserError
 from ..joint.pools import Record, read_pools
 from ..progress import progress
-from .page import REAL, Prompt
+from .page import REAL, RatedPrompt
 
 
 def named(text: str) -> Tuple[str, Path]:
@@ -19,9 +19,9 @@ def named(text: str) -> Tuple[str, Path]:
     return match[1], Path(match[2])
 
 
-def read_prompts(files: Sequence[Tuple[str, Path]]) -> List[Prompt]:
+def read_prompts(files: Sequence[Tuple[str, Path]]) -> List[RatedPrompt]:
     """Those that are under every name, with the texts of all."""
-    groups: Dict[str, Dict[int, Prompt]] = {}
+    groups: Dict[str, Dict[int, RatedPrompt]] = {}
     for name, path in files:
         group = groups.setdefault(name, {})
         for record in progress(read_pools(path, with_real=True), path.name):
@@ -36,13 +36,13 @@ def read_prompts(files: Sequence[Tuple[str, Path]]) -> List[Prompt]:
     return [merged([group[i] for group in groups.values()]) for i in shared]
 
 
-def prompt_of(record: Record, prefix: str) -> Prompt:
+def prompt_of(record: Record, prefix: str) -> RatedPrompt:
     ours = {"joint": record["draws"][0]["text"], "base": record["base_text"]}
     texts = {prefix + name: text for name, text in ours.items()}
-    return Prompt(record["id"], record["prompt"], {**texts, REAL: record["real"]["text"]})
+    return RatedPrompt(record["id"], record["prompt"], {**texts, REAL: record["real"]["text"]})
 
 
-def merged(prompts: Sequence[Prompt]) -> Prompt:
+def merged(prompts: Sequence[RatedPrompt]) -> RatedPrompt:
     """The same prompt, continued by several models."""
     first = prompts[0]
     for other in prompts[1:]:
@@ -52,4 +52,4 @@ def merged(prompts: Sequence[Prompt]) -> Prompt:
                 "data, --window, --stride and --prefix-size"
             )
     texts = {system: text for each in prompts for system, text in each.texts.items()}
-    return Prompt(first.number, first.context, texts)
+    return RatedPrompt(first.number, first.context, texts)

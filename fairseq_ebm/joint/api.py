@@ -19,13 +19,13 @@ from ..lm.sampler import require_truncation
 from ..numerics import intervals
 from ..numerics.drawing import Truncation
 from ..numerics.partition import log_partition_bounds
-from .checkpoints import JointCheckpoints, load_joint_checkpoints
+from .checkpoints import LoadedJoint, load_joint_checkpoints
 from .continuation import GenerationOptions, continue_prompt
 from .model import Joint, Streams
 
 
 @dataclass(frozen=True)
-class Sample:
+class JointSample:
     """A continuation; ``share`` is its part of the weight of all proposals, natural logarithms."""
 
     text: str
@@ -83,7 +83,7 @@ class JointModel:
     model.sample("The function returns", num_draws=3)
     """
 
-    def __init__(self, models: JointCheckpoints, tokenizer: Tokenizer, window: int) -> None:
+    def __init__(self, models: LoadedJoint, tokenizer: Tokenizer, window: int) -> None:
         self.models, self.tokenizer, self.window = models, tokenizer, window
 
     @classmethod
@@ -129,7 +129,7 @@ class JointModel:
         length: Optional[int] = None,
         chunk_length: Optional[int] = None,
         top_k: Optional[int] = None,
-    ) -> List[Sample]:
+    ) -> List[JointSample]:
         """Continuations of a prompt: ``num_draws`` of ``joint_samples`` proposals, ``length``
         tokens long (default: what the window leaves)."""
         options = GenerationOptions(
@@ -148,7 +148,7 @@ class JointModel:
         )
         decode = self.tokenizer.decode
         return [
-            Sample(decode(d.tokens.tolist()), d.energy, d.log_p, d.share, d.ess)
+            JointSample(decode(d.tokens.tolist()), d.energy, d.log_p, d.share, d.ess)
             for d in found.draws
         ]
 

@@ -9,19 +9,19 @@ from typing import Any, Dict, List, Optional, Tuple
 import torch
 
 from ..errors import UserError
-from ..lm.checkpoint import BaseLM, load_base_lm, read_checkpoint
+from ..lm.checkpoint import LoadedLM, load_base_lm, read_checkpoint
 from ..lm.sampler import Sampler
-from ..models.checkpoint import Energy, is_energy, load_energy, trained_window
+from ..models.checkpoint import LoadedEnergy, is_energy, load_energy, trained_window
 from ..negatives.store import Manifest
 from .model import Joint
 
 
 @dataclass(frozen=True)
-class JointCheckpoints:
+class LoadedJoint:
     """``sampling_memory``: GiB that samples in hand may take; None for what ``lm.sampler`` has."""
 
-    lm: BaseLM
-    energy: Optional[Energy]
+    lm: LoadedLM
+    energy: Optional[LoadedEnergy]
     sampling_memory: Optional[float] = None
 
     def joint(self) -> Joint:
@@ -97,12 +97,12 @@ def load_joint_checkpoints(
     precision: str,
     device: torch.device,
     sampling_memory: Optional[float] = None,
-) -> JointCheckpoints:
+) -> LoadedJoint:
     """``path``: checkpoints in any order, joined by a colon; ``data`` has the dictionary."""
     lm_path, energy_path = split_path(path)
     lm = load_base_lm(lm_path, data, precision, device)
     energy = load_energy(energy_path, data, precision, device) if energy_path else None
-    return JointCheckpoints(lm, energy, sampling_memory)
+    return LoadedJoint(lm, energy, sampling_memory)
 
 
 def split_path(path: str) -> Tuple[Path, Optional[Path]]:

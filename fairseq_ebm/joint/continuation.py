@@ -13,7 +13,7 @@ from ..data.streams import WindowStream
 from ..errors import OptionError, UserError
 from ..numerics.weights import effective_sample_size
 from .model import Joint
-from .proposals import Pool, join, propose
+from .proposals import ProposalPool, join, propose
 from .rules import RULES, Choice
 
 ROUNDS = 100  # of proposals, until rejection has accepted enough
@@ -70,7 +70,7 @@ class GenerationOptions:
 
 
 @dataclass
-class Draw:
+class JointDraw:
     """One continuation. Made of several chunks, energies and log-probabilities are summed, shares
     multiplied, and the least ESS is kept."""
 
@@ -82,9 +82,9 @@ class Draw:
 
 
 @dataclass
-class Continuations:
-    draws: List[Draw]
-    pools: List[Pool] = field(default_factory=list)
+class ContinuedPrompt:
+    draws: List[JointDraw]
+    pools: List[ProposalPool] = field(default_factory=list)
     figures: List[Dict[str, float]] = field(default_factory=list)  # of each pool's rule
     # proposing, scoring, choosing
     seconds: List[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
@@ -92,9 +92,9 @@ class Continuations:
 
 def continue_prompt(
     joint: Joint, prompt: Tensor, options: GenerationOptions, stream_of: StreamOf
-) -> Continuations:
+) -> ContinuedPrompt:
     """``options.num_draws`` continuations of a prompt (P,), which may be empty."""
-    result = Continuations([Draw(prompt.new_empty(0)) for _ in range(options.num_draws)])
+    result = ContinuedPrompt([JointDraw(prompt.new_empty(0)) for _ in range(options.num_draws)])
     for part, length in enumerate(options.chunks(len(prompt))):
         # At first all draws come from one pool; later each continues its own text.
         groups = [result.draws] if part == 0 else [[draw] for draw in result.draws]
@@ -121,7 +121,7 @@ def _chosen(
     options: GenerationOptions,
     stream_of: StreamOf,
     purpose: str,
-) -> Tuple[Pool, Choice, float]:
+) -> Tuple[ProposalPool, Choice, float]:
     """A pool, its choice and the seconds that this took; more proposals are made until the rule has
     enough. Where nothing judges, the proposals are the draws."""
     if joint.energy is None:
@@ -147,7 +147,7 @@ def _chosen(
     )
 
 
-def _extend(draws: List[Draw], pool: Pool, choice: Choice) -> None:
+def _extend(draws: List[JointDraw], pool: ProposalPool, choice: Choice) -> None:
     shares = torch.softmax(pool.log_weights, dim=0)
     ess = float(effective_sample_size(pool.log_weights))
     for draw, index in zip(draws, choice.indices.tolist()):

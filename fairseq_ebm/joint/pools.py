@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional
 
 from ..errors import UserError
 from ..records import require_version
-from .continuation import Continuations
+from .continuation import ContinuedPrompt
 
 KIND, FORMAT_VERSION = "pools", 1
 FIELDS = ("id", "prompt", "base_text", "truncated")
@@ -20,7 +20,7 @@ Record = Dict[str, Any]
 def record_of(
     number: int,
     prompt: Sequence[int],
-    continued: Continuations,
+    continued: ContinuedPrompt,
     truncated: bool,
     decode: Callable[[Sequence[int]], str],
     real: Optional[Record] = None,

@@ -12,7 +12,7 @@ from ..errors import UserError
 from .model import Joint
 
 
-class Pool(NamedTuple):
+class ProposalPool(NamedTuple):
     """n proposals of L tokens, on the CPU; log-probabilities and energies in float64."""
 
     tokens: Tensor  # (n, L)
@@ -26,16 +26,18 @@ class Pool(NamedTuple):
         return -self.energies
 
 
-def join(pools: Sequence[Pool]) -> Pool:
+def join(pools: Sequence[ProposalPool]) -> ProposalPool:
     tokens, log_p, energies = (torch.cat(parts) for parts in zip(*(pool[:3] for pool in pools)))
     proposing, scoring = (sum(parts) for parts in zip(*(pool.seconds for pool in pools)))
-    return Pool(tokens, log_p, energies, (proposing, scoring))
+    return ProposalPool(tokens, log_p, energies, (proposing, scoring))
 
 
-def propose(joint: Joint, context: Tensor, samples: int, length: int, stream: WindowStream) -> Pool:
+def propose(
+    joint: Joint, context: Tensor, samples: int, length: int, stream: WindowStream
+) -> ProposalPool:
     """``samples`` continuations of ``length`` tokens of one context (C,), drawn and judged chunk by
     chunk. An energy of +inf means that a continuation cannot be."""
-    pools: List[Pool] = []
+    pools: List[ProposalPool] = []
     chunks = joint.sampler.chunks(context.unsqueeze(0), samples, length, [stream])
     start = time.perf_counter()
     for chunk in chunks:
@@ -46,7 +48,7 @@ def propose(joint: Joint, context: Tensor, samples: int, length: int, stream: Wi
         scored = time.perf_counter()
         # Untruncated, q is P_LM given that nothing is padding, as everywhere with joint models.
         log_p = chunk.log_q if joint.sampler.truncation.is_none else chunk.log_p
-        pools.append(Pool(tokens, log_p[0], energies, (drawn - start, scored - drawn)))
+        pools.append(ProposalPool(tokens, log_p[0], energies, (drawn - start, scored - drawn)))
         start = time.perf_counter()
     pool = join(pools)
     if bool((pool.energies.isnan() | (pool.energies == -torch.inf)).any()):

@@ -45,7 +45,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class BaseLM(Loaded):
+class LoadedLM(Loaded):
     """P_LM for the whole run."""
 
     dictionary: Dictionary
@@ -57,7 +57,7 @@ class BaseLM(Loaded):
 
 def load_base_lm(
     path: Path, data: Path, precision: str, device: torch.device, flag: str = "--path"
-) -> BaseLM:
+) -> LoadedLM:
     """Loads ``path``, passed as ``flag``, for use with the dictionary of ``data``."""
     require_precision(precision, device)
     model, config = load_model(path, data, flag)
@@ -67,7 +67,7 @@ def load_base_lm(
     architecture = str(getattr(config.model, "_name", None) or type(model).__name__)
     dictionary = load_dictionary(data / DICTIONARY_NAME)
     sha256, right_to_left = sha256_of(path), reads_right_to_left(config)
-    return BaseLM(model, path, sha256, architecture, precision, dictionary, right_to_left)
+    return LoadedLM(model, path, sha256, architecture, precision, dictionary, right_to_left)
 
 
 def require_precision(precision: str, device: torch.device) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-class Prefix(NamedTuple):
+class CachedPrefix(NamedTuple):
     inputs: Tensor  # (W, S)
     state: Any  # incremental state after them
     features: Tensor  # (W, V): the decoder's output at the last position
@@ -22,14 +22,14 @@ class IncrementalStepper:
     def __init__(self, model: Any) -> None:
         self.model, self.decoder = model, model.decoder
 
-    def prefill(self, inputs: Tensor) -> Prefix:
+    def prefill(self, inputs: Tensor) -> CachedPrefix:
         """Feeds the inputs (W, S) one by one: that is how an incremental state is built."""
         state: Any = torch.jit.annotate(dict, {})
         for length in range(1, inputs.size(1) + 1):
             output = self.decoder(inputs[:, :length], incremental_state=state)
-        return Prefix(inputs, state, output[0][:, -1])
+        return CachedPrefix(inputs, state, output[0][:, -1])
 
-    def begin(self, prefix: Prefix, samples: int, steps: int) -> "IncrementalSamples":
+    def begin(self, prefix: CachedPrefix, samples: int, steps: int) -> "IncrementalSamples":
         return IncrementalSamples(self, prefix, samples)
 
     def scores(self, features: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class IncrementalStepper:
 
 
 class IncrementalSamples:
-    def __init__(self, stepper: IncrementalStepper, prefix: Prefix, m: int) -> None:
+    def __init__(self, stepper: IncrementalStepper, prefix: CachedPrefix, m: int) -> None:
         self.stepper = stepper
         windows = torch.arange(prefix.inputs.size(0), device=prefix.inputs.device)
         rows = windows.repeat_interleave(m)

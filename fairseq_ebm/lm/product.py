@@ -94,7 +94,7 @@ def _scores(decoder: Any, features: Tensor) -> Tensor:
     return features.float()
 
 
-class Prefix(NamedTuple):
+class ProductPrefix(NamedTuple):
     parts: List[Any]
     features: List[Tensor]  # of each part
 
@@ -105,11 +105,11 @@ class ProductStepper:
     def __init__(self, steppers: Sequence[Any]) -> None:
         self.steppers = steppers
 
-    def prefill(self, inputs: Tensor) -> Prefix:
+    def prefill(self, inputs: Tensor) -> ProductPrefix:
         parts = [stepper.prefill(inputs) for stepper in self.steppers]
-        return Prefix(parts, [part.features for part in parts])
+        return ProductPrefix(parts, [part.features for part in parts])
 
-    def begin(self, prefix: Prefix, samples: int, steps: int) -> "ProductSamples":
+    def begin(self, prefix: ProductPrefix, samples: int, steps: int) -> "ProductSamples":
         pairs = zip(self.steppers, prefix.parts)
         return ProductSamples([stepper.begin(part, samples, steps) for stepper, part in pairs])
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..data.streams import WindowStream
 from ..errors import OptionError, UserError
-from ..numerics.drawing import UNTRUNCATED, Draws, Truncation, draw
+from ..numerics.drawing import UNTRUNCATED, SymbolDraws, Truncation, draw
 from . import layers, transformer
 from .incremental import IncrementalStepper
 from .product import ProductDecoder, ProductStepper
@@ -22,7 +22,7 @@ ROWS = {"cpu": 1024, "cuda": 16384}  # the most samples drawn at once ...
 BYTES = {"cpu": 1 << 30, "cuda": 24 << 30}  # ... and the most that their caches and logits take
 
 
-class Samples(NamedTuple):
+class LMSamples(NamedTuple):
     """Continuations of W prefixes, n each: tokens (W, n, L), log P_LM and log q (W, n), float64."""
 
     tokens: Tensor
@@ -97,18 +97,18 @@ class Sampler:
 
     def sample(
         self, prefixes: Tensor, num_samples: int, length: int, streams: Sequence[WindowStream]
-    ) -> Samples:
+    ) -> LMSamples:
         """``num_samples`` continuations, of ``length`` tokens, of each prefix (W, P).
 
         Prefix i uses only ``streams[i]``. Results are on the CPU.
         """
         chunks = list(self.chunks(prefixes, num_samples, length, streams))
-        return Samples(*(torch.cat(parts, dim=1) for parts in zip(*chunks)))
+        return LMSamples(*(torch.cat(parts, dim=1) for parts in zip(*chunks)))
 
     @torch.inference_mode()
     def chunks(
         self, prefixes: Tensor, num_samples: int, length: int, streams: Sequence[WindowStream]
-    ) -> Iterator[Samples]:
+    ) -> Iterator[LMSamples]:
         """The same, a part of every prefix's samples at a time: the pool need not fit in memory."""
         windows = prefixes.size(0)
         inputs = torch.cat([prefixes.new_full((windows, 1), self.eos), prefixes], dim=1)
@@ -119,22 +119,22 @@ class Sampler:
             uniforms = torch.stack([stream.uniforms(m, length) for stream in streams])
             yield self._continue(prefix, uniforms.to(self.device))
 
-    def _continue(self, prefix: Any, uniforms: Tensor) -> Samples:
+    def _continue(self, prefix: Any, uniforms: Tensor) -> LMSamples:
         """One chunk: ``uniforms`` (W, m, L), one for each token."""
         windows, m, length = uniforms.shape
         samples = self.stepper.begin(prefix, m, length - 1)
         # All samples of a prefix have the same distribution for their first token.
         drawn = self._draw(prefix.features, uniforms[:, :, 0])
-        steps: List[Draws] = [Draws(*(part.reshape(-1) for part in drawn))]
+        steps: List[SymbolDraws] = [SymbolDraws(*(part.reshape(-1) for part in drawn))]
         for t in range(1, length):
             features = samples.step(steps[-1].tokens)  # (R, d)
             drawn = self._draw(features, uniforms[:, :, t].reshape(-1, 1))
-            steps.append(Draws(*(part.squeeze(1) for part in drawn)))
+            steps.append(SymbolDraws(*(part.squeeze(1) for part in drawn)))
         tokens, *logs = (torch.stack(parts, dim=1) for parts in zip(*steps))
         log_p, log_q = (log.sum(dim=1).view(windows, m).cpu() for log in logs)
-        return Samples(tokens.view(windows, m, length).cpu(), log_p, log_q)
+        return LMSamples(tokens.view(windows, m, length).cpu(), log_p, log_q)
 
-    def _draw(self, features: Tensor, uniforms: Tensor) -> Draws:
+    def _draw(self, features: Tensor, uniforms: Tensor) -> SymbolDraws:
         try:
             return draw(self.stepper.scores(features), uniforms, self.pad, self.truncation)
         except ValueError as error:

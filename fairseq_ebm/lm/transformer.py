@@ -15,7 +15,7 @@ from torch import Tensor
 from .layers import Cache, embed, finish, layers_of, positions
 
 
-class Prefix(NamedTuple):
+class EncodedPrefix(NamedTuple):
     """What is kept of W prefixes of S inputs."""
 
     caches: List[Cache]  # one per layer
@@ -30,7 +30,7 @@ class TransformerStepper:
         with torch.no_grad():
             self.layers = layers_of(decoder)
 
-    def prefill(self, inputs: Tensor) -> Prefix:
+    def prefill(self, inputs: Tensor) -> EncodedPrefix:
         """Inputs (W, S): </s> and the prefix."""
         x = embed(self.decoder, inputs, positions(self.decoder, 0, inputs.size(1)))  # (W, S, d)
         caches = []
@@ -38,9 +38,9 @@ class TransformerStepper:
             is_last = i == len(self.layers) - 1
             x, cache = layer.prefill(x, last_position_only=is_last)
             caches.append(cache)
-        return Prefix(caches, finish(self.decoder, x[:, -1]))
+        return EncodedPrefix(caches, finish(self.decoder, x[:, -1]))
 
-    def begin(self, prefix: Prefix, samples: int, steps: int) -> "TransformerSamples":
+    def begin(self, prefix: EncodedPrefix, samples: int, steps: int) -> "TransformerSamples":
         """``samples`` (m) samples of each prefix, of at most ``steps`` further inputs."""
         return TransformerSamples(self, prefix, samples, steps)
 
@@ -60,7 +60,9 @@ class TransformerStepper:
 class TransformerSamples:
     """R = W * m samples in progress."""
 
-    def __init__(self, stepper: TransformerStepper, prefix: Prefix, m: int, steps: int) -> None:
+    def __init__(
+        self, stepper: TransformerStepper, prefix: EncodedPrefix, m: int, steps: int
+    ) -> None:
         self.stepper = stepper
         self.prefix = prefix
         self.steps_taken = 0

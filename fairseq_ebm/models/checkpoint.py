@@ -28,7 +28,7 @@ SYMBOLS = "symbols"  # digest of the dictionary
 
 
 @dataclass(frozen=True)
-class Energy(Loaded):
+class LoadedEnergy(Loaded):
     negatives: Tuple[Manifest, ...]
     criterion: str
     no_density: Optional[str]  # why exp(-E) is no ratio of densities, if so
@@ -55,7 +55,7 @@ def trained_window(negatives: Sequence[Manifest], positions: int) -> int:
     return max(windows, default=min(WINDOW, positions))
 
 
-def load_energy(path: Path, data: Path, precision: str, device: torch.device) -> Energy:
+def load_energy(path: Path, data: Path, precision: str, device: torch.device) -> LoadedEnergy:
     """Loads ``path`` for use with the dictionary of ``data``."""
     require_precision(precision, device)
     state = read_energy(path, "--path")
@@ -69,7 +69,9 @@ def load_energy(path: Path, data: Path, precision: str, device: torch.device) ->
     sha256, negatives = sha256_of(path), negatives_of(state, path)
     architecture, criterion = (state["cfg"][name]["_name"] for name in ("model", "criterion"))
     no_density = _why_no_density(state["cfg"], negatives)
-    return Energy(model, path, sha256, architecture, precision, negatives, criterion, no_density)
+    return LoadedEnergy(
+        model, path, sha256, architecture, precision, negatives, criterion, no_density
+    )
 
 
 def read_energy(path: Path, flag: str) -> Dict[str, Any]:

@@ -11,7 +11,7 @@ from fairseq.data import Dictionary
 
 from ..data.streams import WindowStream
 from ..data.windows import Windows
-from ..lm.checkpoint import BaseLM
+from ..lm.checkpoint import LoadedLM
 from ..lm.sampler import Sampler
 from ..lm.scoring import token_log_probs
 from ..progress import progress
@@ -19,7 +19,7 @@ from .arrays import BLOCK, ArraysWriter, num_blocks
 from .store import layout, mark_whole, read_manifest, subset_folder
 
 
-class Continuations(NamedTuple):
+class AuthoredContinuations(NamedTuple):
     """K in place of each of W real ones: tokens (W, K, L) in the order of the text, their log P_LM
     and log q (W, K), log P_LM of the real ones (W,); NaN where there is no such thing."""
 
@@ -36,7 +36,7 @@ class Author(Protocol):
 
     def continuations(
         self, windows: np.ndarray, prefix_length: int, num: int, streams: Sequence[WindowStream]
-    ) -> Continuations:
+    ) -> AuthoredContinuations:
         """``num`` for each of ``windows`` (W, T), in the order of the text. Those of window i
         follow from it and ``streams[i]``."""
 
@@ -45,7 +45,7 @@ class Author(Protocol):
 class BaseLMAuthor:
     """The base language model, which reads a window from the end if it is a right-to-left one."""
 
-    lm: BaseLM
+    lm: LoadedLM
     sampler: Sampler
 
     @property
@@ -54,13 +54,13 @@ class BaseLMAuthor:
 
     def continuations(
         self, windows: np.ndarray, prefix_length: int, num: int, streams: Sequence[WindowStream]
-    ) -> Continuations:
+    ) -> AuthoredContinuations:
         order = -1 if self.lm.right_to_left else 1
         read = torch.from_numpy(np.ascontiguousarray(windows[:, ::order]))
         length = read.size(1) - prefix_length
         samples = self.sampler.sample(read[:, :prefix_length], num, length, streams)
         scores = token_log_probs(self.lm.model, read, prefix_length).double().sum(dim=1)
-        return Continuations(
+        return AuthoredContinuations(
             samples.tokens.numpy()[:, :, ::order],
             samples.log_p.numpy(),
             samples.log_q.numpy(),

@@ -29,7 +29,7 @@ from ..files import sha256_of
 from ..lm.checkpoint import DTYPES, require_precision
 from ..lm.sampler import require_truncation
 from ..numerics.drawing import Truncation
-from .filling import Continuations
+from .filling import AuthoredContinuations
 
 SPARE = 8  # tokens written beyond the window: where text breaks off, it is not tokenized as usual
 ROUNDS = 16  # of writing on, before a model that writes next to no text is given up
@@ -147,7 +147,7 @@ class HuggingFaceAuthor:
 
     def continuations(
         self, windows: np.ndarray, prefix_length: int, num: int, streams: Sequence[WindowStream]
-    ) -> Continuations:
+    ) -> AuthoredContinuations:
         """(W, num, T - p) tokens, each window by itself. No log-probabilities: those of the model
         are of other symbols."""
         length = windows.shape[1] - prefix_length
@@ -158,7 +158,7 @@ class HuggingFaceAuthor:
             ]
         )
         unknown = np.full(tokens.shape[:2], np.nan)
-        return Continuations(tokens, unknown, unknown, unknown[:, 0])
+        return AuthoredContinuations(tokens, unknown, unknown, unknown[:, 0])
 
     def _continue(
         self, prefix: np.ndarray, num: int, length: int, stream: WindowStream

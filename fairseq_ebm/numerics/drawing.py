@@ -35,7 +35,7 @@ class Truncation:
         return ", ".join(words) or "untruncated"
 
 
-class Draws(NamedTuple):
+class SymbolDraws(NamedTuple):
     """Each (A, m): symbols, log P of the model, log q of the distribution drawn from (float64)."""
 
     tokens: Tensor
@@ -48,7 +48,7 @@ UNTRUNCATED = Truncation()
 
 def draw(
     logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation = UNTRUNCATED
-) -> Draws:
+) -> SymbolDraws:
     """m draws from each row of ``logits`` (A, V), by ``uniforms`` (A, m) in [0, 1).
 
     log P is the log-softmax of the unchanged logits. The symbol ``never`` (padding, which no text
@@ -57,10 +57,10 @@ def draw(
     rows = max(1, CACHED // logits.size(1)) if logits.device.type == "cpu" else max(1, len(logits))
     parts = zip(torch.split(logits, rows), torch.split(uniforms, rows))
     draws = [_draw(part, uniform, never, truncation) for part, uniform in parts]
-    return draws[0] if len(draws) == 1 else Draws(*(torch.cat(part) for part in zip(*draws)))
+    return draws[0] if len(draws) == 1 else SymbolDraws(*(torch.cat(part) for part in zip(*draws)))
 
 
-def _draw(logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation) -> Draws:
+def _draw(logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation) -> SymbolDraws:
     logits = logits.float()
     largest = logits.amax(dim=-1, keepdim=True)
     weights = _padded(logits)  # (A, V rounded up to blocks), zeros at the end
@@ -78,7 +78,7 @@ def _draw(logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation) 
         tokens = inverse_cdf(weights, block_sums, uniforms)
         shifted = (logits.gather(1, tokens) - largest).double()
         log_q_total = torch.log(block_sums.sum(dim=-1, keepdim=True))
-        return Draws(tokens, shifted - log_total, shifted - log_q_total)
+        return SymbolDraws(tokens, shifted - log_total, shifted - log_q_total)
 
     weights[:, never] = 0
     support, log_q = _truncated(logits, weights, never, truncation)
@@ -87,7 +87,7 @@ def _draw(logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation) 
     chosen = inverse_cdf(weights, _block_sums(weights), uniforms)
     tokens = chosen if support is None else support.gather(1, chosen)
     log_p = (logits.gather(1, tokens) - largest).double() - log_total
-    return Draws(tokens, log_p, log_q.gather(1, chosen).double())
+    return SymbolDraws(tokens, log_p, log_q.gather(1, chosen).double())
 
 
 def _truncated(

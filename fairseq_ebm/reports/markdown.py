@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from .page import Item, Picture, Sample, Section, Table
+from .page import Item, Picture, SampleTexts, Section, Table
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
@@ -22,7 +22,7 @@ def _item(item: Item) -> str:
         return f"{text}\n\n{item.note}" if item.note else text
     if isinstance(item, Picture):
         return ""  # in the page of HTML
-    if isinstance(item, Sample):
+    if isinstance(item, SampleTexts):
         return "\n\n".join(_text(*each) for each in (("prompt", item.prompt, ""), *item.texts))
     return item
 

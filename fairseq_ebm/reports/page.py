@@ -46,14 +46,14 @@ class Picture(NamedTuple):
     panels: int = 1
 
 
-class Sample(NamedTuple):
+class SampleTexts(NamedTuple):
     """A prompt and its continuations: who wrote it, what, and a remark."""
 
     prompt: str
     texts: Sequence[Tuple[str, str, str]]
 
 
-Item = Union[str, Table, Picture, Sample]
+Item = Union[str, Table, Picture, SampleTexts]
 
 
 class Section(NamedTuple):

@@ -12,7 +12,7 @@ from ..records import read_json
 from . import html, markdown
 from .kinds import KINDS, sections
 from .options import Report
-from .page import Item, Named, Record, Sample, Section, number
+from .page import Item, Named, Record, SampleTexts, Section, number
 
 
 def report(options: Report) -> Record:
@@ -67,7 +67,9 @@ def samples(name: str, prompts: Sequence[Record]) -> Section:
             ("joint model", record["draws"][0]),
             *([("real", record["real"])] if "real" in record else []),
         ]
-        items.append(Sample(record["prompt"], [(who, t["text"], _judged(t)) for who, t in texts]))
+        items.append(
+            SampleTexts(record["prompt"], [(who, t["text"], _judged(t)) for who, t in texts])
+        )
     return Section(f"Samples side by side ({name})", items)
 
 

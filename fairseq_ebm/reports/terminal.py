@@ -9,7 +9,7 @@ from typing import Any, Optional
 from tabulate import tabulate
 
 from .kinds import items_of
-from .page import Item, Picture, Record, Sample, Table
+from .page import Item, Picture, Record, SampleTexts, Table
 
 LOG = 140  # characters of a line, where no terminal says how many
 HEAD = 14  # characters of a line of a head, where columns must be narrow
@@ -34,7 +34,7 @@ def _item(item: Item, width: int) -> str:
     if isinstance(item, Table):
         text = _table(item, width)
         return f"{text}\n{item.note}" if item.note else text
-    if isinstance(item, (Picture, Sample)):
+    if isinstance(item, (Picture, SampleTexts)):
         return ""  # on a page
     return item
 

@@ -15,7 +15,7 @@ from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
 from ..files import sha256_of
 from ..joint.checkpoints import doubts, split_path
-from ..joint.continuation import Continuations, GenerationOptions, continue_prompt
+from ..joint.continuation import ContinuedPrompt, GenerationOptions, continue_prompt
 from ..joint.model import Joint
 from ..joint.pools import real_of, record_of
 from ..lm.checkpoint import read_config, reads_right_to_left, require_left_to_right
@@ -30,7 +30,7 @@ Hypotheses = List[Dict[str, Any]]  # of a prompt, as fairseq knows them
 
 
 @dataclass(frozen=True)
-class Models:
+class KnownModels:
     """What is known of the checkpoints in --path before fairseq loads them: ``negatives``, what the
     energy was trained on, if there is one."""
 
@@ -45,7 +45,7 @@ class Models:
         return trained_window(self.negatives, WINDOW)
 
 
-def looked_at(cfg: JointGenerationConfig, data: Path) -> Models:
+def looked_at(cfg: JointGenerationConfig, data: Path) -> KnownModels:
     """The models in --path, which fit the sampler and each other; or an error."""
     lm_path, energy_path = split_path(cfg.path or "")
     if energy_path is None and cfg.joint_sampler != "snis":
@@ -66,14 +66,18 @@ def looked_at(cfg: JointGenerationConfig, data: Path) -> Models:
             "are no model of the text"
         )
     precision = "fp16" if cfg.fp16 else "bf16" if cfg.bf16 else "fp32"
-    return Models(data, lm_path, energy_path, negatives, precision)
+    return KnownModels(data, lm_path, energy_path, negatives, precision)
 
 
 class JointGenerator:
     """Made once, called with every batch."""
 
     def __init__(
-        self, joint: Joint, options: GenerationOptions, cfg: JointGenerationConfig, models: Models
+        self,
+        joint: Joint,
+        options: GenerationOptions,
+        cfg: JointGenerationConfig,
+        models: KnownModels,
     ) -> None:
         self.joint, self.options, self.cfg = joint, options, cfg
         self.tokenizer: Tokenizer = load_tokenizer(models.data)
@@ -144,7 +148,7 @@ class JointGenerator:
         return {**found, "attention": None, "alignment": torch.empty(0)}
 
     def _record(
-        self, number: int, prompt: Tensor, text: Optional[Tensor], continued: Continuations
+        self, number: int, prompt: Tensor, text: Optional[Tensor], continued: ContinuedPrompt
     ) -> Dict[str, Any]:
         decode, truncated = self.tokenizer.decode, not self.joint.sampler.truncation.is_none
         real = None

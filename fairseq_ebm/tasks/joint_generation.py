@@ -18,8 +18,8 @@ from ..negatives.store import read_manifest
 from ..numerics.drawing import Truncation
 from .energy_task import EnergyTask
 from .generation_config import JointGenerationConfig, named_by_flags, refuse_unused
-from .generator import JointGenerator, Models, TextOfData, looked_at
-from .prompts import Prompts, prompts_of_windows
+from .generator import JointGenerator, KnownModels, TextOfData, looked_at
+from .prompts import PromptDataset, prompts_of_windows
 
 
 class JointGenerationTask(EnergyTask):
@@ -28,7 +28,7 @@ class JointGenerationTask(EnergyTask):
 
     def __init__(self, cfg: JointGenerationConfig, data: Path) -> None:
         super().__init__(cfg, data)
-        self._known: Models
+        self._known: KnownModels
         self._generator: JointGenerator
         if cfg.path:
             self._known = looked_at(cfg, data)
@@ -67,8 +67,8 @@ class JointGenerationTask(EnergyTask):
 
     def build_dataset_for_inference(
         self, src_tokens: List[torch.Tensor], src_lengths: List[int], **kwargs: Any
-    ) -> Prompts:
-        return Prompts(list(range(len(src_tokens))), src_tokens, None, self.dictionary.pad())
+    ) -> PromptDataset:
+        return PromptDataset(list(range(len(src_tokens))), src_tokens, None, self.dictionary.pad())
 
     def max_positions(self) -> None:
         return None
@@ -95,7 +95,7 @@ def take_part(cfg: JointGenerationConfig) -> None:
 
 @named_by_flags()
 def build_generator(
-    models: List[Any], args: Any, cfg: JointGenerationConfig, known: Models
+    models: List[Any], args: Any, cfg: JointGenerationConfig, known: KnownModels
 ) -> JointGenerator:
     """``models`` as fairseq has loaded them from --path; ``args``: its own flags of generation."""
     lms = [model for model in models if isinstance(model, FairseqLanguageModel)]

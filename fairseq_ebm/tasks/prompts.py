@@ -14,7 +14,7 @@ from ..errors import UserError
 from .generation_config import JointGenerationConfig
 
 
-class Prompts(FairseqDataset):
+class PromptDataset(FairseqDataset):
     """Prompts, and for windows of a text what really follows, as fairseq's programs want them."""
 
     def __init__(
@@ -61,7 +61,9 @@ class Prompts(FairseqDataset):
         return indices, []
 
 
-def prompts_of_windows(cfg: JointGenerationConfig, data: Path, subset: str, window: int) -> Prompts:
+def prompts_of_windows(
+    cfg: JointGenerationConfig, data: Path, subset: str, window: int
+) -> PromptDataset:
     """The beginnings of the windows of a split; of these, a shard takes every so many."""
     stride = window if cfg.stride is None else cfg.stride
     size, seed = cfg.prefix_size, cfg.generation_seed
@@ -83,4 +85,4 @@ def prompts_of_windows(cfg: JointGenerationConfig, data: Path, subset: str, wind
     texts = [torch.tensor(windows.tokens(i), dtype=torch.long) for i in chosen]
     ids = [int(windows.numbers[i]) for i in chosen]
     padding = load_dictionary(data / DICTIONARY_NAME).pad()
-    return Prompts(ids, [text[:size] for text in texts], texts, padding)
+    return PromptDataset(ids, [text[:size] for text in texts], texts, padding)

@@ -59,33 +59,33 @@ ATTACKS: Dict[str, Attack] = {
 }
 
 
-class Continuation(NamedTuple):
+class MarkedWindow(NamedTuple):
     """A window (T,) and which part of it is judged real or generated; the rest is context."""
 
     window: np.ndarray
     part: slice
 
 
-class Texts(NamedTuple):
+class WindowPairs(NamedTuple):
     """Real windows and generated ones in their place: (W, T) and the same parts of both."""
 
-    real: List[Continuation]
-    generated: List[Continuation]
+    real: List[MarkedWindow]
+    generated: List[MarkedWindow]
 
 
-def texts_of(subset: NegativesSubset, members: Sequence[int]) -> Texts:
+def texts_of(subset: NegativesSubset, members: Sequence[int]) -> WindowPairs:
     """Windows of a store, and the first negative of each."""
-    texts = Texts([], [])
+    texts = WindowPairs([], [])
     for i in members:
         example = subset[i]
         length, prefix = len(example.real), example.prefix_length
         part = slice(0, length - prefix) if subset.manifest.right_to_left else slice(prefix, length)
-        texts.real.append(Continuation(example.real, part))
-        texts.generated.append(Continuation(example.negatives[0], part))
+        texts.real.append(MarkedWindow(example.real, part))
+        texts.generated.append(MarkedWindow(example.negatives[0], part))
     return texts
 
 
-def scores(texts: Texts, energy: Judge, members: Sequence[int]) -> Scores:
+def scores(texts: WindowPairs, energy: Judge, members: Sequence[int]) -> Scores:
     """Of the texts as they are; an error if one is not finite."""
     real, generated = (energy(stacked([text.window for text in some])).numpy() for some in texts)
     require_finite("--path: the energy", np.stack([real, generated], axis=1), np.array(members))
@@ -98,7 +98,7 @@ def best_threshold(valid: Scores) -> Optional[float]:
     return found if found is not None and np.isfinite(found) else None
 
 
-def rewritten(text: Continuation, tokenizer: Tokenizer, change: Callable[[str], str]) -> np.ndarray:
+def rewritten(text: MarkedWindow, tokenizer: Tokenizer, change: Callable[[str], str]) -> np.ndarray:
     """The window (T,) with its part as text, changed, in tokens again. What is then too long loses
     what is furthest from the context; what is too short is padded at the end."""
     window, (start, end) = text.window, text.part.indices(len(text.window))[:2]
@@ -119,7 +119,12 @@ def padded(tokens: np.ndarray, length: int, padding: int) -> np.ndarray:
 
 
 def attacked(
-    texts: Texts, tokenizer: Tokenizer, energy: Judge, share: float, threshold: float, seed: int
+    texts: WindowPairs,
+    tokenizer: Tokenizer,
+    energy: Judge,
+    share: float,
+    threshold: float,
+    seed: int,
 ) -> Iterator[Record]:
     """A row for the text as it is, for what encoding it again does alone, and for each attack.
 
@@ -144,7 +149,7 @@ def attacked(
 
 
 def by_visible_tokens(
-    texts: Texts, lengths: Sequence[int], energy: Judge, threshold: float, padding: int
+    texts: WindowPairs, lengths: Sequence[int], energy: Judge, threshold: float, padding: int
 ) -> Iterator[Record]:
     """A row for each length: what the energy tells from the first so many tokens after the context.
 
@@ -158,7 +163,7 @@ def by_visible_tokens(
         yield {**row, **judged(real, generated, threshold)}
 
 
-def cut(text: Continuation, length: int, padding: int) -> np.ndarray:
+def cut(text: MarkedWindow, length: int, padding: int) -> np.ndarray:
     """The context, ``length`` tokens after it, and padding: (T,)"""
     return padded(text.window[: text.part.start + length], len(text.window), padding)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..joint.model import ROWS
-from ..lm.checkpoint import BaseLM
+from ..lm.checkpoint import LoadedLM
 from ..lm.scoring import token_log_probs
 from ..models.energy import EnergyModel
 from ..options import Record
@@ -31,7 +31,7 @@ def energy_judge(model: EnergyModel) -> Judge:
     return judge
 
 
-def nll_judge(lm: BaseLM) -> Judge:
+def nll_judge(lm: LoadedLM) -> Judge:
     """-log P_LM of a token, in nats: the mean over all of a window that is no padding."""
     pad = lm.dictionary.pad()
 

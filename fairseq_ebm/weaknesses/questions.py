@@ -10,14 +10,14 @@ from ..detection.metrics import Scores
 from ..detection.stores import chosen
 from ..errors import OptionError
 from ..files import sha256_of
-from ..lm.checkpoint import BaseLM, load_base_lm
-from ..models.checkpoint import Energy, load_energy
+from ..lm.checkpoint import LoadedLM, load_base_lm
+from ..models.checkpoint import LoadedEnergy, load_energy
 from ..negatives.store import MANIFEST_NAME, NegativesSubset
 from ..options import Record
 from ..progress import progress
 from ..provenance import provenance
 from . import attacks, perturbations, token_edits
-from .attacks import Texts
+from .attacks import WindowPairs
 from .options import Weaknesses
 from .perturbations import Judge, Places
 from .units import UNITS, Unit
@@ -27,10 +27,10 @@ VISIBLE = (5, 10, 20, 40)
 
 class Subject(NamedTuple):
     subset: NegativesSubset
-    texts: Texts
+    texts: WindowPairs
     tokenizer: Tokenizer
-    energy: Energy
-    lm: Optional[BaseLM]
+    energy: LoadedEnergy
+    lm: Optional[LoadedLM]
     judges: Dict[str, Judge]
     # The threshold that the subset valid gives. None: it is not there, is the one looked at, or is
     # not told apart at all.
@@ -60,7 +60,9 @@ def _load(options: Weaknesses) -> Subject:
     return Subject(subset, texts, load_tokenizer(neg), energy, lm, judges, threshold)
 
 
-def _texts(subset: NegativesSubset, energy: Judge, options: Weaknesses) -> Tuple[Texts, Scores]:
+def _texts(
+    subset: NegativesSubset, energy: Judge, options: Weaknesses
+) -> Tuple[WindowPairs, Scores]:
     members = chosen(subset, options.max_windows, options.seed)
     texts = attacks.texts_of(subset, members)
     return texts, attacks.scores(texts, energy, members)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fairseq_ebm.evaluation import allocation
-from fairseq_ebm.evaluation.allocation import Prefixes, pools_within, spread
+from fairseq_ebm.evaluation.allocation import PrefixPools, pools_within, spread
 from fairseq_ebm.joint.model import Streams
 from fairseq_ebm.numerics.partition import log_partition
 from tests.evaluation.test_uncertainty import world
@@ -33,7 +33,7 @@ class TableOfTexts:
 def prefixes_of(joint, seed=1):
     windows = torch.arange(len(joint.log_z)).unsqueeze(1)
     streams = Streams(seed, "test", list(range(len(windows))))
-    return Prefixes(joint, windows, 8, streams)
+    return PrefixPools(joint, windows, 8, streams)
 
 
 DEVIATIONS = np.linspace(0.1, 1.5, 32)

@@ -14,7 +14,15 @@ import pytest
 
 from fairseq_ebm.errors import UserError
 from fairseq_ebm.human_eval.ballots import Key, read_ballot
-from fairseq_ebm.human_eval.page import Prompt, compose, identical, page, shown, shuffled, suits
+from fairseq_ebm.human_eval.page import (
+    RatedPrompt,
+    compose,
+    identical,
+    page,
+    shown,
+    shuffled,
+    suits,
+)
 
 PAIRS = [("joint", "base"), ("joint", "real")]
 WORDS = [f"{first}{second}" for first in "bdfgklmnprst" for second in ("ab", "el", "ixo", "umi")]
@@ -23,7 +31,7 @@ WORDS = [f"{first}{second}" for first in "bdfgklmnprst" for second in ("ab", "el
 def prompts(count, **more):
     words = random.Random(1)
     return [
-        Prompt(
+        RatedPrompt(
             100 + i,
             " ".join(words.choices(WORDS, k=40)),
             {s: " " + " ".join(words.sample(WORDS, 12)) for s in ("joint", "base", "real")} | more,
@@ -119,7 +127,7 @@ def test_shuffling_keeps_the_look():
     unspaced = "他今天早上去了学校。"
     assert sorted(shuffled(unspaced, generator)) == sorted(unspaced)
     for text, enough in (("a a a a a a a a b", False), (unspaced, True), ("0 2 4", False)):
-        assert suits(Prompt(1, "", {"real": text}), ("real", "shuffled")) == enough
+        assert suits(RatedPrompt(1, "", {"real": text}), ("real", "shuffled")) == enough
 
 
 CONTEXT = "one two three  four\n"
@@ -127,14 +135,14 @@ CONTEXT = "one two three  four\n"
 
 @pytest.mark.parametrize(("words", "last"), [(0, ""), (2, "three  four\n"), (9, CONTEXT)])
 def test_bold_words(words, last):
-    given = [Prompt(p.number, CONTEXT, p.texts) for p in prompts(4)]
+    given = [RatedPrompt(p.number, CONTEXT, p.texts) for p in prompts(4)]
     _, items = shown(compose(given, PAIRS, 4, 1, CHECK), words)
     assert all(item["last"] == last for item in items)
     assert all(item["context"] + item["last"] == CONTEXT for item in items)
 
 
 def test_the_page_gives_nothing_away_and_needs_nothing():
-    given = [Prompt(p.number, "</script><!-- $title & \ud83d", p.texts) for p in prompts(60)]
+    given = [RatedPrompt(p.number, "</script><!-- $title & \ud83d", p.texts) for p in prompts(60)]
     name, items = shown(compose(given, PAIRS, 48, 1, CHECK), 15)
     text = page("A <title>", name, items)
     assert not re.search(r"joint|\bbase\b|\breal\b|shuffled|fake", text)

@@ -1,7 +1,7 @@
 """Records → sections: what stands in the tables is what stands in the records."""
 
 from fairseq_ebm.reports.kinds import KINDS, items_of, sections
-from fairseq_ebm.reports.page import Named, Picture, Sample, Table
+from fairseq_ebm.reports.page import Named, Picture, SampleTexts, Table
 from fairseq_ebm.reports.report import samples
 from tests.reports import records
 
@@ -73,7 +73,7 @@ def test_other_kinds():
 
 def test_samples_side_by_side():
     (sample,) = samples("pools", [records.pools()]).items
-    assert isinstance(sample, Sample) and sample.prompt == "1 + 1 <="
+    assert isinstance(sample, SampleTexts) and sample.prompt == "1 + 1 <="
     assert sample.texts[0] == ("base LM", "three & four", "energy –, log P of the base LM -7.0")
     assert sample.texts[1][2] == "energy -1.50, log P of the base LM -4.0"
     assert [who for who, _, _ in sample.texts] == ["base LM", "joint model", "real"]

@@ -12,7 +12,7 @@ from fairseq_ebm.detection.metrics import Scores
 from fairseq_ebm.errors import UserError
 from fairseq_ebm.negatives.store import NegativesSubset
 from fairseq_ebm.weaknesses import attacks
-from fairseq_ebm.weaknesses.attacks import ATTACKS, LOOK_ALIKES, Continuation, Texts
+from fairseq_ebm.weaknesses.attacks import ATTACKS, LOOK_ALIKES, MarkedWindow, WindowPairs
 from tests.stores import random_store
 
 PAD, EOS = 1, 2
@@ -84,7 +84,7 @@ def tokens_of(tokenizer, *lines):
 def windows(tokenizer, lines, context=3, right_to_left=False):
     window = tokens_of(tokenizer, *lines)
     part = slice(0, len(window) - context) if right_to_left else slice(context, len(window))
-    return Continuation(window, part)
+    return MarkedWindow(window, part)
 
 
 @pytest.mark.parametrize("right_to_left", [False, True])
@@ -133,8 +133,8 @@ def test_a_word_is_enough_to_be_found(tokenizer):
     generated = [windows(tokenizer, ["The child saw the house, the dog"])] * 4
     energy = lambda batch: (batch == int(the[0])).sum(dim=1).double() - 0.5  # noqa: E731
     size = min(len(real[0].window), len(generated[0].window))
-    kinds = ([Continuation(t.window[:size], slice(3, size)) for t in k] for k in (real, generated))
-    texts = Texts(*kinds)
+    kinds = ([MarkedWindow(t.window[:size], slice(3, size)) for t in k] for k in (real, generated))
+    texts = WindowPairs(*kinds)
     rows = {
         row["attack"]: row
         for row in attacks.attacked(texts, tokenizer, energy, 1.0, threshold=0.0, seed=1)
@@ -149,7 +149,7 @@ def test_a_word_is_enough_to_be_found(tokenizer):
 
 def test_the_same_seed_gives_the_same_rows(tokenizer):
     text = windows(tokenizer, ["The king saw a dog", "Then it left, or so I say"])
-    texts = Texts([text] * 3, [text] * 3)
+    texts = WindowPairs([text] * 3, [text] * 3)
     energy = lambda batch: (batch * torch.arange(batch.size(1))).sum(dim=1).double()  # noqa: E731
 
     def rows(seed):
@@ -162,7 +162,7 @@ def test_symbols_that_no_dictionary_has():
     dictionary = Dictionary()
     for symbol in ("cat", "7"):
         dictionary.add_symbol(symbol)
-    text = Continuation(np.array([4, 5, 4]), slice(1, 3))
+    text = MarkedWindow(np.array([4, 5, 4]), slice(1, 3))
     attack = partial(ATTACKS["homoglyphs"], share=1.0, random=Random(1))
     found = attacks.rewritten(text, SymbolTokenizer(dictionary), attack)
     assert found.tolist() == [4, 5, dictionary.unk()]
@@ -170,15 +170,17 @@ def test_symbols_that_no_dictionary_has():
 
 def test_the_first_tokens_alone():
     """The third generated token gives all away; the fourth is noise."""
-    real = [Continuation(np.array([9, 9, 4, 4, 4, n]), slice(2, 6)) for n in (4, 5)]
-    generated = [Continuation(np.array([9, 9, 4, 4, 7, n]), slice(2, 6)) for n in (4, 5)]
+    real = [MarkedWindow(np.array([9, 9, 4, 4, 4, n]), slice(2, 6)) for n in (4, 5)]
+    generated = [MarkedWindow(np.array([9, 9, 4, 4, 7, n]), slice(2, 6)) for n in (4, 5)]
     short = slice(4, 6)
     energy = lambda batch: (batch == 7).sum(dim=1).double()  # noqa: E731
-    rows = list(attacks.by_visible_tokens(Texts(real, generated), [2, 3, 4], energy, 0.5, PAD))
+    rows = list(
+        attacks.by_visible_tokens(WindowPairs(real, generated), [2, 3, 4], energy, 0.5, PAD)
+    )
     assert [row["accuracy"] for row in rows] == [0.5, 1.0, 1.0]
     assert [row["auroc"] for row in rows] == [0.5, 1.0, 1.0]
     assert attacks.cut(real[0], 3, PAD).tolist() == [9, 9, 4, 4, 4, PAD]
-    some = Texts(*([kind[0], kind[1]._replace(part=short)] for kind in (real, generated)))
+    some = WindowPairs(*([kind[0], kind[1]._replace(part=short)] for kind in (real, generated)))
     rows = list(attacks.by_visible_tokens(some, [2, 3], energy, 0.5, PAD))
     assert [row["num_windows"] for row in rows] == [2, 1]
 
@@ -195,10 +197,10 @@ def test_texts_of_a_store(tmp_path, right_to_left):
 
 
 def test_an_energy_that_is_not_finite_is_named():
-    text = Continuation(np.array([4, 5]), slice(1, 2))
+    text = MarkedWindow(np.array([4, 5]), slice(1, 2))
     energy = lambda batch: torch.tensor([0.0, float("nan")], dtype=torch.float64)  # noqa: E731
     with pytest.raises(UserError, match="--path: the energy: not finite for window 8"):
-        attacks.scores(Texts([text] * 2, [text] * 2), energy, [5, 8])
+        attacks.scores(WindowPairs([text] * 2, [text] * 2), energy, [5, 8])
 
 
 def test_thresholds():

@@ -6,7 +6,7 @@ import torch
 from fairseq.data import Dictionary
 
 from fairseq_ebm.data.tokenizers import SymbolTokenizer
-from fairseq_ebm.lm.checkpoint import BaseLM
+from fairseq_ebm.lm.checkpoint import LoadedLM
 from fairseq_ebm.lm.scoring import token_log_probs
 from fairseq_ebm.weaknesses import perturbations
 from fairseq_ebm.weaknesses.units import Tokens
@@ -76,7 +76,7 @@ def test_energies_of_many_windows():
 @pytest.mark.parametrize("right_to_left", [False, True])
 def test_nll_of_a_token(right_to_left):
     model = models.build("pre-norm")
-    lm = BaseLM(model, Path(), "", "", "fp32", models.dictionary(), right_to_left)
+    lm = LoadedLM(model, Path(), "", "", "fp32", models.dictionary(), right_to_left)
     windows = torch.randint(4, 12, (70, 5), generator=torch.manual_seed(1))
     read = windows.flip(1) if right_to_left else windows
     every = token_log_probs(model, read, 0, without_padding=True)
@@ -87,7 +87,7 @@ def test_nll_of_a_token(right_to_left):
 @pytest.mark.parametrize("right_to_left", [False, True])
 def test_nll_leaves_padding_out(right_to_left):
     model = models.build("pre-norm")
-    lm = BaseLM(model, Path(), "", "", "fp32", models.dictionary(), right_to_left)
+    lm = LoadedLM(model, Path(), "", "", "fp32", models.dictionary(), right_to_left)
     judge = perturbations.nll_judge(lm)
     window = torch.randint(4, 12, (1, 5), generator=torch.manual_seed(1))
     longer = torch.tensor([[4, 5, 6, 7, 8, 9, 10]])
