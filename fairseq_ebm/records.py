@@ -43,6 +43,11 @@ def number_of(value: Union[float, str, None]) -> float:
     return math.nan if value is None else float(value)
 
 
+def finite(value: Optional[float]) -> Optional[float]:
+    """None in place of a number that JSON does not know."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def read_json(path: Union[str, Path]) -> Dict[str, Any]:
     """The JSON object in a file that one of our programs should have written."""
     try:

@@ -1,7 +1,7 @@
 """Scorers and texts into a report: how well each tells generated text from real."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..files import sha256_of
 from ..lm.checkpoint import LoadedLM, load_base_lm
 from ..models.checkpoint import WINDOW, LoadedEnergy, load_energy
-from ..negatives.jsonl import read_texts, require_known_texts
+from ..negatives.jsonl import Bad, read_texts, require_known_texts
 from ..negatives.store import NegativesSubset, read_manifest
 from ..options import Record
 from ..progress import progress
@@ -59,9 +59,9 @@ def _scorers(models: LoadedModels, options: Discriminate) -> List[Scorer]:
     scorers: List[Scorer] = []
     if models.energy is not None:
         probability = options.mean_of == "probability"
-        line = 0.5 if probability else 0.0
         draws_one = models.energy.criterion == "conditional_nce"
-        scorers.append(EnergyScorer(models.energy.model, probability, line if draws_one else None))
+        line = (0.5 if probability else 0.0) if draws_one else None
+        scorers.append(EnergyScorer(models.energy.model, probability, line))
     if models.lm is not None:
         scorers.append(LanguageModelScorer(models.lm.model, models.lm.right_to_left))
     return scorers
@@ -102,11 +102,8 @@ def _score(
 
 def _tfidf(neg: Path, judged: Path, seed: int) -> TfIdfScorer:
     """Learnt from the store ``neg``, which has the vocabulary of the one that is ``judged``."""
-    require_same_dictionary(
-        judged / DICTIONARY_NAME,
-        neg / DICTIONARY_NAME,
-        f"--tfidf-from: {neg}: made with another dictionary",
-    )
+    problem = f"--tfidf-from: {neg}: made with another dictionary"
+    require_same_dictionary(judged / DICTIONARY_NAME, neg / DICTIONARY_NAME, problem)
     tokenizer, texts = load_tokenizer(neg), []
     for name in ("train", VALID):
         subset = NegativesSubset(neg, name)
@@ -129,7 +126,8 @@ def _judge_files(options: Discriminate) -> Record:
     texts: Dict[str, Record] = {}
     scores: Dict[str, Dict[str, Any]] = {}
     for name, path in options.files.items():
-        scored, counts = _score_file(path, tokenizer, scorers, blocks, options.skip_bad_lines)
+        bad: Bad = [] if options.skip_bad_lines else None
+        scored, counts = _score_file(path, tokenizer, scorers, blocks, bad)
         scores[name], texts[str(path)] = scored.scores, counts
     rows = []
     for name in scores["real"]:
@@ -145,24 +143,20 @@ def _judge_files(options: Discriminate) -> Record:
 
 
 def _score_file(
-    path: Path,
-    tokenizer: Tokenizer,
-    scorers: Sequence[Scorer],
-    blocks: BlockOptions,
-    skip_bad: bool,
+    path: Path, tokenizer: Tokenizer, scorers: Sequence[Scorer], blocks: BlockOptions, bad: Bad
 ) -> "tuple[TextScores, Record]":
-    bad: Optional[List[str]] = [] if skip_bad else None
-    texts: Iterator[str] = read_texts(path, bad)
-    scored = score_texts(progress(texts, f"{path.name} (texts)"), tokenizer, scorers, blocks)
-    if not scored.num_blocks:
+    texts = progress(read_texts(path, bad), f"{path.name} (texts)")
+    scored = score_texts(texts, tokenizer, scorers, blocks)
+    if not scored.sizes:
         raise UserError(f"{path}: no text in it that could be scored")
+    short, too_short = (0, scored.short) if blocks.skip_short else (scored.short, 0)
     return scored, {
-        "texts": len(next(iter(scored.scores.values()))),
-        "blocks": scored.num_blocks,
+        "texts": len(scored.sizes),
+        "blocks": sum(scored.sizes),
         "empty": scored.empty,
         "bad_lines": len(bad or []),
-        "short": 0 if blocks.skip_short else scored.short,
-        "too_short": scored.short if blocks.skip_short else 0,
+        "short": short,
+        "too_short": too_short,
     }
 
 

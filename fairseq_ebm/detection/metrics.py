@@ -5,17 +5,18 @@ score equal to it counts one half.
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from ..numerics.discrimination import credit_above, credit_first
+from ..options import Record
+from ..records import finite
 
 RESAMPLES = 1000
 BARS = 50  # in a histogram
-Interval = Optional[Tuple[float, float]]
 FALSE_POSITIVES = {"fpr_5": 0.05, "fpr_1": 0.01}
 
 
@@ -75,7 +76,7 @@ class Figure(NamedTuple):
     resampled: np.ndarray
 
 
-def row(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
+def row(test: Scores, given: Thresholds, seed: int) -> Record:
     """What fairseq-ebm discriminate reports about a scorer and an input, with 95% intervals."""
     generated = test.generated.reshape(len(test.generated), -1)
     counts = _resampled(len(test.real), len(generated), test.paired, seed)
@@ -86,14 +87,14 @@ def row(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
         alarms, hits = (each.mean(dim=1).numpy() for each in credits)
         return _mean(alarms, counts[0]), _mean(hits, counts[1])
 
-    record: Dict[str, Any] = {}
+    record: Record = {}
     for name, cut in (("accuracy", given.accuracy), ("accuracy_natural", given.natural)):
         balanced = None
         if cut is not None:
             alarms, hits = called(cut)  # both kinds of text count one half
             balanced = Figure(*((1 - of_real + h) / 2 for of_real, h in zip(alarms, hits)))
         record.update(_with_interval(name, balanced))
-        record[f"{name.replace('accuracy_n', 'n')}_threshold"] = _finite(cut)
+        record[f"{name.replace('accuracy_n', 'n')}_threshold"] = finite(cut)
     first = None
     if test.paired:
         credits = credit_first(torch.from_numpy(test.real), torch.from_numpy(test.generated))
@@ -107,7 +108,7 @@ def row(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
         cut = getattr(given, name)
         alarms, hits = (None, None) if cut is None else called(cut)
         record.update(_with_interval(f"tpr_at_{name}", hits))
-        record[f"{name}_threshold"] = _finite(cut)
+        record[f"{name}_threshold"] = finite(cut)
         record[f"{name}_on_test"] = alarms and alarms.value
     return {**record, "n_real": len(test.real), "n_fake": int(generated.size)}
 
@@ -116,14 +117,14 @@ def _mean(values: np.ndarray, counts: np.ndarray) -> Figure:
     return Figure(float(values.mean()), counts @ values / len(values))
 
 
-def _with_interval(name: str, figure: Optional[Figure]) -> Dict[str, Any]:
+def _with_interval(name: str, figure: Optional[Figure]) -> Record:
     if figure is None:
         return {name: None, f"{name}_ci95": None}
     low, high = np.percentile(figure.resampled, [2.5, 97.5])
     return {name: figure.value, f"{name}_ci95": (float(low), float(high))}
 
 
-def row_by_prefix_length(test: Scores, given: Thresholds, seed: int) -> Dict[str, Any]:
+def row_by_prefix_length(test: Scores, given: Thresholds, seed: int) -> Record:
     """``row`` of all texts and by the number of tokens they share; ``differences`` of pairs."""
     assert test.shared is not None
     parts = [
@@ -134,7 +135,7 @@ def row_by_prefix_length(test: Scores, given: Thresholds, seed: int) -> Dict[str
     return {**whole, "differences": differences(test.real, test.generated)}
 
 
-def differences(real: np.ndarray, generated: np.ndarray) -> Dict[str, Any]:
+def differences(real: np.ndarray, generated: np.ndarray) -> Record:
     """Scores of generated texts (N, K) minus that of the real one in their place (N,): a histogram
     with bars of equal width, one of them beginning at 0."""
     apart = generated - real[:, None]
@@ -149,11 +150,6 @@ def differences(real: np.ndarray, generated: np.ndarray) -> Dict[str, Any]:
         "edges": edges.tolist(),
         "counts": np.bincount(bars - first).tolist(),
     }
-
-
-def _finite(threshold: Optional[float]) -> Optional[float]:
-    """None if infinite, which JSON has no number for."""
-    return threshold if threshold is not None and np.isfinite(threshold) else None
 
 
 def _resampled(real: int, generated: int, paired: bool, seed: int) -> Tuple[np.ndarray, np.ndarray]:

@@ -26,9 +26,7 @@ class Discriminate(Drawing, Machine, Seeded):
     stores: Tuple[Path, ...] = file((), "stores of negatives", "NEG", argument=True, many=True)
     path: Optional[Path] = file(None, "an energy", "ENERGY.pt", group="scorers")
     lm: Optional[Path] = file(None, "a language model: six scores in one pass", "LM.pt")
-    tfidf: bool = flag(
-        "words and pairs of words, by logistic regression on the train subset of each store"
-    )
+    tfidf: bool = flag("words and word pairs, by logistic regression on each store's train subset")
     tfidf_from: Optional[Path] = file(None, "the same, but learnt from the store NEG", "NEG")
     gen_subset: str = text("test", "subset to judge", group="stores")
     max_windows: Optional[int] = whole(None, "judge at most so many windows, at random", 1)
@@ -65,7 +63,7 @@ class Discriminate(Drawing, Machine, Seeded):
             raise OptionError("{like}: needed with {real} and {fake}")
         if self.real and self.learns_words:
             raise OptionError(
-                "{tfidf}: learns from a store's train subset; not with {real} and {fake}"
+                "{tfidf}: learns from a store's train subset; not with {real}, {fake}"
             )
         if not (self.path or self.lm or self.learns_words):
             raise OptionError("no scorer: give {path}, {lm} or {tfidf}")

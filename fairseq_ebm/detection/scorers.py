@@ -70,10 +70,8 @@ class LanguageModelScorer:
 
     def _shared(self, beginnings: Tensor) -> Tensor:
         """log P_LM of what the texts of each row share at first: (B, p) -> (B,) float64"""
-        parts = [
-            token_log_probs(self.model, part, 0, without_padding=True)
-            for part in self._split(beginnings)
-        ]
+        split = self._split(beginnings)
+        parts = [token_log_probs(self.model, part, 0, without_padding=True) for part in split]
         return torch.cat(parts).double().sum(dim=1)
 
     def _split(self, texts: Tensor) -> Tuple[Tensor, ...]:

@@ -40,14 +40,10 @@ def batches(subset: NegativesSubset, members: Sequence[int]) -> Iterator[Batch]:
         lengths = np.array([example.prefix_length for example in examples])
         for length in np.unique(lengths):
             alike = np.flatnonzero(lengths == length)
-            texts = [np.vstack([examples[i].real[None], examples[i].negatives]) for i in alike]
-            backwards = subset.manifest.right_to_left
-            yield Batch(
-                [block[i] for i in alike],
-                torch.from_numpy(np.stack(texts)),
-                0 if backwards else int(length),
-                int(length) if backwards else 0,
-            )
+            rows = [np.vstack([examples[i].real[None], examples[i].negatives]) for i in alike]
+            texts, shared = torch.from_numpy(np.stack(rows)), (int(length), 0)
+            before, after = shared[::-1] if subset.manifest.right_to_left else shared
+            yield Batch([block[i] for i in alike], texts, before, after)
 
 
 def score_windows(windows: Iterable[Batch], scorers: Sequence[Scorer]) -> Dict[str, Scores]:

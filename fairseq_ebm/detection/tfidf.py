@@ -31,9 +31,8 @@ class TfIdfScorer:
         try:
             features = self.vectorizer.fit_transform(train[0])
         except ValueError:
-            raise UserError(
-                "--tfidf: no word is in 5 texts of the train subset; use a store with more text"
-            ) from None
+            problem = "no word is in 5 texts of the train subset; use a store with more text"
+            raise UserError(f"--tfidf: {problem}") from None
         held_out = self.vectorizer.transform(valid[0])
         self.accuracy, self.strength, self.model = max(
             (self._fit(features, train[1], held_out, valid[1], c) for c in STRENGTHS),

@@ -34,7 +34,7 @@ class TextScores:
     """By name of score, one for each text that has any; the empty and the short are counted."""
 
     scores: Dict[str, np.ndarray] = field(default_factory=dict)
-    num_blocks: int = 0
+    sizes: List[int] = field(default_factory=list)  # in blocks
     empty: int = 0
     short: int = 0
 
@@ -45,17 +45,15 @@ def score_texts(
     """Holds no more than ``BLOCKS`` blocks and one text at a time."""
     result = TextScores()
     sums: Dict[str, List[float]] = {}
-    sizes: List[int] = []
-    for members, blocks in _batches(texts, tokenizer, options, result, sizes):
+    for members, blocks in _batches(texts, tokenizer, options, result):
         for scorer in scorers:
             for name, values in scorer(blocks.unsqueeze(1), 0, 0).items():
                 total = sums.setdefault(name, [])
-                total += [0.0] * (len(sizes) - len(total))
+                total += [0.0] * (len(result.sizes) - len(total))
                 for i, value in zip(members, values[:, 0].tolist()):
                     total[i] += value
-        result.num_blocks += len(members)
     for name, total in sums.items():
-        result.scores[name] = np.array(total) / np.array(sizes)
+        result.scores[name] = np.array(total) / np.array(result.sizes)
         bad = ~np.isfinite(result.scores[name])
         if bad.any():
             raise UserError(f"{name}: not finite for {bad.sum()} texts")
@@ -63,13 +61,9 @@ def score_texts(
 
 
 def _batches(
-    texts: Iterable[str],
-    tokenizer: Tokenizer,
-    options: BlockOptions,
-    counts: TextScores,
-    sizes: List[int],
+    texts: Iterable[str], tokenizer: Tokenizer, options: BlockOptions, counts: TextScores
 ) -> Iterator[Tuple[List[int], Tensor]]:
-    """Numbers of texts and their blocks (B, T); ``sizes``: how many blocks each text has."""
+    """Numbers of texts and their blocks (B, T), counted as they come."""
     members: List[int] = []
     blocks: List[np.ndarray] = []
     for text in texts:
@@ -80,9 +74,9 @@ def _batches(
         if not len(tokens) or (short and options.skip_short):
             continue
         starts = options.starts(len(tokens))
-        sizes.append(len(starts))
+        counts.sizes.append(len(starts))
         for start in starts:
-            members.append(len(sizes) - 1)
+            members.append(len(counts.sizes) - 1)
             blocks.append(tokens[start : start + options.window])
             if len(blocks) == BLOCKS:
                 yield members, _stack(blocks, tokenizer.dictionary.pad())

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..numerics import intervals
+from ..options import Record
 from . import perplexity, uncertainty
 from .log_probs import WindowResult
 from .results import difference, read_results, results_path
@@ -27,59 +28,44 @@ class Baseline(NamedTuple):
     same_samples: bool
 
 
-def read_baselines(reports: Sequence[str], about: Mapping[str, Any]) -> List[Baseline]:
-    """From reports of fairseq-ebm eval-lm and the windows beside them; ``about`` is our own run."""
-    return [_read(Path(report), about) for report in reports]
-
-
-def _read(report: Path, about: Mapping[str, Any]) -> Baseline:
+def read_baseline(report: Path, about: Mapping[str, Any]) -> Baseline:
+    """From a report of fairseq-ebm eval-lm and the windows beside it; ``about`` is our own run."""
     path = results_path(report)
     if not path.exists():
-        raise UserError(
-            f"--baseline: {path}: not there; fairseq-ebm eval-lm writes it beside the report"
-        )
+        remedy = "fairseq-ebm eval-lm writes it beside the report"
+        raise UserError(f"--baseline: {path}: not there; {remedy}")
     theirs, results = read_results(path)
     different = difference(_which(theirs), _which(about))
     if different is not None:
-        raise UserError(
-            f"--baseline: {report}: of other {different}; evaluate it on the same windows"
-        )
+        remedy = "evaluate it on the same windows"
+        raise UserError(f"--baseline: {report}: of other {different}; {remedy}")
     if len(results) < theirs["num_windows"]:
         raise UserError(f"--baseline: {report}: is not complete; finish it with --resume")
     numbers = [result.number for result in results]
     errors = [result.log_z.error for result in results]
-    log_probs = _log_probs(theirs, results)
+    log_probs = perplexity.joint_log_probs(results, "lower").tolist()
     lms = {each["provenance"]["language_model"]["sha256"] for each in (about, theirs)}
     same = len(lms) == 1 and bool(about["energy"] and theirs["energy"])
     return Baseline(report.stem, dict(zip(numbers, log_probs)), dict(zip(numbers, errors)), same)
 
 
-def _which(about: Mapping[str, Any]) -> Dict[str, Any]:
+def _which(about: Mapping[str, Any]) -> Record:
     predicted = {name: about.get(name) for name in PREDICTED}
     return {**predicted, "provenance": {name: about["provenance"][name] for name in SAME}}
 
 
-def _log_probs(about: Mapping[str, Any], results: Sequence[WindowResult]) -> List[float]:
-    if not about["energy"]:
-        return perplexity.base_log_probs(results).tolist()
-    log_z = [result.log_z for result in results]
-    return perplexity.joint_log_probs(results, log_z, "lower").tolist()
-
-
 def against(
-    results: Sequence[WindowResult],
-    log_probs: np.ndarray,
-    baselines: Sequence[Baseline],
-    tokens: int,
-    seed: int,
-) -> List[Dict[str, Any]]:
-    """Our windows, with their ``log_probs`` (W,) of ``tokens`` predicted tokens each.
+    results: Sequence[WindowResult], baselines: Sequence[Baseline], tokens: int, seed: int
+) -> List[Record]:
+    """Our windows, of ``tokens`` predicted tokens each: their lowest log-probabilities by the
+    bounds, against the highest of the baselines.
 
     gain = 1 − our perplexity / theirs: negative where theirs is better.
     """
     numbers = [result.number for result in results]
+    log_probs = perplexity.joint_log_probs(results, "upper")
     errors = uncertainty.errors_of([result.log_z for result in results])
-    rows: List[Dict[str, Any]] = []
+    rows: List[Record] = []
     for baseline in baselines:
         theirs, their_errors = (
             np.array([values[number] for number in numbers])

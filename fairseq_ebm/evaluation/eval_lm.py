@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 
 from ..data.identity import token_hash
 from ..data.windows import WindowOptions, Windows
@@ -14,7 +14,7 @@ from ..options import Record
 from ..progress import progress
 from ..provenance import provenance
 from . import perplexity
-from .comparison import read_baselines
+from .comparison import read_baseline
 from .log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
 from .options import MAX_SAMPLES, NUM_SAMPLES, EvalLM
 from .report import report_of
@@ -28,7 +28,7 @@ def eval_lm(options: EvalLM) -> Record:
     shards, which part it is."""
     if options.merge is not None:
         about, results = join_shards(options.merge)
-        baselines = read_baselines(options.baseline, about)
+        baselines = [read_baseline(report, about) for report in options.baseline]
         complete = ResultsFile(results_path(options.merge), about, resume=False)
         for result in results:
             complete.add(result)
@@ -40,14 +40,9 @@ def eval_lm(options: EvalLM) -> Record:
         sample_curve=tuple(sorted(set(options.sample_curve))),
         **options.recorded("sampling_error", "per_position", "exact_last_position", "seed"),
     )
-    windows = Windows(
-        options.data,
-        options.gen_subset,
-        WindowOptions(
-            prefix_lengths=(options.prefix_length,),
-            **options.recorded("window", "stride", "max_windows", "seed"),
-        ),
-    )
+    recorded = options.recorded("window", "stride", "max_windows", "seed")
+    cut = WindowOptions(prefix_lengths=(options.prefix_length,), **recorded)
+    windows = Windows(options.data, options.gen_subset, cut)
     models = load_joint_checkpoints(
         str(options.path), options.data, options.precision, options.device, options.sampling_memory
     )
@@ -61,7 +56,7 @@ def eval_lm(options: EvalLM) -> Record:
 
 def _about(
     options: EvalLM, estimates: EvaluationOptions, models: LoadedJoint, num_windows: int
-) -> Dict[str, Any]:
+) -> Record:
     """What the results are of: the first line of their file."""
     assert options.data is not None
     doubts = models.doubts(options.prefix_length, options.window)
@@ -86,13 +81,9 @@ def _about(
 
 
 def _evaluated(
-    joint: Joint,
-    windows: Windows,
-    estimates: EvaluationOptions,
-    about: Dict[str, Any],
-    options: EvalLM,
+    joint: Joint, windows: Windows, estimates: EvaluationOptions, about: Record, options: EvalLM
 ) -> Record:
-    baselines = read_baselines(options.baseline, about)
+    baselines = [read_baseline(report, about) for report in options.baseline]
     out, (shard, shards) = options.out, options.shard
     file = ResultsFile(results_path(out, shard, shards), about, options.resume) if out else None
     results: List[WindowResult] = list(file.done) if file else []
@@ -125,7 +116,7 @@ def _evaluated(
 class Postfix:
     """The bounds so far, and how fast it is, on the progress bar."""
 
-    def __init__(self, items: Any, about: Dict[str, Any], done: int) -> None:
+    def __init__(self, items: Any, about: Record, done: int) -> None:
         self.items, self.about, self.done = items, about, done
         self.began, self.shown = time.monotonic(), 0.0
 
@@ -138,11 +129,8 @@ class Postfix:
         base = perplexity.perplexity(perplexity.base_log_probs(results), tokens)
         words = [f"base {base:.2f}"]
         if self.about["energy"]:
-            log_z = [result.log_z for result in results]
-            lower, upper = (
-                perplexity.perplexity(perplexity.joint_log_probs(results, log_z, bound), tokens)
-                for bound in ("lower", "upper")
-            )
+            log_ps = (perplexity.joint_log_probs(results, bound) for bound in ("lower", "upper"))
+            lower, upper = (perplexity.perplexity(log_p, tokens) for log_p in log_ps)
             samples = sum(result.num_samples for result in results[self.done :])
             words += [f"joint {lower:.2f} to {upper:.2f}"]
             words += [f"{samples / (now - self.began):.0f} samples/s"]

@@ -1,9 +1,8 @@
 """Log-probabilities of real windows under the joint model, window by window."""
 
-import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -13,17 +12,12 @@ from ..data.windows import Windows
 from ..errors import OptionError
 from ..joint.model import Joint, Streams
 from ..numerics.losses import conditional_nce
-from ..numerics.partition import (
-    LogPartition,
-    LogPartitionBounds,
-    log_partition,
-    log_partition_bounds,
-)
+from ..numerics.partition import log_partition, log_partition_bounds
 from . import allocation
 from .allocation import PrefixPools, pools_within, require_finite
+from .options import LEAST_ERROR, MAX_SAMPLES, NUM_SAMPLES
 
 LM_ALONE = 8  # windows read together if there is no energy
-LEAST_ERROR = 1e-6  # a smaller one takes more samples than anyone could pay for
 VOCABULARY_AT_ONCE = 4096  # symbols whose energies are computed together
 
 
@@ -71,9 +65,9 @@ class EvaluationOptions:
     ``max_samples``, for the joint perplexity to have no larger relative standard error of sampling.
     """
 
-    num_samples: int = 1000
+    num_samples: int = NUM_SAMPLES
     sampling_error: Optional[float] = None
-    max_samples: int = 100_000
+    max_samples: int = MAX_SAMPLES
     sample_curve: Tuple[int, ...] = ()
     per_position: bool = False
     exact_last_position: bool = False
@@ -83,22 +77,19 @@ class EvaluationOptions:
         if self.num_samples < 2:
             raise OptionError("{num_samples}: bounds need at least 2 samples")
         if any(not 2 <= n <= self.num_samples for n in self.sample_curve):
-            raise OptionError(
-                "{sample_curve}: each size must be from 2 to {num_samples} "
-                f"({self.num_samples})"
-            )
-        if self.sampling_error is None:
+            most = f"{{num_samples}} ({self.num_samples})"
+            raise OptionError(f"{{sample_curve}}: each size must be from 2 to {most}")
+        error, least = self.sampling_error, 2 * allocation.STEP
+        if error is None:
             return
-        if not LEAST_ERROR <= self.sampling_error < 1:
-            raise OptionError(
-                f"{{sampling_error}}: {self.sampling_error} is not from {LEAST_ERROR} to 1"
-            )
+        if not LEAST_ERROR <= error < 1:
+            raise OptionError(f"{{sampling_error}}: {error} is not from {LEAST_ERROR} to 1")
         if self.sample_curve:
             raise OptionError(
-                "{sample_curve}: pools differ in size under {sampling_error}; drop one of them"
+                "{sample_curve}: pools differ in size under {sampling_error}; drop one"
             )
-        if self.max_samples < 2 * allocation.STEP:
-            raise OptionError(f"{{max_samples}}: {self.max_samples} is below {2 * allocation.STEP}")
+        if self.max_samples < least:
+            raise OptionError(f"{{max_samples}}: {self.max_samples} is below {least}")
 
 
 def blocks(
@@ -160,7 +151,7 @@ def evaluate(
     exact = _exact_last(joint, read) if options.exact_last_position else None
     for i, (number, pool) in enumerate(zip(numbers, pools)):
         log_z = log_partition_bounds(pool)
-        steps = [_bounds(log_z), *(_bounds_of(position_pools[i]) for position_pools in later)]
+        steps = [Bounds(*map(float, log_z[:4])), *(_bounds(pools_at[i]) for pools_at in later)]
         yield WindowResult(
             number=number,
             log_lm=float(token_log_lm[i].sum()),
@@ -170,7 +161,7 @@ def evaluate(
             ess=float(log_z.ess),
             pareto_k=float(log_z.pareto_k),
             **_nce(energies[i], pool, float(log_z.jackknife)),
-            curve=[_bounds_of(pool[:n]) for n in options.sample_curve],
+            curve=[_bounds(pool[:n]) for n in options.sample_curve],
             token_log_lm=token_log_lm[i].tolist() if options.per_position else [],
             position_log_z=steps if options.per_position else [],
             last=None
@@ -203,24 +194,18 @@ def _nce(energy: Tensor, pool: Tensor, log_z: float) -> Dict[str, float]:
     }
 
 
-def _bounds(log_z: Union[LogPartition, LogPartitionBounds]) -> Bounds:
-    return Bounds(*(float(getattr(log_z, f.name)) for f in dataclasses.fields(Bounds)))
-
-
-def _bounds_of(pool: Tensor) -> Bounds:
-    return _bounds(log_partition(pool))
+def _bounds(pool: Tensor) -> Bounds:
+    return Bounds(*map(float, log_partition(pool)))
 
 
 def _exact_last(joint: Joint, read: Tensor) -> Tensor:
     """log Σ_v P_LM(v|x_<T) exp(-E(x_<T, v)) over all symbols but padding: (W,)"""
-    prefix_length = read.size(1) - 1
     totals = []
-    for window in read:
-        prefix = window[:prefix_length]
+    for prefix in read[:, :-1]:
         log_lm, symbols = joint.next_symbols(prefix)
         terms = []
         for part, log_p in zip(symbols.split(VOCABULARY_AT_ONCE), log_lm.split(VOCABULARY_AT_ONCE)):
             completed = torch.cat([prefix.expand(len(part), -1), part.unsqueeze(1)], dim=1)
-            terms.append(log_p - joint.energies(completed.unsqueeze(0), prefix_length)[0])
+            terms.append(log_p - joint.energies(completed.unsqueeze(0), len(prefix))[0])
         totals.append(torch.logsumexp(torch.cat(terms), dim=0))
     return torch.stack(totals)

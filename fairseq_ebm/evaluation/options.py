@@ -5,19 +5,7 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from ..errors import OptionError
-from ..options import (
-    OUTPUT,
-    Drawing,
-    Sampling,
-    Seeded,
-    Shards,
-    file,
-    flag,
-    share,
-    text,
-    whole,
-    wholes,
-)  # fmt: skip
+from ..options import Drawing, Sampling, Seeded, Shards, file, flag, share, text, whole, wholes
 
 LEAST_ERROR = 1e-6  # that anyone could pay for
 NUM_SAMPLES, MAX_SAMPLES = 1000, 100_000
@@ -63,7 +51,7 @@ class EvalLM(Drawing, Sampling, Shards, Seeded):
     exact_last_position: bool = flag("the last position over the whole vocabulary, no samples")
     baseline: Tuple[Path, ...] = file(
         (), "reports of other models on the same windows, to compare with window by window",
-        "OUT.json", group=OUTPUT, many=True,
+        "OUT.json", group="output", many=True,
     )  # fmt: skip
     resume: bool = flag("continue what OUT.windows.jsonl holds")
 

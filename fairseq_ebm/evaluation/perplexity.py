@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import numpy as np
 from scipy.stats import bootstrap
 
 from ..numerics import intervals
+from ..options import Record
 from . import uncertainty
 from .log_probs import Bounds, EvaluationOptions, LastPosition, WindowResult
 
@@ -34,22 +35,16 @@ def interval(log_probs: np.ndarray, tokens: int, seed: int) -> Interval:
     """95% over windows, of exp(-mean / tokens), by bootstrap."""
     if len(log_probs) < 2:
         return None
-    means = bootstrap(
-        (log_probs,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        batch=max(1, 2**22 // len(log_probs)),
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval
+    batch, generator = max(1, 2**22 // len(log_probs)), np.random.default_rng(seed)
+    how = {"n_resamples": RESAMPLES, "method": "percentile"}
+    resampled = bootstrap((log_probs,), np.mean, batch=batch, random_state=generator, **how)
+    means = resampled.confidence_interval
     return float(np.exp(-means.high / tokens)), float(np.exp(-means.low / tokens))
 
 
-def gain(
-    log_probs: np.ndarray, others: np.ndarray, tokens: int, seed: int
-) -> Tuple[float, Interval]:
+def gain(own: np.ndarray, others: np.ndarray, tokens: int, seed: int) -> Tuple[float, Interval]:
     """1 − perplexity / that of ``others``. Paired, so how hard a window is cancels."""
-    won = log_probs - others
+    won = own - others
     ratio = interval(won, tokens, seed)
     return 1.0 - perplexity(won, tokens), ratio and (1.0 - ratio[1], 1.0 - ratio[0])
 
@@ -58,7 +53,7 @@ def base_log_probs(results: Sequence[WindowResult]) -> np.ndarray:
     return np.array([result.log_lm for result in results])
 
 
-def base_report(results: Sequence[WindowResult], tokens: int, seed: int) -> Dict[str, Any]:
+def base_report(results: Sequence[WindowResult], tokens: int, seed: int) -> Record:
     """For a language model alone; ``tokens`` of each window are predicted."""
     log_lm = base_log_probs(results)
     return {
@@ -74,24 +69,22 @@ def joint_report(
     tokens: int,
     options: EvaluationOptions,
     windows: Optional[int] = None,
-) -> Dict[str, Any]:
+) -> Record:
     """``first``: the position of the first predicted token, counted from 1; ``windows``: how many
     there are in all, if ``results`` lacks some."""
-    report = base_report(results, tokens, options.seed)
+    report, seed = base_report(results, tokens, options.seed), options.seed
     log_z = [result.log_z for result in results]
+    log_ps = {bound: joint_log_probs(results, bound) for bound in BOUNDS.values()}
     for name, bound in BOUNDS.items():
-        log_p = joint_log_probs(results, log_z, bound)
-        report[name] = perplexity(log_p, tokens)
-        report[f"{name}_ci95"] = interval(log_p, tokens, options.seed)
+        report[name] = perplexity(log_ps[bound], tokens)
+        report[f"{name}_ci95"] = interval(log_ps[bound], tokens, seed)
     errors = uncertainty.errors_of(log_z)
     luck = uncertainty.of_mean(errors, tokens)
     report["joint_ppl_sampling_ci95"] = intervals.interval(report["joint_ppl"], luck)
-    report["gain"], report["gain_ci95"] = gain(
-        joint_log_probs(results, log_z, "upper"), base_log_probs(results), tokens, options.seed
-    )
+    won = gain(log_ps["upper"], base_log_probs(results), tokens, seed)
+    report["gain"], report["gain_ci95"] = won
     report["gain_sampling_ci95"] = intervals.gain_interval(report["gain"], luck)
-    log_p = joint_log_probs(results, log_z, "jackknife")
-    report["error"] = uncertainty.division(log_p, errors, tokens)
+    report["error"] = uncertainty.division(log_ps["jackknife"], errors, tokens)
     report.update(_samples(results, options, windows or len(results)))
     report["mean_log_z"] = float(np.mean([z.jackknife for z in log_z]))
     report["conditional_nce"] = {
@@ -119,37 +112,28 @@ def known(value: Any) -> Any:
 
 
 def joint_log_probs(
-    results: Sequence[WindowResult], log_z: Sequence[Bounds], bound: str
+    results: Sequence[WindowResult], bound: str, log_z: Optional[Sequence[Bounds]] = None
 ) -> np.ndarray:
-    """log P = log P_LM - E - log Z: (W,). The "lower" log Z gives the lower perplexity."""
-    return np.array(
-        [r.log_lm - r.energy - float(getattr(z, bound)) for r, z in zip(results, log_z)]
-    )
+    """log P = log P_LM - E - log Z: (W,). The "lower" log Z gives the lower perplexity. A
+    language model alone has an E and a log Z of 0."""
+    pairs = zip(results, log_z or [result.log_z for result in results])
+    return np.array([r.log_lm - r.energy - float(getattr(z, bound)) for r, z in pairs])
 
 
-def _samples(
-    results: Sequence[WindowResult], options: EvaluationOptions, windows: int
-) -> Dict[str, Any]:
+def _samples(results: Sequence[WindowResult], options: EvaluationOptions, windows: int) -> Record:
     """``num_samples`` per window, or its mean where windows differ. A part of the ``windows`` may
     have a larger error than all of them."""
     if options.sampling_error is None:
         return {"num_samples": options.num_samples}
     sizes = np.array([result.num_samples for result in results])
-    return {
-        "num_samples": round(float(sizes.mean())),
-        "samples": {
-            "target_error": options.sampling_error,
-            "allowed_error": options.sampling_error * math.sqrt(windows / len(results)),
-            "min": int(sizes.min()),
-            "max": int(sizes.max()),
-            "total": int(sizes.sum()),
-        },
-    }
+    target = options.sampling_error
+    errors = {"target_error": target, "allowed_error": target * math.sqrt(windows / len(results))}
+    sums = {"min": int(sizes.min()), "max": int(sizes.max()), "total": int(sizes.sum())}
+    return {"num_samples": round(float(sizes.mean())), "samples": {**errors, **sums}}
 
 
-def _diagnostics(results: Sequence[WindowResult]) -> Dict[str, Any]:
-    ess = np.array([result.ess for result in results])
-    k = np.array([result.pareto_k for result in results])
+def _diagnostics(results: Sequence[WindowResult]) -> Record:
+    ess, k = (np.array([getattr(r, name) for r in results]) for name in ("ess", "pareto_k"))
     finite = k[np.isfinite(k)]
     mean_k = float(finite.mean()) if len(finite) else None
     return {
@@ -158,23 +142,19 @@ def _diagnostics(results: Sequence[WindowResult]) -> Dict[str, Any]:
     }
 
 
-def _curve(
-    results: Sequence[WindowResult], tokens: int, sizes: Sequence[int]
-) -> List[Dict[str, Any]]:
-    rows: List[Dict[str, Any]] = []
+def _curve(results: Sequence[WindowResult], tokens: int, sizes: Sequence[int]) -> List[Record]:
+    rows: List[Record] = []
     for i, size in enumerate(sizes):
         log_z = [result.curve[i] for result in results]
-        lower, upper, joint = (
-            perplexity(joint_log_probs(results, log_z, bound), tokens)
-            for bound in ("lower", "upper", "jackknife")
-        )
+        log_ps = (joint_log_probs(results, bound, log_z) for bound in BOUNDS.values())
+        ppls = dict(zip(("lower", "upper", "joint"), (perplexity(p, tokens) for p in log_ps)))
         luck = uncertainty.of_mean(uncertainty.errors_of(log_z), tokens)
-        row = {"num_samples": size, "lower": lower, "upper": upper, "joint": joint}
-        rows.append({**row, "sampling_ci95": intervals.interval(joint, luck)})
+        between = intervals.interval(ppls["joint"], luck)
+        rows.append({"num_samples": size, **ppls, "sampling_ci95": between})
     return rows
 
 
-def _per_position(results: Sequence[WindowResult], first: int) -> List[Dict[str, Any]]:
+def _per_position(results: Sequence[WindowResult], first: int) -> List[Record]:
     """log P(x_t | x_<t) = log P_LM(x_t | x_<t) + log Z(x_≤t) - log Z(x_<t).
 
     The denominator at a position is the numerator at the one before. A lower bound of the ratio
@@ -195,7 +175,7 @@ def _per_position(results: Sequence[WindowResult], first: int) -> List[Dict[str,
         "lower": log_p(above, below), "joint": log_p(middle, middle), "upper": log_p(below, above)
     }  # fmt: skip
     errors_above = np.concatenate([errors[:, 1:], 0 * known], axis=1)
-    rows: List[Dict[str, Any]] = []
+    rows: List[Record] = []
     for t in range(log_lm.shape[1]):
         row = {"position": first + t, "base_ppl": perplexity(log_lm[:, t], 1)}
         row.update({name: perplexity(values[:, t], 1) for name, values in log_ps.items()})
@@ -204,7 +184,7 @@ def _per_position(results: Sequence[WindowResult], first: int) -> List[Dict[str,
     return rows
 
 
-def _last_position(results: Sequence[WindowResult]) -> Dict[str, Any]:
+def _last_position(results: Sequence[WindowResult]) -> Record:
     pairs = [(result.energy, result.last) for result in results if result.last is not None]
 
     def ppl(log_z: Callable[[LastPosition], float]) -> float:
@@ -239,15 +219,13 @@ def warnings(report: Mapping[str, Any]) -> List[str]:
     n, reasons = report["num_samples"], []
     heavy = report["pareto_k"]["share_above_0_7"]
     if heavy > FEW:
-        reasons.append(
-            f"Pareto k-hat is above 0.7 on {heavy:.0%} of the windows: a few samples dominate the "
-            f"sum there, and both bounds may be wrong; {n} samples are too few for this energy"
+        few = (
+            f"a few of {n} samples dominate: too few for this energy, and both bounds may be wrong"
         )
+        reasons.append(f"Pareto k-hat is above 0.7 on {heavy:.0%} of the windows: {few}")
     if report["ess"]["mean"] < FEW_EFFECTIVE:
-        reasons.append(
-            f"of {n} samples only {report['ess']['mean']:.1f} count on average: log Z is likely "
-            "underestimated, and the perplexity too low"
-        )
+        low = "log Z is likely underestimated, and the perplexity too low"
+        reasons.append(f"of {n} samples only {report['ess']['mean']:.1f} count on average: {low}")
     if not report["joint_ppl_upper"] <= FAR_APART * report["joint_ppl_lower"]:
         reasons.append("the bounds are more than 2% apart: take more samples")
     sizes = [row["joint"] for row in report.get("curve", [])]
@@ -255,8 +233,7 @@ def warnings(report: Mapping[str, Any]) -> List[str]:
         reasons.append("the curve over the number of samples has not become level: take more")
     reasons += _missed(report)
     if abs(report["mean_log_z"]) > NOT_NORMALISED:
-        reasons.append(
-            f"mean log Z is {report['mean_log_z']:.2f}, but 0 once conditional NCE has converged: "
-            "the energy is not self-normalised (overfitting, or ranking_nce)"
-        )
+        why = "the energy is not self-normalised (overfitting, or ranking_nce)"
+        mean = f"mean log Z is {report['mean_log_z']:.2f}"
+        reasons.append(f"{mean}, but 0 once conditional NCE has converged: {why}")
     return reasons

@@ -21,13 +21,10 @@ def report_of(
     if about["energy"]:
         report = perplexity.joint_report(results, first, tokens, options, about["num_windows"])
         report["warnings"] = [*about.get("doubts", []), *report["warnings"]]
-        log_z = [result.log_z for result in results]
-        log_probs = perplexity.joint_log_probs(results, log_z, "upper")
     else:
         report = perplexity.base_report(results, tokens, options.seed)
-        log_probs = perplexity.base_log_probs(results)
     if baselines:
-        report["baselines"] = against(results, log_probs, baselines, tokens, options.seed)
+        report["baselines"] = against(results, baselines, tokens, options.seed)
     if len(results) < about["num_windows"]:
         report["partial"] = {"windows": about["num_windows"]}
     return perplexity.known({"kind": KIND, **report, "provenance": about["provenance"]})

@@ -32,10 +32,8 @@ class ResultsFile:
             before, self.done = read_results(path)
             other = difference(before, json.loads(strict_json(about)))
             if other is not None:
-                raise UserError(
-                    f"--resume: {path} was begun with other {other}; run without --resume to start "
-                    "over"
-                )
+                remedy = "run without --resume to start over"
+                raise UserError(f"--resume: {path} was begun with other {other}; {remedy}")
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = [_line(about), *(_line(dataclasses.asdict(result)) for result in self.done)]
         write_whole(path, "".join(lines).encode())  # what was done is never in danger
@@ -111,10 +109,8 @@ def join_shards(report: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
     for shard in range(shards):
         path = results_path(report, shard, shards)
         if path.name not in found:
-            raise UserError(
-                f"--merge: {path}: missing; run shard {shard} of {shards} "
-                f"(--num-shards {shards} --shard-id {shard})"
-            )
+            flags = f"--num-shards {shards} --shard-id {shard}"
+            raise UserError(f"--merge: {path}: missing; run shard {shard} of {shards} ({flags})")
         own, some = read_results(path)
         other = difference(about, own) if about else None
         if other is not None:
@@ -122,8 +118,6 @@ def join_shards(report: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
         about = own
         results += some
     if len(results) != about["num_windows"]:
-        raise UserError(
-            f"--merge: {len(results)} of {about['num_windows']} windows are done; "
-            "run the shards that stopped again, with --resume"
-        )
+        done = f"{len(results)} of {about['num_windows']} windows are done"
+        raise UserError(f"--merge: {done}; run the shards that stopped again, with --resume")
     return about, sorted(results, key=lambda result: result.number)

@@ -10,6 +10,8 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
+from ..records import finite
+
 MOSTLY = 0.8  # of the squared error from one source: reducing the other is not worth its cost
 
 
@@ -27,15 +29,15 @@ def division(log_probs: np.ndarray, errors: np.ndarray, tokens: int) -> Dict[str
     """
     samples = of_mean(errors, tokens)
     if len(log_probs) < 2:
-        return {"total": None, "windows": None, "samples": _finite(samples), "raise": None}
+        return {"total": None, "windows": None, "samples": finite(samples), "raise": None}
     known = bool(np.isfinite(log_probs).all())
     total = float(log_probs.std(ddof=1)) / math.sqrt(len(log_probs)) / tokens if known else math.inf
     total = max(total, samples)  # samples is the better known of the two
     windows = math.sqrt(total**2 - samples**2) if math.isfinite(samples) else 0.0
     return {
-        "total": _finite(total),
+        "total": finite(total),
         "windows": windows,
-        "samples": _finite(samples),
+        "samples": finite(samples),
         "raise": _advice(windows**2, samples**2),
     }
 
@@ -47,10 +49,6 @@ def _advice(windows: float, samples: float) -> Optional[str]:
     if not samples < MOSTLY * (windows + samples):
         return "--num-samples"
     return "--max-windows" if windows >= MOSTLY * (windows + samples) else "both"
-
-
-def _finite(value: float) -> Optional[float]:
-    return value if math.isfinite(value) else None
 
 
 def errors_of(log_z: Sequence[Any]) -> np.ndarray:

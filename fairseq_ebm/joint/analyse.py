@@ -3,7 +3,7 @@ model find its own? (Figures 2, right, and 3 of the first paper.)"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Union
+from typing import List, Optional
 
 import numpy as np
 import torch
@@ -12,9 +12,10 @@ from torch import Tensor
 from ..errors import UserError
 from ..numerics.partition import log_partition
 from ..numerics.text import unique_ngram_share
+from ..options import Record
 from ..progress import progress
 from .options import Analyse
-from .pools import Record, read_pools
+from .pools import read_pools
 
 KIND = "generations"
 SIZES = (2, 3, 4)
@@ -61,26 +62,21 @@ def generation_of(record: Record) -> Generation:
         raise UserError(f"prompt {record['id']}: was continued in several chunks; generate in one")
     (pool,), draw, real = record["pools"], record["draws"][0], record["real"]
     if len(real["tokens"]) != len(draw["tokens"]):
-        raise UserError(
-            f"prompt {record['id']}: what really follows has another length than what was generated"
-        )
-    energies = [float("inf") if e is None else e for e in pool["energies"]]
+        raise UserError(f"prompt {record['id']}: what really follows has another length than draws")
+    energies = [_energy(energy) for energy in pool["energies"]]
     truncated = bool(record["truncated"])
     log_z = None if truncated else _log_z(torch.tensor(energies, dtype=torch.float64))
 
-    def text(tokens: List[int], log_p: float, energy: float) -> JudgedText:
-        return JudgedText(tokens, log_p, None if log_z is None else log_p - energy - log_z)
+    def judged(text: Record) -> JudgedText:
+        log_p, energy = text["log_p"], _energy(text["energy"])
+        return JudgedText(text["tokens"], log_p, None if log_z is None else log_p - energy - log_z)
 
-    return Generation(
-        text(real["tokens"], real["log_p"], _energy(real)),
-        text(pool["tokens"][0], pool["log_p"][0], energies[0]),
-        text(draw["tokens"], draw["log_p"], _energy(draw)),
-        truncated,
-    )
+    first = {"tokens": pool["tokens"][0], "log_p": pool["log_p"][0], "energy": pool["energies"][0]}
+    return Generation(judged(real), judged(first), judged(draw), truncated)
 
 
-def _energy(text: Record) -> float:
-    return float("inf") if text["energy"] is None else float(text["energy"])
+def _energy(recorded: Optional[float]) -> float:
+    return float("inf") if recorded is None else float(recorded)
 
 
 def _log_z(energies: Tensor) -> float:
@@ -88,31 +84,27 @@ def _log_z(energies: Tensor) -> float:
     return float(log_partition(energies).jackknife) if bool(energies.any()) else 0.0
 
 
-def unique_ngrams(
-    generations: Sequence[Generation], sizes: Sequence[int] = SIZES
-) -> List[Dict[str, Union[int, float]]]:
+def unique_ngrams(gen: Sequence[Generation], sizes: Sequence[int] = SIZES) -> List[Record]:
     """Share of distinct n-grams among all of each kind of text; the kinds are equally many."""
-    texts = {kind: [getattr(each, kind).tokens for each in generations] for kind in KINDS}
+    texts = {kind: [getattr(each, kind).tokens for each in gen] for kind in KINDS}
     return [{"n": n, **{kind: unique_ngram_share(texts[kind], n) for kind in KINDS}} for n in sizes]
 
 
-def densities(generations: Sequence[Generation]) -> Optional[Dict[str, Any]]:
+def densities(generations: Sequence[Generation]) -> Optional[Record]:
     """log P of a model's own samples and of real text, under the language model and under the joint
     model; ``difference`` is that of their means, paired by prompt, with its standard error. A model
     of the data would have 0. None if proposals were truncated."""
     if any(each.truncated for each in generations):
         return None
-    log_p = {"base": "log_lm", "joint": "log_joint"}
-    return {
-        name: _compare(
-            np.array([getattr(getattr(each, name), column) for each in generations]),
-            np.array([getattr(each.real, column) for each in generations]),
-        )
-        for name, column in log_p.items()
-    }
+
+    def log_p(text: str, model: str) -> np.ndarray:
+        return np.array([getattr(getattr(each, text), f"log_{model}") for each in generations])
+
+    models = {"base": "lm", "joint": "joint"}
+    return {name: _compare(log_p(name, m), log_p("real", m)) for name, m in models.items()}
 
 
-def _compare(samples: np.ndarray, real: np.ndarray) -> Dict[str, Any]:
+def _compare(samples: np.ndarray, real: np.ndarray) -> Record:
     differences = samples - real
     error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else None
     return {

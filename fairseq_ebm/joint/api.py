@@ -5,7 +5,7 @@ import math
 import warnings
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple, Union
 
@@ -132,20 +132,13 @@ class JointModel:
     ) -> List[JointSample]:
         """Continuations of a prompt: ``num_draws`` of ``joint_samples`` proposals, ``length``
         tokens long (default: what the window leaves)."""
-        options = GenerationOptions(
-            joint_samples, num_draws, self.window, length, chunk_length=chunk_length
-        )
+        options = GenerationOptions(joint_samples, num_draws, self.window, length, chunk_length)
         truncation = Truncation(top_k=top_k)
         require_truncation(truncation, len(self.models.lm.dictionary))
         tokens = self._encode(prompt, "prompt")
-        number = _number(tokens)
-        sampler = self._joint.sampler.truncated(truncation)
-        found = continue_prompt(
-            dataclasses.replace(self._joint, sampler=sampler),
-            tokens,
-            options,
-            lambda purpose: WindowStream(seed, "python", number, purpose),
-        )
+        joint = dataclasses.replace(self._joint, sampler=self._joint.sampler.truncated(truncation))
+        stream_of = partial(WindowStream, seed, "python", _number(tokens))
+        found = continue_prompt(joint, tokens, options, stream_of)
         decode = self.tokenizer.decode
         return [
             JointSample(decode(d.tokens.tolist()), d.energy, d.log_p, d.share, d.ess)
@@ -158,8 +151,7 @@ class JointModel:
         """Bounds on the perplexity of a continuation; refuses an energy that is no density."""
         self.models.require_density()
         joint = self._joint
-        before = self._encode(prefix, "prefix")
-        after = self._encode(continuation, "continuation")
+        before, after = self._encode(prefix, "prefix"), self._encode(continuation, "continuation")
         for doubt in self.models.doubts(len(before)):
             warnings.warn(doubt, stacklevel=2)
         if not len(after):
@@ -171,14 +163,9 @@ class JointModel:
         pool = joint.pool(before[None], num_samples, len(after), streams)
         if not bool(torch.isfinite(pool).all()):
             raise UserError("the energy is not finite on samples of this prefix")
-        bounds = log_partition_bounds(pool)
-        log_z = (bounds.lower, bounds.upper, bounds.jackknife, bounds.error, bounds.ess)
-        return TextBounds(
-            len(after),
-            float(joint.token_log_probs(text[None], len(before)).sum()),
-            float(joint.energies(text.view(1, 1, -1), 0)),
-            *(float(value) for value in (*log_z, bounds.pareto_k)),
-        )
+        log_p = float(joint.token_log_probs(text[None], len(before)).sum())
+        energy = float(joint.energies(text.view(1, 1, -1), 0))
+        return TextBounds(len(after), log_p, energy, *map(float, log_partition_bounds(pool)))
 
     def _encode(self, text: str, name: str) -> Tensor:
         """``name``: of the argument."""
@@ -195,10 +182,9 @@ class JointModel:
         return self._require_fit(tokens)
 
     def _require_fit(self, tokens: Tensor) -> Tensor:
-        if len(tokens) > self.models.max_positions:
-            raise UserError(
-                f"text of {len(tokens)} tokens: the models read {self.models.max_positions} at most"
-            )
+        most = self.models.max_positions
+        if len(tokens) > most:
+            raise UserError(f"text of {len(tokens)} tokens: the models read {most} at most")
         return tokens
 
 

@@ -15,6 +15,8 @@ from ..models.checkpoint import LoadedEnergy, is_energy, load_energy, trained_wi
 from ..negatives.store import Manifest
 from .model import Joint
 
+UNTESTED = "what it says there was never tested"
+
 
 @dataclass(frozen=True)
 class LoadedJoint:
@@ -30,22 +32,22 @@ class LoadedJoint:
         return Joint(self.lm.model, sampler, energy, self.lm.right_to_left)
 
     @property
+    def negatives(self) -> Sequence[Manifest]:
+        return () if self.energy is None else self.energy.negatives
+
+    @property
     def max_positions(self) -> int:
         """Tokens that both can read."""
-        positions = [self.lm.max_positions]
-        if self.energy is not None:
-            positions.append(self.energy.max_positions)
-        return min(positions)
+        return min(each.max_positions for each in (self.lm, self.energy) if each is not None)
 
     @property
     def window(self) -> int:
-        negatives = () if self.energy is None else self.energy.negatives
-        return trained_window(negatives, self.max_positions)
+        return trained_window(self.negatives, self.max_positions)
 
     def require_window(self, window: int) -> None:
-        self.lm.require_window(window)
-        if self.energy is not None:
-            self.energy.require_window(window)
+        for each in (self.lm, self.energy):
+            if each is not None:
+                each.require_window(window)
 
     def require_density(self) -> None:
         """Refuses what makes P_LM(x) exp(-E(x)) no model of the data."""
@@ -54,13 +56,10 @@ class LoadedJoint:
 
     def doubts(self, prefix_length: int, window: Optional[int] = None) -> List[str]:
         """What the energy did not meet in training, in sentences."""
-        negatives = () if self.energy is None else self.energy.negatives
-        found = doubts(negatives, self.lm.precision, prefix_length)
+        found = doubts(self.negatives, self.lm.precision, prefix_length)
         if self.energy is not None and window is not None and window > self.window:
-            found.append(
-                f"windows of {window} tokens are longer than any that the energy was trained on "
-                f"({self.window}): what it says of them was never tested"
-            )
+            longer = f"longer than any that the energy was trained on ({self.window})"
+            found += [f"windows of {window} tokens are {longer}: {UNTESTED}"]
         return found
 
     def named(self) -> Dict[str, Any]:
@@ -72,23 +71,15 @@ def doubts(negatives: Sequence[Manifest], precision: str, prefix_length: int) ->
     """``precision`` of the language model and tokens of context, against an energy's negatives."""
     found = []
     precisions = {m.options["precision"] for m in negatives if "precision" in m.options}
-    if precisions - {precision}:
-        others = " and ".join(sorted(precisions - {precision}))
-        found.append(
-            f"the language model is in {precision}, but the energy was trained on its text in "
-            f"{others}: that is another distribution"
-        )
-    shortest = min((min(lengths) for m in negatives if (lengths := _prefix_lengths(m))), default=0)
+    if others := " and ".join(sorted(precisions - {precision})):
+        trained = f"the energy was trained on its text in {others}"
+        found += [f"the language model is in {precision}, but {trained}: another distribution"]
+    lengths = [length for m in negatives for length in m.options.get("prefix_length") or ()]
+    shortest = min(lengths, default=0)
     if prefix_length < shortest:
-        found.append(
-            f"a prefix of {prefix_length} tokens is shorter than any that the energy was trained "
-            f"on (from {shortest}): what it says there was never tested"
-        )
+        shorter = f"shorter than any that the energy was trained on (from {shortest})"
+        found += [f"a prefix of {prefix_length} tokens is {shorter}: {UNTESTED}"]
     return found
-
-
-def _prefix_lengths(manifest: Manifest) -> List[int]:
-    return list(manifest.options.get("prefix_length") or [])
 
 
 def load_joint_checkpoints(
@@ -116,13 +107,6 @@ def split_path(path: str) -> Tuple[Path, Optional[Path]]:
         for each in models:  # one may be no checkpoint at all, which its own error says
             read_checkpoint(each, "--path")
     if len(models) != 1 or len(energies) > 1:
-        raise UserError(
-            f"--path: {path}: {_counted(len(models), 'language model', 'language models')} and "
-            f"{_counted(len(energies), 'energy', 'energies')}; "
-            "give one language model, and one energy or none"
-        )
+        found = f"language models: {len(models)}, energies: {len(energies)}"
+        raise UserError(f"--path: {path}: {found}; give one language model, and one energy or none")
     return models[0], energies[0] if energies else None
-
-
-def _counted(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}"

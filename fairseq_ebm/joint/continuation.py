@@ -1,6 +1,7 @@
 """Continuing a prompt from the joint model: propose, score, choose, and for long text, again.
 Without an energy, from the language model: the same without a choice."""
 
+import dataclasses
 import math
 import time
 from dataclasses import dataclass, field
@@ -39,10 +40,8 @@ class GenerationOptions:
             if value is not None and value < 1:
                 raise OptionError(f"{{{name}}}: {value} is below 1")
         if self.num_draws > self.joint_samples:
-            raise OptionError(
-                f"{{num_draws}}: {self.num_draws} draws from {self.joint_samples} proposals; raise "
-                "{joint_samples}"
-            )
+            asked = f"{self.num_draws} draws from {self.joint_samples} proposals"
+            raise OptionError(f"{{num_draws}}: {asked}; raise {{joint_samples}}")
         if self.rule not in RULES:
             raise OptionError(f"{{rule}}: '{self.rule}' is none of {', '.join(RULES)}")
         if (self.rule == "rejection") != (self.beta is not None):
@@ -54,18 +53,14 @@ class GenerationOptions:
         """The lengths in which a continuation is made."""
         length = self.length or self.window - prompt_length
         if length < 1:
-            raise OptionError(
-                f"{{length}}: needed, since the prompt of {prompt_length} tokens fills "
-                f"the window of {self.window}"
-            )
+            prompt = f"the prompt of {prompt_length} tokens fills the window of {self.window}"
+            raise OptionError(f"{{length}}: needed, since {prompt}")
         size = min(self.chunk_length or length, length)
         has_context = prompt_length > 0 or size < length
         if size > self.window - int(has_context):
             name = "length" if size == length else "chunk_length"
-            raise OptionError(
-                f"{{{name}}}: {size} tokens leave no room for a context in the "
-                f"window of {self.window}; give a smaller {{chunk_length}}"
-            )
+            full = f"{size} tokens leave no room for a context in the window of {self.window}"
+            raise OptionError(f"{{{name}}}: {full}; give a smaller {{chunk_length}}")
         return [size] * (length // size) + ([length % size] if length % size else [])
 
 
@@ -101,10 +96,8 @@ def continue_prompt(
         for member, draws in enumerate(groups):
             context = torch.cat([prompt, draws[0].tokens])
             context = context[max(0, len(context) - (options.window - length)) :]
-            purpose = f"{part}-{member}"
-            pool, choice, choosing = _chosen(
-                joint, context, length, len(draws), options, stream_of, purpose
-            )
+            here = dataclasses.replace(options, length=length, num_draws=len(draws))
+            pool, choice, choosing = _chosen(joint, context, here, stream_of, f"{part}-{member}")
             _extend(draws, pool, choice)
             result.pools.append(pool)
             result.figures.append(choice.figures)
@@ -114,20 +107,16 @@ def continue_prompt(
 
 
 def _chosen(
-    joint: Joint,
-    context: Tensor,
-    length: int,
-    draws: int,
-    options: GenerationOptions,
-    stream_of: StreamOf,
-    purpose: str,
+    joint: Joint, context: Tensor, options: GenerationOptions, stream_of: StreamOf, purpose: str
 ) -> Tuple[ProposalPool, Choice, float]:
     """A pool, its choice and the seconds that this took; more proposals are made until the rule has
     enough. Where nothing judges, the proposals are the draws."""
-    if joint.energy is None:
-        pool = propose(joint, context, draws, length, stream_of(f"propose-{purpose}"))
-        return pool, Choice(torch.arange(draws), {}), 0.0
+    draws, length = options.num_draws, options.length
+    assert length is not None
     proposing, choosing = stream_of(f"propose-{purpose}"), f"choose-{purpose}"
+    if joint.energy is None:
+        pool = propose(joint, context, draws, length, proposing)
+        return pool, Choice(torch.arange(draws), {}), 0.0
     spent = 0.0
     pool = propose(joint, context, options.joint_samples, length, proposing)
     for _ in range(ROUNDS):
@@ -139,8 +128,7 @@ def _chosen(
         spent += time.perf_counter() - start
         if len(choice.indices) == draws:
             return pool, choice, spent
-        more = propose(joint, context, options.joint_samples, length, proposing)
-        pool = join([pool, more])
+        pool = join([pool, propose(joint, context, options.joint_samples, length, proposing)])
     raise OptionError(
         f"{{beta}}: of {len(pool.energies)} proposals only {len(choice.indices)} were "
         f"accepted with a threshold of {options.beta}; lower it"

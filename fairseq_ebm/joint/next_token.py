@@ -87,15 +87,10 @@ def next_token(options: NextToken) -> Record:
 
 def top(records: Sequence[Record], count: int) -> List[Record]:
     """The likeliest so many of each model, each with its ``share`` of these."""
-    best = {
-        model: sorted(records, key=lambda record: -record[model])[:count]
-        for model in ("lm", "joint")
-    }
-    total = {model: sum(record[model] for record in rows) for model, rows in best.items()}
-    return [
-        {m: {**rows[i], "share": rows[i][m] / total[m]} for m, rows in best.items()}
-        for i in range(len(best["lm"]))
-    ]
+    best = {m: sorted(records, key=lambda record: -record[m])[:count] for m in ("lm", "joint")}
+    total = {m: sum(record[m] for record in rows) for m, rows in best.items()}
+    with_share = [[{**row, "share": row[m] / total[m]} for row in rows] for m, rows in best.items()]
+    return [dict(zip(best, pair)) for pair in zip(*with_share)]
 
 
 def _record(row: Probability, tokenizer: Tokenizer) -> Record:
@@ -112,8 +107,7 @@ def candidates(
     best = torch.topk(log_lm, min(count, len(log_lm)))
     chosen = symbols[best.indices]
     length = window - len(prefix) - 1
-    pairs = list(zip(chosen.split(AT_ONCE), best.values.split(AT_ONCE)))
-    for some, log_p in pairs:
+    for some, log_p in zip(chosen.split(AT_ONCE), best.values.split(AT_ONCE)):
         texts = torch.cat([prefix.expand(len(some), -1), some.unsqueeze(1)], dim=1)
         if length == 0:
             log_z = -_finite(joint.energies(texts.unsqueeze(1), 0)).squeeze(1)
@@ -121,8 +115,7 @@ def candidates(
         else:
             streams = Streams(seed, "next-token", some.tolist())
             bounds = log_partition_bounds(_finite(joint.pool(texts, samples, length, streams)))
-            columns = (bounds.lower, bounds.upper, bounds.jackknife, bounds.error, bounds.ess)
-            rows = list(zip(*(column.tolist() for column in columns)))
+            rows = list(zip(*(column.tolist() for column in bounds[:-1])))  # all but k-hat
         for symbol, log_p_of, row in zip(some.tolist(), log_p.tolist(), rows):
             yield Candidate(symbol, log_p_of, *row)
 
@@ -146,9 +139,8 @@ def probabilities(found: List[Candidate]) -> List[Probability]:
     least = torch.sigmoid(lower - _others(upper))
     most = torch.sigmoid(upper - _others(lower))
     low, high = _sampling_interval(log_lm + column("log_z"), column("log_z_error"))
-    values = zip(found, *(part.tolist() for part in (lm, joint, least, most)))
-    between = zip(low.tolist(), high.tolist())
-    rows = (Probability(*row, sampling_ci95=ends) for row, ends in zip(values, between))
+    values = (part.tolist() for part in (lm, joint, least, most))
+    rows = map(Probability, found, *values, zip(low.tolist(), high.tolist()))
     return sorted(rows, key=lambda row: -row.joint)
 
 

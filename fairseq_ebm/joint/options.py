@@ -45,9 +45,5 @@ class Analyse(Drawing):
     work = "joint.analyse:analyse"
 
     pools: Tuple[Path, ...] = file(
-        REQUIRED,
-        "prompts and pools; shards together",
-        "POOLS.jsonl",
-        argument=True,
-        many=True,
+        REQUIRED, "prompts and pools; shards together", "POOLS.jsonl", argument=True, many=True
     )

@@ -2,19 +2,19 @@
 --joint-results-path`` writes, and the one place that reads it."""
 
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Optional
 
 from ..errors import UserError
-from ..records import require_version
+from ..options import Record
+from ..records import finite, require_version
 from .continuation import ContinuedPrompt
 
 KIND, FORMAT_VERSION = "pools", 1
 FIELDS = ("id", "prompt", "base_text", "truncated")
 
-Record = Dict[str, Any]
+Decode = Callable[[Sequence[int]], str]
 
 
 def record_of(
@@ -22,7 +22,7 @@ def record_of(
     prompt: Sequence[int],
     continued: ContinuedPrompt,
     truncated: bool,
-    decode: Callable[[Sequence[int]], str],
+    decode: Decode,
     real: Optional[Record] = None,
 ) -> Record:
     """``base_text``: the first proposal, one of the language model's own samples; ``truncated``:
@@ -35,20 +35,14 @@ def record_of(
         "base_text": decode(continued.pools[0].tokens[0].tolist()),
         "truncated": truncated,
         "draws": [
-            {
-                "text": decode(draw.tokens.tolist()),
-                "tokens": draw.tokens.tolist(),
-                "energy": draw.energy,
-                "log_p": draw.log_p,
-                "share": draw.share,
-                "ess": draw.ess,
-            }
+            {"text": decode(tokens), **vars(draw), "tokens": tokens}
             for draw in continued.draws
+            for tokens in [draw.tokens.tolist()]
         ],
         "pools": [
             {
                 "tokens": pool.tokens.tolist(),
-                "energies": [_finite(energy) for energy in pool.energies.tolist()],
+                "energies": list(map(finite, pool.energies.tolist())),
                 "log_p": pool.log_p.tolist(),
                 **figures,
             }
@@ -59,16 +53,10 @@ def record_of(
     return record if real is None else {**record, "real": real}
 
 
-def real_of(
-    tokens: Sequence[int], energy: float, log_p: float, decode: Callable[[Sequence[int]], str]
-) -> Record:
+def real_of(tokens: Sequence[int], energy: float, log_p: float, decode: Decode) -> Record:
     """What really follows a prompt, judged as proposals are."""
     text = decode(tokens)
-    return {"text": text, "tokens": list(tokens), "energy": _finite(energy), "log_p": log_p}
-
-
-def _finite(energy: float) -> Optional[float]:
-    return energy if math.isfinite(energy) else None
+    return {"text": text, "tokens": list(tokens), "energy": finite(energy), "log_p": log_p}
 
 
 def read_pools(path: Path, with_real: bool = False) -> Iterator[Record]:
@@ -82,26 +70,25 @@ def read_pools(path: Path, with_real: bool = False) -> Iterator[Record]:
 
 
 def _checked(line: bytes, where: str, with_real: bool) -> Record:
+    record = _parsed(line)
+    if record is not None:
+        require_version(record, FORMAT_VERSION, where, "generate again")
+        parts = ("draws", "pools", *(["real"] * with_real))
+        if all(map(record.get, parts)) and all(name in record for name in FIELDS):
+            return record
+    what = "a prompt, its pools and what really follows" if with_real else "a prompt, its pools"
+    raise UserError(f"{where}: not {what}, as fairseq-generate --joint-results-path writes them")
+
+
+def _parsed(line: bytes) -> Optional[Record]:
+    """None if it is something else."""
     try:
         record = json.loads(line)
-        is_ours = record["kind"] == KIND
+        return dict(record) if record["kind"] == KIND else None
     except (ValueError, KeyError, TypeError):
-        is_ours = False
-    if is_ours:
-        require_version(record, FORMAT_VERSION, where, "generate again")
-    parts = ("draws", "pools", *(["real"] * with_real))
-    is_complete = is_ours and all(record.get(name) for name in parts)
-    if not is_complete or any(name not in record for name in FIELDS):
-        what = "a prompt, its pools and what really follows" if with_real else "a prompt, its pools"
-        raise UserError(
-            f"{where}: not {what}, as fairseq-generate --joint-results-path writes them"
-        )
-    return dict(record)
+        return None
 
 
 def is_pools(path: Path) -> bool:
     with path.open("rb") as file:
-        try:
-            return bool(json.loads(file.readline())["kind"] == KIND)
-        except (ValueError, KeyError, TypeError):
-            return False
+        return _parsed(file.readline()) is not None

@@ -16,29 +16,23 @@ class Choice(NamedTuple):
     figures: Dict[str, float]  # what the rule reports about itself
 
 
-# (log-weights (n,), draws, random numbers, threshold β) -> Choice
-Rule = Callable[[Tensor, int, WindowStream, Optional[float]], Choice]
+Beta = Optional[float]  # the threshold of rejection
+Rule = Callable[[Tensor, int, WindowStream, Beta], Choice]  # log-weights (n,), draws, randomness
 
 
-def snis(
-    log_weights: Tensor, draws: int, stream: WindowStream, beta: Optional[float] = None
-) -> Choice:
+def snis(log_weights: Tensor, draws: int, stream: WindowStream, beta: Beta = None) -> Choice:
     """Self-normalised importance resampling, with replacement: exact for many proposals."""
     generator = torch.Generator().manual_seed(int(stream.uniforms(1)[0] * 2**53))
     return Choice(resample(log_weights, draws, generator), {})
 
 
-def metropolis(
-    log_weights: Tensor, draws: int, stream: WindowStream, beta: Optional[float] = None
-) -> Choice:
+def metropolis(log_weights: Tensor, draws: int, stream: WindowStream, beta: Beta = None) -> Choice:
     """States of one independent Metropolis–Hastings chain through the pool."""
     indices, acceptance = metropolis_hastings(log_weights, stream.uniforms(len(log_weights)), draws)
     return Choice(indices, {"acceptance": acceptance})
 
 
-def rejection(
-    log_weights: Tensor, draws: int, stream: WindowStream, beta: Optional[float] = None
-) -> Choice:
+def rejection(log_weights: Tensor, draws: int, stream: WindowStream, beta: Beta = None) -> Choice:
     """Quasi-rejection: the first proposals that are accepted with probability min(1, w / β)."""
     assert beta is not None
     taken = accept(log_weights, stream.uniforms(len(log_weights)), math.log(beta))

@@ -38,8 +38,7 @@ class ArraysWriter:
 
     def __init__(self, folder: Path, layout: Layout, rows: int) -> None:
         self.folder, self.part = folder, folder.with_name(folder.name + ".part")
-        self.rows = rows
-        self.layout = dict(sorted(layout.items()))
+        self.rows, self.layout = rows, dict(sorted(layout.items()))
         self.done = 0
         self._lock: Optional[int] = None
         self._offsets: Dict[str, int] = {}
@@ -145,8 +144,10 @@ class Arrays:
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            if path.stat().st_size and _is_empty_array(path):
-                return np.load(path, allow_pickle=False)
+            with suppress(OSError, ValueError, EOFError):
+                whole = np.load(path, allow_pickle=False)
+                if 0 in whole.shape:  # numpy does not map an array without rows
+                    return whole
             raise UserError(f"{path}: truncated or altered ({error})") from None
         return array.view(np.ndarray)  # mapped as before; a memmap's own views are slow to make
 
@@ -163,8 +164,10 @@ class Arrays:
 
     def block(self, block: int) -> Dict[str, np.ndarray]:
         self.check(block)
-        rows = slice(block * BLOCK, (block + 1) * BLOCK)
-        return {name: array[rows] for name, array in self._arrays.items()}
+        return {
+            name: array[slice(block * BLOCK, (block + 1) * BLOCK)]
+            for name, array in self._arrays.items()
+        }
 
     def check(self, block: int) -> None:
         if self._checked[block]:
@@ -172,17 +175,7 @@ class Arrays:
         rows = slice(block * BLOCK, (block + 1) * BLOCK)
         for name, expected in zip(self.names, self._checksums[block]):
             if zlib.crc32(np.ascontiguousarray(self._arrays[name][rows]).tobytes()) != expected:
-                last = min(self.rows, rows.stop) - 1
-                raise UserError(
-                    f"{self.folder / name}.npy: altered (rows {rows.start} to {last} do not match "
-                    "their checksum); generate it again"
-                )
+                altered = f"altered (rows {rows.start} to {min(self.rows, rows.stop) - 1}"
+                remedy = "do not match their checksum); generate it again"
+                raise UserError(f"{self.folder / name}.npy: {altered} {remedy}")
         self._checked[block] = True
-
-
-def _is_empty_array(path: Path) -> bool:
-    """numpy does not map an array without rows."""
-    try:
-        return 0 in np.load(path, allow_pickle=False).shape
-    except (OSError, ValueError):
-        return False

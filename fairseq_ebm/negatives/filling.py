@@ -60,40 +60,27 @@ class BaseLMAuthor:
         length = read.size(1) - prefix_length
         samples = self.sampler.sample(read[:, :prefix_length], num, length, streams)
         scores = token_log_probs(self.lm.model, read, prefix_length).double().sum(dim=1)
-        return AuthoredContinuations(
-            samples.tokens.numpy()[:, :, ::order],
-            samples.log_p.numpy(),
-            samples.log_q.numpy(),
-            scores.numpy(),
-        )
-
-
-def shard_of_blocks(blocks: int, shard: int, shards: int) -> range:
-    """Whole blocks, so that a block is computed in the same way however the work is divided."""
-    return range(blocks * shard // shards, blocks * (shard + 1) // shards)
+        tokens, log_p, log_q = (values.numpy() for values in samples)
+        return AuthoredContinuations(tokens[:, :, ::order], log_p, log_q, scores.numpy())
 
 
 def fill(
-    neg: Path,
-    author: Author,
-    windows: Windows,
-    num_negatives: int,
-    shard: Tuple[int, int],
+    neg: Path, author: Author, windows: Windows, num_negatives: int, shard: Tuple[int, int]
 ) -> int:
     """Writes a shard of a subset, or resumes it; returns the number of its windows."""
     index, shards = shard
     if shards > 1 and windows.subset in read_manifest(neg).subsets:
         return 0  # merged already
     folder = subset_folder(neg, windows.subset, index, shards)
-    blocks = shard_of_blocks(num_blocks(len(windows)), index, shards)
+    # Whole blocks, so that a block is computed in the same way however the work is divided.
+    blocks = range(*(num_blocks(len(windows)) * part // shards for part in (index, index + 1)))
     rows = range(blocks.start * BLOCK, min(blocks.stop * BLOCK, len(windows)))
     generated = windows.options.window - min(windows.options.prefix_lengths)
     arrays = layout(windows.options.window, generated, num_negatives, len(author.dictionary))
     with ArraysWriter(folder, arrays, len(rows)) as writer:
         todo = range(blocks.start + writer.done, blocks.stop)
-        for block in progress(
-            todo, f"{windows.subset} (blocks of {BLOCK})", len(blocks), writer.done
-        ):
+        label = f"{windows.subset} (blocks of {BLOCK})"
+        for block in progress(todo, label, len(blocks), writer.done):
             members = range(block * BLOCK, min((block + 1) * BLOCK, len(windows)))
             writer.write(_block(author, windows, list(members), num_negatives))
     if shards == 1:
@@ -110,8 +97,9 @@ def _block(
     prefix_lengths = np.array([windows.prefix_length(i) for i in members])
     generated = options.window - min(options.prefix_lengths)
     shape = (len(members), num_negatives)
+    numbers = windows.numbers[members]
     result: Dict[str, Any] = {
-        "number": windows.numbers[members],
+        "number": numbers,
         "window": tokens,
         "prefix_length": prefix_lengths,
         "negatives": np.full((*shape, generated), author.dictionary.pad()),
@@ -121,13 +109,9 @@ def _block(
     }
     for prefix_length in sorted(set(prefix_lengths.tolist())):
         group = np.flatnonzero(prefix_lengths == prefix_length)
-        streams = [
-            WindowStream(options.seed, windows.subset, int(windows.numbers[members[i]]))
-            for i in group
-        ]
+        streams = [WindowStream(options.seed, windows.subset, int(n)) for n in numbers[group]]
         found = author.continuations(tokens[group], prefix_length, num_negatives, streams)
         result["negatives"][group, :, : options.window - prefix_length] = found.tokens
-        result["real_log_p"][group] = found.real_log_p
-        result["log_p"][group] = found.log_p
-        result["log_q"][group] = found.log_q
+        for name in ("real_log_p", "log_p", "log_q"):
+            result[name][group] = getattr(found, name)
     return result

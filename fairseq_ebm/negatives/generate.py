@@ -71,10 +71,8 @@ def _author(options: Negatives, data: Path) -> Tuple[Author, Manifest]:
         libraries.append("transformers")
     else:
         assert options.path is not None
-        kind, lm = (
-            "language_model",
-            load_base_lm(options.path, data, options.precision, options.device),
-        )
+        kind = "language_model"
+        lm = load_base_lm(options.path, data, options.precision, options.device)
         if lm.right_to_left != options.right_to_left:
             way = "right to left; add" if lm.right_to_left else "left to right; drop"
             raise UserError(f"--path: {options.path} was trained {way} --right-to-left")
@@ -90,26 +88,18 @@ def _author(options: Negatives, data: Path) -> Tuple[Author, Manifest]:
 def _manifest(
     data: Path, source: Dict[str, Any], recorded: Dict[str, Any], libraries: List[str]
 ) -> Manifest:
-    dictionary = data / DICTIONARY_NAME
-    return Manifest(
-        format_version=FORMAT_VERSION,
-        source=source,
-        options=recorded,
-        dictionary={"size": len(load_dictionary(dictionary)), "sha256": sha256_of(dictionary)},
-        subsets={},
-        versions=versions(*libraries),
-    )
+    path = data / DICTIONARY_NAME
+    dictionary = {"size": len(load_dictionary(path)), "sha256": sha256_of(path)}
+    return Manifest(FORMAT_VERSION, source, recorded, dictionary, {}, versions(*libraries))
 
 
 def _full_disk(neg: Path, subset: str, error: OSError) -> Exception:
     """Says what is safe when there is no more room; other errors stay what they are."""
     if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return error
-    complete = ", ".join(store.read_manifest(neg).subsets) or "none yet"
-    return UserError(
-        f"--dest: {neg}: {error.strerror} while writing {subset}; complete and usable: {complete}. "
-        "Make room and run the same command again: it resumes where it was"
-    )
+    usable = f"complete and usable: {', '.join(store.read_manifest(neg).subsets) or 'none yet'}"
+    remedy = "Make room and run the same command again: it resumes where it was"
+    return UserError(f"--dest: {neg}: {error.strerror} while writing {subset}; {usable}. {remedy}")
 
 
 def _from_jsonl(options: Negatives, neg: Path) -> Record:
@@ -127,19 +117,15 @@ def _from_jsonl(options: Negatives, neg: Path) -> Record:
             if not texts:
                 raise UserError(f"{path}: no text of {windows.window} tokens for {subset}")
         cut.append(of_subset)
-        files[str(path)] = {
-            "bad_lines": len(bad or []),
-            "first_bad_line": bad[0] if bad else None,
-            "too_short": too_short,
-        }
-    real, generated = (sha256_of(path) for path in options.from_jsonl)
-    source = {"real": real, "generated": generated}
+        first = bad[0] if bad else None
+        counts = {"bad_lines": len(bad or []), "first_bad_line": first, "too_short": too_short}
+        files[str(path)] = counts
+    source = dict(zip(("real", "generated"), map(sha256_of, options.from_jsonl)))
     recorded = options.recorded("window", "stride", "seed")
     store.begin(neg, _manifest(options.like, source, recorded, ["torch"]), options.like)
+    sizes = {}
     for subset, texts in cut[0].items():
-        jsonl.fill(neg, subset, texts, cut[1][subset], tokenizer, windows)
-    sizes = {
-        subset: {"windows": len(texts), "generated": len(cut[1][subset])}
-        for subset, texts in cut[0].items()
-    }
+        fake = cut[1][subset]
+        jsonl.fill(neg, subset, texts, fake, tokenizer, windows)
+        sizes[subset] = {"windows": len(texts), "generated": len(fake)}
     return {"subsets": sizes, "files": files}

@@ -46,34 +46,25 @@ class HuggingFaceLM:
     ends: Set[int]  # end-of-text symbols
     sha256: str
     architecture: str
-    version: str  # of transformers
 
 
 def load_hugging_face(path: Path, precision: str, device: torch.device) -> HuggingFaceLM:
     require_precision(precision, device)
     if not (path / "config.json").is_file():
-        raise UserError(
-            f"--hf: {path}: not a directory of a Hugging Face model (no config.json in it)"
-        )
+        problem = "not a directory of a Hugging Face model (no config.json in it)"
+        raise UserError(f"--hf: {path}: {problem}")
     try:
         import transformers  # noqa: PLC0415 an extra, and slow to import
     except ImportError:
-        raise UserError(
-            "--hf: transformers is not installed; pip install 'fairseq-ebm[hf]'"
-        ) from None
+        remedy = "pip install 'fairseq-ebm[hf]'"
+        raise UserError(f"--hf: transformers is not installed; {remedy}") from None
     transformers.logging.set_verbosity_error()  # we tell what happens ourselves
     transformers.logging.disable_progress_bar()
     model, tokenizer = _load(path, DTYPES[precision])
     of_model = model.generation_config.eos_token_id  # one, several or none
     ends = {*(of_model if isinstance(of_model, list) else [of_model]), tokenizer.eos_token_id}
-    return HuggingFaceLM(
-        model=model.eval().to(device),
-        tokenizer=tokenizer,
-        ends=ends - {None},
-        sha256=digest_of_files(path),
-        architecture=type(model).__name__,
-        version=transformers.__version__,
-    )
+    architecture, model = type(model).__name__, model.eval().to(device)
+    return HuggingFaceLM(model, tokenizer, ends - {None}, digest_of_files(path), architecture)
 
 
 def _load(path: Path, dtype: torch.dtype) -> Tuple[Any, Any]:
@@ -86,20 +77,16 @@ def _load(path: Path, dtype: torch.dtype) -> Tuple[Any, Any]:
             str(path), torch_dtype=dtype, output_loading_info=True, **safe
         )
     except Exception as error:  # whatever transformers raises
-        what = (str(error).strip().splitlines() or [""])[0]
-        raise UserError(
-            f"--hf: {path}: not a causal language model with its tokenizer "
-            f"({type(error).__name__}: {what})"
-        ) from None
+        what = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+        problem = f"not a causal language model with its tokenizer ({what})"
+        raise UserError(f"--hf: {path}: {problem}") from None
     trained_as = ", ".join(model.config.architectures or [])
     if report["missing_keys"] or "MaskedLM" in trained_as or model.config.is_encoder_decoder:
         raise UserError(f"--hf: {path}: holds a {trained_as}, not a causal language model")
     symbols = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > symbols:
-        raise UserError(
-            f"--hf: {path}: the tokenizer has {len(tokenizer)} symbols and the model {symbols}: "
-            "they do not belong together"
-        )
+        sizes = f"the tokenizer has {len(tokenizer)} symbols and the model {symbols}"
+        raise UserError(f"--hf: {path}: {sizes}: they do not belong together")
     return model, tokenizer
 
 
@@ -150,13 +137,9 @@ class HuggingFaceAuthor:
     ) -> AuthoredContinuations:
         """(W, num, T - p) tokens, each window by itself. No log-probabilities: those of the model
         are of other symbols."""
-        length = windows.shape[1] - prefix_length
-        tokens = np.stack(
-            [
-                self._continue(window[:prefix_length], num, length, stream)
-                for window, stream in zip(windows, streams)
-            ]
-        )
+        length, prefixes = windows.shape[1] - prefix_length, windows[:, :prefix_length]
+        pairs = zip(prefixes, streams)
+        tokens = np.stack([self._continue(p, num, length, stream) for p, stream in pairs])
         unknown = np.full(tokens.shape[:2], np.nan)
         return AuthoredContinuations(tokens, unknown, unknown, unknown[:, 0])
 
@@ -185,10 +168,10 @@ class HuggingFaceAuthor:
                 if not unfinished:
                     return result
                 rows, short = rows[unfinished], [short[j] for j in unfinished]
-        raise UserError(
-            f"--hf: the model's text does not fill a window: {rows.size(1) - start} of its symbols "
-            f"give fewer than {length + SPARE} tokens of DATA; choose another model"
+        little = (
+            f"{rows.size(1) - start} of its symbols give fewer than {length + SPARE} tokens of DATA"
         )
+        raise UserError(f"--hf: the model's text does not fill a window: {little}; choose another")
 
     def _encode(self, prefix: np.ndarray) -> Tuple[List[int], List[int]]:
         """The model's symbols for a prefix: what lies before its last document; that document."""
@@ -201,9 +184,8 @@ class HuggingFaceAuthor:
         *documents, document = [encode(text, add_special_tokens=False) for text in texts]
         before = [*self._begin, *(symbol for ids in documents for symbol in ids + self._between)]
         if not before + document:
-            raise UserError(
-                "--prefix-length: the model has no symbol that text begins with, and needs a prefix"
-            )
+            problem = "the model has no symbol that text begins with, and needs a prefix"
+            raise UserError(f"--prefix-length: {problem}")
         return before, document
 
     def _write_on(self, rows: Tensor, step: int) -> Tensor:
@@ -230,8 +212,5 @@ class HuggingFaceAuthor:
         return np.concatenate([np.append(part, eos) for part in self.text.encode(texts)])[:-1]
 
     def _decode(self, symbols: List[int]) -> str:
-        return str(
-            self.lm.tokenizer.decode(
-                symbols, skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        )
+        as_it_is = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+        return str(self.lm.tokenizer.decode(symbols, **as_it_is))

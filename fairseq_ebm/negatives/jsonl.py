@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -18,8 +18,10 @@ from .store import layout, mark_whole
 
 LOOKED_AT = 100  # texts at the beginning of a file, which show what form it is in
 
+Bad = Optional[List[str]]  # what is wrong with broken lines; None: they are refused
 
-def read_texts(path: Path, bad: Optional[List[str]] = None) -> Iterator[str]:
+
+def read_texts(path: Path, bad: Bad = None) -> Iterator[str]:
     """The "text" of each line's object. Broken lines are refused; or, with ``bad``, passed over,
     and what is wrong with each is appended there."""
     try:
@@ -64,7 +66,7 @@ def windows_of(
     tokenizer: Tokenizer,
     options: WindowOptions,
     subsets: Sequence[str],
-    bad: Optional[List[str]] = None,
+    bad: Bad = None,
 ) -> Tuple[Dict[str, List[np.ndarray]], int]:
     """Windows by subset, in the order of the file; and how many texts are too short for one.
 
@@ -101,14 +103,12 @@ def fill(
             rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(real)))
             dealt = order[(rows[:, None] * each + np.arange(each)) % len(fake)]
             unknown = np.full((len(rows), each), np.nan)
-            content: Dict[str, Any] = {
+            content = {
                 "number": rows,
                 "window": np.stack([real[i] for i in rows]),
                 "prefix_length": np.zeros(len(rows)),
                 "negatives": np.array([[fake[j] for j in row] for row in dealt]),
                 "real_log_p": unknown[:, 0],
-                "log_p": unknown,
-                "log_q": unknown,
             }
-            writer.write(content)
+            writer.write({**content, "log_p": unknown, "log_q": unknown})
     mark_whole(neg, subset, len(real))

@@ -31,16 +31,12 @@ class Pairs(FairseqDataset):
         training: bool = True,
     ) -> None:
         super().__init__()
-        self.subsets = list(subsets)
-        self.padding = padding
-        self.seed = seed
-        self.training = training
-        self.epoch = 0
+        self.subsets, self.padding = list(subsets), padding
+        self.seed, self.training, self.epoch = seed, training, 0
         held = min(subset.num_negatives for subset in self.subsets)
         if negatives is not None and not 0 < negatives <= held:
-            raise UserError(
-                f"--negatives-per-positive: {negatives}, but {held} were generated for each window"
-            )
+            generated = f"{held} were generated for each window"
+            raise UserError(f"--negatives-per-positive: {negatives}, but {generated}")
         self.negatives = held if negatives is None else negatives
         lengths = [len(subset) for subset in self.subsets]
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
@@ -74,17 +70,14 @@ class Pairs(FairseqDataset):
         """``windows`` (B, 1 + K, T), padded at the end; all in a row agree in ``shared`` tokens."""
         if not samples:
             return {}
-        windows = [sample["windows"] for sample in samples]
+        windows, shared = [s["windows"] for s in samples], min(s["shared"] for s in samples)
         by_position = [w.T for w in windows]  # (T, 1 + K): the first dimension is padded
         batch = pad_sequence(by_position, batch_first=True, padding_value=self.padding)
         return {
             "id": torch.tensor([sample["id"] for sample in samples]),
             "nsentences": len(samples),
             "ntokens": sum(w.numel() for w in windows),
-            "net_input": {
-                "windows": batch.transpose(1, 2).contiguous(),
-                "shared": min(sample["shared"] for sample in samples),
-            },
+            "net_input": {"windows": batch.transpose(1, 2).contiguous(), "shared": shared},
         }
 
     def size(self, index: int) -> int:

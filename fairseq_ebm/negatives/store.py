@@ -116,23 +116,19 @@ def begin(neg: Path, manifest: Manifest, data: Path) -> Manifest:
     foreign = neg.exists() and any(not p.name.startswith(path.name) for p in neg.iterdir())
     if not path.exists():  # asked after the look around: another process may just have written it
         if foreign:
-            raise UserError(
-                f"--dest: {neg} exists and holds something else; choose another directory"
-            )
+            problem = "exists and holds something else; choose another directory"
+            raise UserError(f"--dest: {neg} {problem}")
         neg.mkdir(parents=True, exist_ok=True)
         write_json(manifest, path)
     existing = read_manifest(neg)
     same = dataclasses.replace(manifest, subsets=existing.subsets)
     if existing != same:
-        raise UserError(
-            f"--dest: {neg} was begun with other {_difference(existing, same)}; "
-            "choose another directory or delete it"
-        )
+        begun = f"was begun with other {_difference(existing, same)}"
+        raise UserError(f"--dest: {neg} {begun}; choose another directory or delete it")
     for name in VOCABULARY_FILES:
-        if (data / name).exists():
-            content = (data / name).read_bytes()
-            if not (neg / name).exists() or (neg / name).read_bytes() != content:
-                write_whole(neg / name, content)
+        ours, theirs = neg / name, data / name
+        if theirs.exists() and not (ours.exists() and ours.read_bytes() == theirs.read_bytes()):
+            write_whole(ours, theirs.read_bytes())
     return existing
 
 
@@ -145,11 +141,9 @@ def _difference(old: Manifest, new: Manifest) -> str:
     other = other_text(old.source.get("text", {}), new.source.get("text", {}))
     if other is not None:
         return f"text: {other}"
-    parts = {"source": "language model or files", "dictionary": "dictionary"}
-    for part, words in parts.items():
-        if getattr(old, part) != getattr(new, part):
-            return words
-    return "versions of the software"
+    if old.source != new.source:
+        return "language model or files"
+    return "versions of the software" if old.dictionary == new.dictionary else "dictionary"
 
 
 def subset_folder(neg: Path, subset: str, shard: int, shards: int) -> Path:
@@ -161,11 +155,8 @@ def mark_whole(neg: Path, subset: str, windows: int) -> None:
     manifest = read_manifest(neg)
     for leftover in neg.glob("*.tmp"):
         leftover.unlink()
-    subsets = {**manifest.subsets, subset: windows}
-    write_json(
-        dataclasses.replace(manifest, subsets=dict(sorted(subsets.items()))),
-        neg / MANIFEST_NAME,
-    )
+    subsets = dict(sorted({**manifest.subsets, subset: windows}.items()))
+    write_json(dataclasses.replace(manifest, subsets=subsets), neg / MANIFEST_NAME)
 
 
 def merge(neg: Path) -> Dict[str, int]:
@@ -174,10 +165,9 @@ def merge(neg: Path) -> Dict[str, int]:
     shards: Dict[str, Dict[Tuple[int, int], Path]] = {}
     for folder in sorted(neg.glob("*.shard-*-of-*")):
         subset, _, rest = folder.name.partition(".shard-")
-        if rest.endswith(".part"):
-            continue
-        index, _, total = rest.partition("-of-")
-        shards.setdefault(subset, {})[(int(index), int(total))] = folder
+        if not rest.endswith(".part"):
+            index, _, total = rest.partition("-of-")
+            shards.setdefault(subset, {})[(int(index), int(total))] = folder
     if not shards and not manifest.subsets:
         raise UserError(f"--merge: {neg} holds no shard that is complete")
     for subset, found in shards.items():
@@ -197,10 +187,9 @@ def _complete(neg: Path, subset: str, found: Mapping[Tuple[int, int], Path]) -> 
     (total,) = totals
     missing = [i for i in range(total) if (i, total) not in found]
     if missing:
-        raise UserError(
-            f"--merge: shards {', '.join(map(str, missing))} of {total} of {subset} are not "
-            f"complete in {neg}; run them (again) first (--num-shards {total} --shard-id …)"
-        )
+        shards = f"shards {', '.join(map(str, missing))} of {total} of {subset}"
+        remedy = f"run them (again) first (--num-shards {total} --shard-id …)"
+        raise UserError(f"--merge: {shards} are not complete in {neg}; {remedy}")
     return [found[(i, total)] for i in range(total)]
 
 
@@ -223,24 +212,16 @@ class NegativesSubset:
         neg = Path(neg)
         self.manifest = read_manifest(neg)
         if subset not in self.manifest.subsets:
-            sharded = any(neg.glob(f"{subset}.shard-*"))
-            begun = (neg / f"{subset}.part").exists()
-            remedy = (
-                "fairseq-ebm negatives --merge " + str(neg)
-                if sharded
-                else (
-                    "run fairseq-ebm negatives again to finish it"
-                    if begun
-                    else f"it has {', '.join(self.manifest.subsets) or 'none'}"
-                )
-            )
+            remedy = f"it has {', '.join(self.manifest.subsets) or 'none'}"
+            if any(neg.glob(f"{subset}.shard-*")):
+                remedy = f"fairseq-ebm negatives --merge {neg}"
+            elif (neg / f"{subset}.part").exists():
+                remedy = "run fairseq-ebm negatives again to finish it"
             raise UserError(f"{neg}: the subset {subset} is not complete; {remedy}")
-        self._arrays = Arrays(neg / subset)
-        if self._arrays.rows != self.manifest.subsets[subset]:
-            raise UserError(
-                f"{neg / subset}: holds {self._arrays.rows} windows, but the manifest says "
-                f"{self.manifest.subsets[subset]}"
-            )
+        self._arrays, size = Arrays(neg / subset), self.manifest.subsets[subset]
+        if len(self) != size:
+            problem = f"holds {len(self)} windows, but the manifest says {size}"
+            raise UserError(f"{neg / subset}: {problem}")
 
     def __len__(self) -> int:
         return self._arrays.rows
@@ -260,10 +241,7 @@ class NegativesSubset:
         real = row["window"].astype(np.int64)
         generated = row["negatives"][:, : len(real) - prefix_length].astype(np.int64)
         negatives = np.repeat(real[None], len(generated), axis=0)
-        if self.manifest.right_to_left:
-            negatives[:, : generated.shape[1]] = generated
-        else:
-            negatives[:, prefix_length:] = generated
-        return Example(
-            real, negatives, prefix_length, float(row["real_log_p"]), row["log_p"], row["log_q"]
-        )
+        start = 0 if self.manifest.right_to_left else prefix_length
+        negatives[:, start : start + generated.shape[1]] = generated
+        log_p = float(row["real_log_p"]), row["log_p"], row["log_q"]
+        return Example(real, negatives, prefix_length, *log_p)

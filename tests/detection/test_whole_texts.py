@@ -38,7 +38,7 @@ def test_a_text_gets_the_mean_of_its_blocks(tokenizer):
     found = score_texts(texts, tokenizer, [last_token], BlockOptions(window=8, stride=4))
     expected = [np.mean([7, 11]), 7, np.mean([7, 11, 15, 19])]
     assert found.scores["last"] - 4 == pytest.approx(expected)
-    assert (found.empty, found.short, found.num_blocks) == (1, 1, 7)
+    assert (found.empty, found.short, sum(found.sizes)) == (1, 1, 7)
 
 
 def test_short_texts_are_passed_over_if_asked(tokenizer):
@@ -61,7 +61,7 @@ def test_a_long_text_is_scored_in_parts(tokenizer, monkeypatch):
     found = score_texts([text(3), text(*long), text(9)], tokenizer, [counted], options)
     expected = np.mean([long[start + 7] for start in options.starts(200)])
     assert found.scores["last"] - 4 == pytest.approx([3, expected, 9])
-    assert max(sizes) == 5 and sum(sizes) == found.num_blocks == 51
+    assert max(sizes) == 5 and sum(sizes) == sum(found.sizes) == 51
 
 
 def test_a_file_of_empty_texts_has_no_scores(tokenizer):
