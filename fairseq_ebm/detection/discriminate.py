@@ -81,11 +81,12 @@ def _judge_stores(options: Discriminate) -> Record:
         models.require_window(subsets[VALID].window)
         scorers = _scorers(models, options)
         if options.learns_words:
-            scorers.append(_tfidf(options.tfidf_from or neg, neg, options.seed))
-        scores = {
-            name: _score(subset, scorers, f"{neg.name}: {name}", options)
-            for name, subset in subsets.items()
-        }
+            scorers.append(_tfidf(options.tfidf_from or neg, neg))
+        scores = {}
+        for name, subset in subsets.items():
+            members = chosen(subset, options.max_windows, options.seed)
+            bar = progress(batches(subset, members), f"{neg.name}: {name} (batches)")
+            scores[name] = score_windows(bar, scorers)
         for name, test in scores[options.gen_subset].items():
             line = thresholds(scores[VALID][name], natural_threshold(name, scorers))
             measured = row_by_prefix_length(test, line, options.seed)
@@ -93,21 +94,14 @@ def _judge_stores(options: Discriminate) -> Record:
     return {"rows": rows, "provenance": _provenance(options, models)}
 
 
-def _score(
-    subset: NegativesSubset, scorers: Sequence[Scorer], label: str, options: Discriminate
-) -> Dict[str, Scores]:
-    members = chosen(subset, options.max_windows, options.seed)
-    return score_windows(progress(batches(subset, members), f"{label} (batches)"), scorers)
-
-
-def _tfidf(neg: Path, judged: Path, seed: int) -> TfIdfScorer:
+def _tfidf(neg: Path, judged: Path) -> TfIdfScorer:
     """Learnt from the store ``neg``, which has the vocabulary of the one that is ``judged``."""
     problem = f"--tfidf-from: {neg}: made with another dictionary"
     require_same_dictionary(judged / DICTIONARY_NAME, neg / DICTIONARY_NAME, problem)
     tokenizer, texts = load_tokenizer(neg), []
     for name in ("train", VALID):
         subset = NegativesSubset(neg, name)
-        every = batches(subset, chosen(subset, None, seed))
+        every = batches(subset, range(len(subset)))
         bar = progress(every, f"{neg.name}: words of {name} (batches)")
         texts.append(labelled(tokenizer, bar))
     return TfIdfScorer(tokenizer, *texts)

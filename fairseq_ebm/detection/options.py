@@ -62,9 +62,7 @@ class Discriminate(Drawing, Machine, Seeded):
         if self.real and not self.like:
             raise OptionError("{like}: needed with {real} and {fake}")
         if self.real and self.learns_words:
-            raise OptionError(
-                "{tfidf}: learns from a store's train subset; not with {real}, {fake}"
-            )
+            raise OptionError("{tfidf}: learns from a train subset; not with {real} and {fake}")
         if not (self.path or self.lm or self.learns_words):
             raise OptionError("no scorer: give {path}, {lm} or {tfidf}")
         if self.draw and not (self.stores and self.path):

@@ -68,7 +68,6 @@ def labelled(tokenizer: Tokenizer, batches: Iterable[Batch]) -> Labelled:
     generated: List[Tensor] = []
     for batch in batches:
         texts += continuations(tokenizer, batch.texts, batch.before, batch.after)
-        is_generated = torch.ones(batch.texts.shape[:2], dtype=torch.bool)
-        is_generated[:, 0] = False
-        generated.append(is_generated.flatten())
+        windows, each = batch.texts.shape[:2]
+        generated.append((torch.arange(each) > 0).repeat(windows))
     return texts, torch.cat(generated).numpy()

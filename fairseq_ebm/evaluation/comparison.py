@@ -67,14 +67,12 @@ def against(
     errors = uncertainty.errors_of([result.log_z for result in results])
     rows: List[Record] = []
     for baseline in baselines:
-        theirs, their_errors = (
-            np.array([values[number] for number in numbers])
-            for values in (baseline.log_probs, baseline.errors)
-        )
+        theirs = np.array([baseline.log_probs[number] for number in numbers])
+        their_errors = np.array([baseline.errors[number] for number in numbers])
         gain, between = perplexity.gain(log_probs, theirs, tokens, seed)
         independent = np.stack([errors, their_errors], axis=1)
         luck = math.inf if baseline.same_samples else uncertainty.of_mean(independent, tokens)
-        row = {"name": baseline.name, "ppl": perplexity.perplexity(theirs, tokens)}
-        row.update({"gain": gain, "gain_ci95": between})
-        rows.append({**row, "gain_sampling_ci95": intervals.gain_interval(gain, luck)})
+        row = {"name": baseline.name, "ppl": perplexity.perplexity(theirs, tokens), "gain": gain}
+        between_samples = intervals.gain_interval(gain, luck)
+        rows.append({**row, "gain_ci95": between, "gain_sampling_ci95": between_samples})
     return rows

@@ -85,9 +85,7 @@ class EvaluationOptions:
         if not LEAST_ERROR <= error < 1:
             raise OptionError(f"{{sampling_error}}: {error} is not from {LEAST_ERROR} to 1")
         if self.sample_curve:
-            raise OptionError(
-                "{sample_curve}: pools differ in size under {sampling_error}; drop one"
-            )
+            raise OptionError("{sample_curve}: pools differ under {sampling_error}; drop one")
         if self.max_samples < least:
             raise OptionError(f"{{max_samples}}: {self.max_samples} is below {least}")
 

@@ -219,9 +219,7 @@ def warnings(report: Mapping[str, Any]) -> List[str]:
     n, reasons = report["num_samples"], []
     heavy = report["pareto_k"]["share_above_0_7"]
     if heavy > FEW:
-        few = (
-            f"a few of {n} samples dominate: too few for this energy, and both bounds may be wrong"
-        )
+        few = f"a few of {n} samples dominate, both bounds may be wrong; too few for this energy"
         reasons.append(f"Pareto k-hat is above 0.7 on {heavy:.0%} of the windows: {few}")
     if report["ess"]["mean"] < FEW_EFFECTIVE:
         low = "log Z is likely underestimated, and the perplexity too low"

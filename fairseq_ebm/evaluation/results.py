@@ -6,11 +6,12 @@ import glob
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 
 from ..data.identity import other_text
 from ..errors import UserError
 from ..files import write_whole
+from ..options import Record
 from ..records import number_of, require_version, strict_json
 from .log_probs import Bounds, LastPosition, WindowResult
 
@@ -48,16 +49,14 @@ def _line(value: Mapping[str, Any]) -> str:
     return strict_json(value) + "\n"
 
 
-def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> Optional[str]:
+def difference(before: Record, now: Record) -> Optional[str]:
     """The first thing in which two files are about something else, in words; the text first."""
     texts = (about["provenance"].get("text", {}) for about in (before, now))
     other = other_text(*texts)
     return f"text: {other}" if other is not None else _difference(before, now)
 
 
-def _difference(
-    before: Mapping[str, Any], now: Mapping[str, Any], where: str = ""
-) -> Optional[str]:
+def _difference(before: Record, now: Record, where: str = "") -> Optional[str]:
     for name in dict.fromkeys([*before, *now]):
         was, becomes, place = before.get(name), now.get(name), f"{where}{name.replace('_', ' ')}"
         if isinstance(was, dict) and isinstance(becomes, dict):
@@ -69,7 +68,7 @@ def _difference(
     return None
 
 
-def read_results(path: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
+def read_results(path: Path) -> "tuple[Record, List[WindowResult]]":
     """What the file is about, and its results; a last line that was cut off is left out."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -81,7 +80,7 @@ def read_results(path: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
         raise UserError(f"{path}: not results of windows ({error!r})") from None
 
 
-def _result(value: Dict[str, Any]) -> WindowResult:
+def _result(value: Record) -> WindowResult:
     for name in ("curve", "position_log_z"):
         value[name] = [_bounds(bounds) for bounds in value[name]]
     value["log_z"], value["pareto_k"] = _bounds(value["log_z"]), number_of(value["pareto_k"])
@@ -95,7 +94,7 @@ def _bounds(values: Mapping[str, Any]) -> Bounds:
     return Bounds(**{name: number_of(value) for name, value in values.items()})
 
 
-def join_shards(report: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
+def join_shards(report: Path) -> "tuple[Record, List[WindowResult]]":
     """All shards of a report, each of which must be there and complete."""
     pattern = f"{glob.escape(report.stem)}.shard-*-of-*.windows.jsonl"
     found = {path.name: path for path in report.parent.glob(pattern)}
@@ -104,7 +103,7 @@ def join_shards(report: Path) -> "tuple[Dict[str, Any], List[WindowResult]]":
         what = "no shards of it" if not totals else "shards of runs of different sizes"
         raise UserError(f"--merge: {report}: found {what} ({pattern})")
     (shards,) = totals
-    about: Dict[str, Any] = {}
+    about: Record = {}
     results: List[WindowResult] = []
     for shard in range(shards):
         path = results_path(report, shard, shards)

@@ -67,10 +67,8 @@ class Joint:
         text = self.reading_order(windows)
         known = 0 if self.right_to_left else shared
         rows = max(1, ROWS["cuda" if self.device.type == "cuda" else "cpu"] // len(text))
-        parts = [
-            self.energy(part.to(self.device), known).double().cpu()
-            for part in text.split(rows, dim=1)
-        ]
+        split = text.split(rows, dim=1)
+        parts = [self.energy(part.to(self.device), known).double().cpu() for part in split]
         return torch.cat(parts, dim=1)
 
     def pool(self, prefixes: Tensor, samples: int, length: int, streams: "Streams") -> Tensor:

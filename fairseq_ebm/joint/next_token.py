@@ -67,9 +67,7 @@ def next_token(options: NextToken) -> Record:
     models.require_density()
     models.lm.require_left_to_right()
     if len(prefix) >= window:
-        raise OptionError(
-            f"{{prefix}}: {len(prefix)} tokens fill the window of {window} ({{window}})"
-        )
+        raise OptionError(f"{{prefix}}: {len(prefix)} tokens fill the {{window}} of {window}")
     count = min(options.candidates, len(models.lm.dictionary) - 1)
     likeliest = candidates(models.joint(), prefix, count, window, options.num_samples, options.seed)
     rows = probabilities(list(progress(likeliest, "candidates", count)))

@@ -164,10 +164,8 @@ class Arrays:
 
     def block(self, block: int) -> Dict[str, np.ndarray]:
         self.check(block)
-        return {
-            name: array[slice(block * BLOCK, (block + 1) * BLOCK)]
-            for name, array in self._arrays.items()
-        }
+        rows = slice(block * BLOCK, (block + 1) * BLOCK)
+        return {name: array[rows] for name, array in self._arrays.items()}
 
     def check(self, block: int) -> None:
         if self._checked[block]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Protocol, Tuple
+from typing import List, NamedTuple, Protocol, Tuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from ..data.windows import Windows
 from ..lm.checkpoint import LoadedLM
 from ..lm.sampler import Sampler
 from ..lm.scoring import token_log_probs
+from ..options import Record
 from ..progress import progress
 from .arrays import BLOCK, ArraysWriter, num_blocks
 from .store import layout, mark_whole, read_manifest, subset_folder
@@ -88,9 +89,7 @@ def fill(
     return len(rows)
 
 
-def _block(
-    author: Author, windows: Windows, members: List[int], num_negatives: int
-) -> Dict[str, Any]:
+def _block(author: Author, windows: Windows, members: List[int], num_negatives: int) -> Record:
     """The rows of some windows, continued together with those of the same prefix length."""
     options = windows.options
     tokens = np.stack([windows.tokens(i) for i in members]).astype(np.int64)
@@ -98,7 +97,7 @@ def _block(
     generated = options.window - min(options.prefix_lengths)
     shape = (len(members), num_negatives)
     numbers = windows.numbers[members]
-    result: Dict[str, Any] = {
+    result: Record = {
         "number": numbers,
         "window": tokens,
         "prefix_length": prefix_lengths,

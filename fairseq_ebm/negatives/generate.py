@@ -36,10 +36,8 @@ def negatives(options: Negatives) -> Record:
     if options.from_jsonl:
         return {"kind": KIND, **_from_jsonl(options, options.dest)}
     assert options.data is not None
-    windows = {
-        name: Windows(options.data, name, _window_options(options, options.prefix_length))
-        for name in options.subsets.split(",")
-    }
+    cut = _window_options(options, options.prefix_length)
+    windows = {name: Windows(options.data, name, cut) for name in options.subsets.split(",")}
     author, manifest = _author(options, options.data)
     store.begin(options.dest, manifest, options.data)
     subsets = {}
@@ -85,9 +83,7 @@ def _author(options: Negatives, data: Path) -> Tuple[Author, Manifest]:
     return author, _manifest(data, source, recorded, libraries)
 
 
-def _manifest(
-    data: Path, source: Dict[str, Any], recorded: Dict[str, Any], libraries: List[str]
-) -> Manifest:
+def _manifest(data: Path, source: Record, recorded: Record, libraries: List[str]) -> Manifest:
     path = data / DICTIONARY_NAME
     dictionary = {"size": len(load_dictionary(path)), "sha256": sha256_of(path)}
     return Manifest(FORMAT_VERSION, source, recorded, dictionary, {}, versions(*libraries))

@@ -1,7 +1,7 @@
 """Negatives from elsewhere: real and generated texts in JSON lines, cut into windows."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
@@ -18,6 +18,7 @@ from .store import layout, mark_whole
 
 LOOKED_AT = 100  # texts at the beginning of a file, which show what form it is in
 
+Cut = List[np.ndarray]  # windows of texts
 Bad = Optional[List[str]]  # what is wrong with broken lines; None: they are refused
 
 
@@ -62,18 +63,14 @@ def require_known_texts(path: Path, tokenizer: Tokenizer, flag: str, skip_bad: b
 
 
 def windows_of(
-    path: Path,
-    tokenizer: Tokenizer,
-    options: WindowOptions,
-    subsets: Sequence[str],
-    bad: Bad = None,
-) -> Tuple[Dict[str, List[np.ndarray]], int]:
+    path: Path, tokenizer: Tokenizer, options: WindowOptions, subsets: List[str], bad: Bad = None
+) -> Tuple[Dict[str, Cut], int]:
     """Windows by subset, in the order of the file; and how many texts are too short for one.
 
     With a single subset all text goes there; with several, each text where its hash says. ``bad``
     as in ``read_texts``.
     """
-    windows: Dict[str, List[np.ndarray]] = {subset: [] for subset in subsets}
+    windows: Dict[str, Cut] = {subset: [] for subset in subsets}
     too_short = 0
     for text in read_texts(path, bad):
         subset = subsets[0] if len(subsets) == 1 else split_of(text)
@@ -86,12 +83,7 @@ def windows_of(
 
 
 def fill(
-    neg: Path,
-    subset: str,
-    real: List[np.ndarray],
-    fake: List[np.ndarray],
-    tokenizer: Tokenizer,
-    options: WindowOptions,
+    neg: Path, subset: str, real: Cut, fake: Cut, tokenizer: Tokenizer, options: WindowOptions
 ) -> None:
     """Writes a subset. Generated windows are shuffled and dealt to the real ones like cards, as
     many to each as there are for all; if there are too few, they are dealt again."""

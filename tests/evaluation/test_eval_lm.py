@@ -172,9 +172,9 @@ def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--path", "{lm}:{lm}"], "2 language models and 0 energies"),
-        (["--path", "{energy}"], "0 language models and 1 energy"),
-        (["--path", "{energy}:{lm}:{energy}"], "1 language model and 2 energies"),
+        (["--path", "{lm}:{lm}"], "language models: 2, energies: 0"),
+        (["--path", "{energy}"], "language models: 0, energies: 1"),
+        (["--path", "{energy}:{lm}:{energy}"], "language models: 1, energies: 2"),
         (["--path", "{lm}:none.pt"], "--path: none.pt: no such file"),
         (["--path", "{lm}", "--gen-subset", "dev"], "dev.bin: no such split"),
         (["--path", "{lm}", "--window", 100_000], "too few for one window"),
