@@ -81,8 +81,8 @@ def joint_report(
     errors = uncertainty.errors_of(log_z)
     luck = uncertainty.of_mean(errors, tokens)
     report["joint_ppl_sampling_ci95"] = intervals.interval(report["joint_ppl"], luck)
-    won = gain(log_ps["upper"], base_log_probs(results), tokens, seed)
-    report["gain"], report["gain_ci95"] = won
+    base = base_log_probs(results)
+    report["gain"], report["gain_ci95"] = gain(log_ps["upper"], base, tokens, seed)
     report["gain_sampling_ci95"] = intervals.gain_interval(report["gain"], luck)
     report["error"] = uncertainty.division(log_ps["jackknife"], errors, tokens)
     report.update(_samples(results, options, windows or len(results)))
@@ -128,8 +128,8 @@ def _samples(results: Sequence[WindowResult], options: EvaluationOptions, window
     sizes = np.array([result.num_samples for result in results])
     target = options.sampling_error
     errors = {"target_error": target, "allowed_error": target * math.sqrt(windows / len(results))}
-    sums = {"min": int(sizes.min()), "max": int(sizes.max()), "total": int(sizes.sum())}
-    return {"num_samples": round(float(sizes.mean())), "samples": {**errors, **sums}}
+    drawn = {"min": int(sizes.min()), "max": int(sizes.max()), "total": int(sizes.sum())}
+    return {"num_samples": round(float(sizes.mean())), "samples": {**errors, **drawn}}
 
 
 def _diagnostics(results: Sequence[WindowResult]) -> Record:
@@ -219,7 +219,7 @@ def warnings(report: Mapping[str, Any]) -> List[str]:
     n, reasons = report["num_samples"], []
     heavy = report["pareto_k"]["share_above_0_7"]
     if heavy > FEW:
-        few = f"a few of {n} samples dominate, both bounds may be wrong; too few for this energy"
+        few = f"a few samples dominate the sum, and both bounds may be wrong; {n} are too few"
         reasons.append(f"Pareto k-hat is above 0.7 on {heavy:.0%} of the windows: {few}")
     if report["ess"]["mean"] < FEW_EFFECTIVE:
         low = "log Z is likely underestimated, and the perplexity too low"

@@ -84,9 +84,9 @@ def _log_z(energies: Tensor) -> float:
     return float(log_partition(energies).jackknife) if bool(energies.any()) else 0.0
 
 
-def unique_ngrams(gen: Sequence[Generation], sizes: Sequence[int] = SIZES) -> List[Record]:
+def unique_ngrams(prompts: Sequence[Generation], sizes: Sequence[int] = SIZES) -> List[Record]:
     """Share of distinct n-grams among all of each kind of text; the kinds are equally many."""
-    texts = {kind: [getattr(each, kind).tokens for each in gen] for kind in KINDS}
+    texts = {kind: [getattr(each, kind).tokens for each in prompts] for kind in KINDS}
     return [{"n": n, **{kind: unique_ngram_share(texts[kind], n) for kind in KINDS}} for n in sizes]
 
 

@@ -168,10 +168,9 @@ class HuggingFaceAuthor:
                 if not unfinished:
                     return result
                 rows, short = rows[unfinished], [short[j] for j in unfinished]
-        few = (
-            f"{rows.size(1) - start} of its symbols give fewer than {length + SPARE} tokens of DATA"
-        )
-        raise UserError(f"--hf: the model's text does not fill a window: {few}; choose another")
+        written, wanted = rows.size(1) - start, length + SPARE
+        few = f"{written} of its symbols give fewer than {wanted} tokens of DATA"
+        raise UserError(f"--hf: the model's text does not fill a window: {few}; take another model")
 
     def _encode(self, prefix: np.ndarray) -> Tuple[List[int], List[int]]:
         """The model's symbols for a prefix: what lies before its last document; that document."""

@@ -42,7 +42,7 @@ def test_a_table_and_all_candidates(next_token, tmp_path):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--window", 6], "--prefix: 6 tokens fill the window of 6"),
+        (["--window", 6], "--prefix: 6 tokens fill the --window of 6"),
         (["--window", 9999], "--window: windows of 9999 tokens, but"),
         (["--candidates", 1], "'1' is not a whole number from 2"),
         (["--prefix", "The function 1"], "--prefix: the vocabulary of the data does not know"),

@@ -269,8 +269,8 @@ def test_a_language_model_alone(generate, interact, whole, sums_lm, tmp_path):
 
 def test_models_that_are_missing(generate, sums_lm, sums_energy):
     for path, words in (
-        (sums_energy, "0 language models and 1 energy;"),
-        (f"{sums_lm}:{sums_lm}:{sums_energy}", "2 language models and 1 energy"),
+        (sums_energy, "language models: 0, energies: 1;"),
+        (f"{sums_lm}:{sums_lm}:{sums_energy}", "language models: 2, energies: 1"),
     ):
         done = generate(*SHAPE, "--path", path, fails=True)
         assert words in done.stderr.strip().splitlines()[-1]
