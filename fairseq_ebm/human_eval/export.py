@@ -10,7 +10,7 @@ from ..provenance import versions
 from ..records import read_json, write_json
 from .ballots import FORMAT_VERSION
 from .options import Export, Pair
-from .page import REAL, SHUFFLED, RatedPrompt, compose, identical, page, shown
+from .page import REAL, SHUFFLED, Prompts, compose, identical, page, shown
 from .prompts import named, read_prompts
 
 RECORDED = ("num_items", "qualification", "bold_words", "seed", "title")
@@ -56,9 +56,7 @@ def export(options: Export) -> Record:
     }
 
 
-def _require_pairs(
-    pairs: Sequence[Pair], prompts: Sequence[RatedPrompt], qualification: bool
-) -> None:
+def _require_pairs(pairs: Sequence[Pair], prompts: Prompts, qualification: bool) -> None:
     for names in pairs:
         for name in names:
             _require_system(name, "--pair", prompts)
@@ -68,7 +66,7 @@ def _require_pairs(
         raise UserError("--pair: the same pair twice")
 
 
-def _check(against: Optional[str], pairs: Sequence[Pair], prompts: Sequence[RatedPrompt]) -> Pair:
+def _check(against: Optional[str], pairs: Sequence[Pair], prompts: Prompts) -> Pair:
     """What a check shows: real text, and by default what the first of the pairs has second."""
     name = against or next(name for name in reversed(pairs[0]) if name != REAL)
     if name != SHUFFLED:
@@ -78,7 +76,7 @@ def _check(against: Optional[str], pairs: Sequence[Pair], prompts: Sequence[Rate
     return REAL, name
 
 
-def _require_system(name: str, flag: str, prompts: Sequence[RatedPrompt]) -> None:
+def _require_system(name: str, flag: str, prompts: Prompts) -> None:
     systems = prompts[0].texts
     if name not in systems:
         raise UserError(f"{flag}: '{name}' is none of {', '.join(systems)}")

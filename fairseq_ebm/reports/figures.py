@@ -27,13 +27,12 @@ def drawn(picture: Picture) -> Figure:
     return figure
 
 
-def describe(axes: Axes, grid: bool = True, percent: bool = False, **labels: Any) -> None:
-    """``labels`` and limits, as ``Axes.set`` takes them; ``percent``: y is a share."""
+def describe(axes: Axes, percent: bool = False, **labels: Any) -> None:
+    """A grid; ``labels`` and limits, as ``Axes.set`` takes them; ``percent``: y is a share."""
     axes.set(**labels)
+    axes.grid(alpha=0.3)
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-    if grid:
-        axes.grid(alpha=0.3)
 
 
 def save(picture: Picture, out: Path) -> Path:
