@@ -9,11 +9,9 @@ half imported, registering would import it again.
 
 import logging
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
-from types import ModuleType
-from typing import Optional
+from typing import Any
 
 PROGRAMS = "fairseq_cli"
 
@@ -28,9 +26,7 @@ def when_fairseq_wants_it() -> None:
 class BeforePrograms(MetaPathFinder):
     """Finds nothing, but registers first."""
 
-    def find_spec(
-        self, name: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None
-    ) -> None:
+    def find_spec(self, name: str, path: Any, target: Any = None) -> None:
         if name == PROGRAMS and self in sys.meta_path:
             sys.meta_path.remove(self)
             register()

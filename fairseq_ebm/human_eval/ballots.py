@@ -110,9 +110,5 @@ def read_qualified(path: Path) -> Set[str]:
 
 
 def made_by(options: Union[Count, Qualify], key: Key) -> Record:
-    return {
-        "key": sha256_of(options.key),
-        "votes": [sha256_of(path) for path in options.votes],
-        "page": key.provenance,
-        "versions": versions("scipy"),
-    }
+    read = {"key": sha256_of(options.key), "votes": [sha256_of(path) for path in options.votes]}
+    return {**read, "page": key.provenance, "versions": versions("scipy")}

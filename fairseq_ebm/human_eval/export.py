@@ -25,19 +25,15 @@ def export(options: Export) -> Record:
     comparisons = compose(prompts, pairs, options.num_items, options.seed, check)
     name, items = shown(comparisons, options.bold_words)
     same_words = identical(prompts, pairs)
+    pools = [{"name": of, "sha256": sha256_of(path)} for of, path in files]
+    made = {"pools": pools, "identical": same_words, "check": list(check) if check else None}
     key = {
         "kind": "key",
         "format_version": FORMAT_VERSION,
         "page": name,
         "pairs": [list(each) for each in pairs],
         "items": [each.item._asdict() for each in comparisons],
-        "provenance": {
-            "pools": [{"name": of, "sha256": sha256_of(path)} for of, path in files],
-            "identical": same_words,
-            "check": list(check) if check else None,
-            "options": options.recorded(*RECORDED),
-            "versions": versions(),
-        },
+        "provenance": {**made, "options": options.recorded(*RECORDED), "versions": versions()},
     }
     beside = options.dest.with_suffix(".key.json")
     if beside.exists() and read_json(beside).get("page") != name:
@@ -46,14 +42,9 @@ def export(options: Export) -> Record:
     options.dest.parent.mkdir(parents=True, exist_ok=True)
     options.dest.write_text(page(options.title, name, items), encoding="utf-8")
     write_json(key, beside)
-    return {
-        "kind": "page",
-        "page": str(options.dest),
-        "key": str(beside),
-        "items": len(comparisons),
-        "checks": sum(each.item.answer is not None for each in comparisons),
-        "identical": same_words,
-    }
+    checks = sum(each.item.answer is not None for each in comparisons)
+    counts = {"items": len(comparisons), "checks": checks, "identical": same_words}
+    return {"kind": "page", "page": str(options.dest), "key": str(beside), **counts}
 
 
 def _require_pairs(pairs: Sequence[Pair], prompts: Prompts, qualification: bool) -> None:

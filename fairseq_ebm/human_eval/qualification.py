@@ -24,12 +24,10 @@ def qualification(options: Qualify) -> Record:
     """Of the votes on a qualification page."""
     key = read_key(options.key)
     raters = qualify(key, read_ballots(options.votes, key), options.best, options.above)
+    about = {"kind": "qualification", "page": key.page, "num_items": len(key.items)}
     return {
-        "kind": "qualification",
-        "page": key.page,
-        "num_items": len(key.items),
-        "best": options.best,
-        "above": options.above,
+        **about,
+        **options.recorded("best", "above"),
         "qualified": sum(rater.qualified for rater in raters),
         "raters": [rater._asdict() for rater in raters],
         "provenance": made_by(options, key),

@@ -61,14 +61,10 @@ def report(
         of_votes = preference(chain.from_iterable(votes), ties)
         of_items = preference(map(majority, filter(None, votes)), ties)
         rows.append({"first": first, "second": second, "votes": of_votes, "items": of_items})
-    return {
-        "ties": ties,
-        "max_failed_checks": most,
-        "raters_kept": len(kept),
-        "raters_dropped": len(ballots) - len(kept),
-        "raters": [rater._asdict() for rater in raters],
-        "preferences": rows,
-    }
+    asked = {"ties": ties, "max_failed_checks": most}
+    counts = {"raters_kept": len(kept), "raters_dropped": len(ballots) - len(kept)}
+    people = [rater._asdict() for rater in raters]
+    return {**asked, **counts, "raters": people, "preferences": rows}
 
 
 def checked(ballot: Ballot, items: Items) -> Dict[int, bool]:

@@ -17,9 +17,7 @@ KEYS = {
     "auroc": "AUROC",
     "tpr_at_fpr_5": "found at 5% false alarms",
 }
-DIFFERENCES = (
-    "how much higher the energy of generated text is than that of the real text in its place"
-)
+HIGHER = "how much higher the energy of generated text is than that of the real text in its place"
 COUNTS = {
     "empty": "empty", "bad_lines": "bad lines", "short": "short",
     "too_short": "passed over, too short",
@@ -51,7 +49,7 @@ def items(named: Named) -> Iterator[Item]:
         yield words + f" ({also})" * bool(also)
     drawn = [row for row in scored if row["scorer"] == "energy" and row.get("differences")]
     if drawn:
-        yield named.picture("differences", DIFFERENCES, _draw, drawn, panels=len(drawn))
+        yield named.picture("differences", HIGHER, _draw, drawn, panels=len(drawn))
 
 
 def _draw(rows: Sequence[Record], figure: Figure) -> None:

@@ -49,9 +49,8 @@ def inline(picture: Picture) -> str:
     figure, out = drawn(picture), io.StringIO()
     for axes in figure.axes:
         axes.patch.set_alpha(0)
-    for legend in (*figure.legends, *(axes.get_legend() for axes in figure.axes)):
-        if legend is not None:
-            legend.get_frame().set_alpha(0)
+    for legend in filter(None, [*figure.legends, *(axes.get_legend() for axes in figure.axes)]):
+        legend.get_frame().set_alpha(0)
     with rc_context(STYLE):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     _, tag, rest = out.getvalue().partition("<svg")

@@ -69,15 +69,12 @@ def _windows(record: Record) -> str:
 
 
 def _baselines(records: Sequence[Named]) -> Iterator[Table]:
-    rows = [
-        [
-            named.name + ", upper bound" * ("joint_ppl" in named.record),
-            f"{other['name']}, {other['ppl']:,.2f}",
-            share_of(other, "gain", 2),
-        ]
-        for named in records
-        for other in named.record.get("baselines", [])
-    ]
+    rows = []
+    for named in records:
+        ours = named.name + ", upper bound" * ("joint_ppl" in named.record)
+        for other in named.record.get("baselines", []):
+            theirs = f"{other['name']}, {other['ppl']:,.2f}"
+            rows.append([ours, theirs, share_of(other, "gain", 2)])
     if rows:
         note = "Compared window by window; below 0 where the other one is better."
         yield Table(["record", "against", "its perplexity is below that by"], rows, note)

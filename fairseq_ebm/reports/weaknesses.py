@@ -55,11 +55,10 @@ def _perturbations(section: Record) -> Table:
 
 def _edits(section: Record) -> Table:
     heads = ["tokens edited by gradients", "verdicts flipped", "after edits", "same sign"]
-    rows = [
-        [kind, percent(part["flipped"]), number(part["mean_edits_to_flip"], 1),
-         percent(part["sign_agreement"])]
-        for kind, part in section.items()
-    ]  # fmt: skip
+    rows = []
+    for kind, part in section.items():
+        flipped, same_sign = (percent(part[name]) for name in ("flipped", "sign_agreement"))
+        rows.append([kind, flipped, number(part["mean_edits_to_flip"], 1), same_sign])
     by_edits = [part["by_edits"] for part in section.values()]
     if all("lm_ppl" in steps[-1] for steps in by_edits):
         heads.append("LM perplexity")
@@ -73,11 +72,9 @@ def _edits(section: Record) -> Table:
 def _single_edits(section: Record) -> Table:
     """Medians: a few perplexities would rule a mean."""
     singles = {kind: part["single_edits"] for kind, part in section.items()}
-    used = {
-        name: words
-        for name, words in (("energy", "energy"), ("lm_ppl", "perplexity"))
-        if any(each["medians"]["as it is"].get(name) for each in singles.values())
-    }
+    known = [each["medians"]["as it is"] for each in singles.values()]
+    words_of = {"energy": "energy", "lm_ppl": "perplexity"}
+    used = {n: words for n, words in words_of.items() if any(each.get(n) for each in known)}
     rows = []
     for kind, each in singles.items():
         two = [each["medians"][points] for points in ("as it is", "one edit")]
