@@ -15,10 +15,8 @@ NEXT = ["base LM", "of its top", "joint", "of its top", "among all (95% of sampl
 
 def items(named: Named) -> Iterator[Item]:
     record, densities = named.record, named.record["densities"]
-    rows = [
-        [f"{row['n']}-grams", *(percent(row[kind], 2) for kind, _, _ in KINDS)]
-        for row in record["unique_ngrams"]
-    ]
+    ngrams = record["unique_ngrams"]
+    rows = [[f"{row['n']}-grams", *(percent(row[k], 2) for k, _, _ in KINDS)] for row in ngrams]
     count = f"{record['num_prompts']:,} continuations each"
     note = named.says(f"distinct n-grams, of all, in {count}.")
     yield Table(["", *(label for _, label, _ in KINDS)], rows, note)

@@ -26,11 +26,8 @@ def report(options: Report) -> Record:
     made = sections(records, read_json(options.paper) if options.paper else {})
     for path in generated if options.samples else ():
         made.append(samples(path.stem, list(islice(read_pools(path), options.samples))))
-    origins = [
-        (each.name, json.dumps(each.record["provenance"], indent=2))
-        for each in records
-        if "provenance" in each.record
-    ]
+    known = [each for each in records if "provenance" in each.record]
+    origins = [(each.name, json.dumps(each.record["provenance"], indent=2)) for each in known]
     out = options.dest or (first if first.is_dir() else first.parent) / "report.html"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(html.page(options.title, made, origins), encoding="utf-8")

@@ -145,10 +145,9 @@ def _token_edits(subject: Subject, options: Weaknesses) -> Record:
         bar = progress(texts, f"edits of {kind} text", len(texts))
         edited = [editor.edit(torch.from_numpy(text.window), text.part, direction) for text in bar]
         shown = edited[: token_edits.EXAMPLES]
-        answers[kind] = {
-            **token_edits.report(edited, direction, subject.threshold),
-            "examples": [token_edits.example(text, subject.tokenizer) for text in shown],
-        }
+        examples = [token_edits.example(text, subject.tokenizer) for text in shown]
+        report = token_edits.report(edited, direction, subject.threshold)
+        answers[kind] = {**report, "examples": examples}
     return answers
 
 

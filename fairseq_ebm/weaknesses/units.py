@@ -73,7 +73,7 @@ class Spot(NamedTuple):
     which: int  # of them it is
 
 
-Change = Callable[[Spot], str]  # the line with another word
+Change = Callable[[Spot], str]  # a word -> its line, changed
 
 
 class Words:
