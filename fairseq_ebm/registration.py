@@ -44,7 +44,7 @@ def import_fairseq() -> None:
     # Its speech tasks advise at every start to install what nothing here uses.
     logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
     # One of its speech models has everyone's debugging messages printed from then on.
-    before = logging.root.level, logging.root.handlers[:]
+    level, handlers = logging.root.level, logging.root.handlers[:]
     import_module("fairseq")
-    logging.root.setLevel(before[0])
-    logging.root.handlers[:] = before[1]
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers

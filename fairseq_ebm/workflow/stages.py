@@ -52,8 +52,8 @@ def threads_of(stages: Sequence[Stage], jobs: int) -> Dict[str, Optional[int]]:
     for stage in stages:  # each comes after what it needs
         before[stage.name] = set(stage.needs).union(*(before[name] for name in stage.needs))
     threads: Dict[str, Optional[int]] = {}
-    for one in before:
-        is_alone = all(one == o or one in before[o] or o in before[one] for o in before)
+    for one, needed in before.items():
+        is_alone = all(one in {o, *theirs} or o in needed for o, theirs in before.items())
         threads[one] = None if is_alone or jobs == 1 else 1
     return threads
 
