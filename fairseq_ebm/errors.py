@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Callable, Dict
+from typing import Any, Dict
+
+NAMED = re.compile(r"\{(\w+)\}")
 
 
 class UserError(Exception):
@@ -19,14 +21,16 @@ class OptionError(UserError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(_spelled(message, lambda name: name))
+        super().__init__(NAMED.sub(r"\1", message))
         self._message = message
 
     def in_flags(self, flags: Mapping[str, str]) -> UserError:
         """``flags``: those with another name than the parameter, {"top_k": "--sampling-topk"}."""
-        return UserError(
-            _spelled(self._message, lambda n: flags.get(n) or f"--{n.replace('_', '-')}")
-        )
+
+        def flag(found: "re.Match[str]") -> str:
+            return flags.get(found[1]) or f"--{found[1].replace('_', '-')}"
+
+        return UserError(NAMED.sub(flag, self._message))
 
 
 class Interrupted(KeyboardInterrupt):
@@ -35,7 +39,3 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, message: str, record: Dict[str, Any]) -> None:
         super().__init__(message)
         self.record = record
-
-
-def _spelled(message: str, spelling: Callable[[str], str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: spelling(match.group(1)), message)

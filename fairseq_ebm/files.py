@@ -4,6 +4,7 @@ import hashlib
 import os
 import zipfile
 from pathlib import Path
+from typing import List
 
 from .errors import UserError
 
@@ -14,6 +15,12 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def visible_in(folder: Path) -> List[Path]:
+    """All that is in a folder and those within, in order; nothing in or below what is hidden."""
+    names = ((path, path.relative_to(folder).parts) for path in sorted(folder.rglob("*")))
+    return [path for path, parts in names if not any(part.startswith(".") for part in parts)]
 
 
 def require_complete(path: Path, flag: str) -> None:

@@ -36,10 +36,9 @@ def _place_in_array() -> int:
     place, rest = divmod(task - least, max(1, step))
     even = most < least or least + step * (count - 1) <= most < least + step * count
     if rest or not even or not 0 <= place < count:
-        raise UserError(
-            f"SLURM_ARRAY_TASK_ID={task}: the tasks of this array are not evenly spaced, so that "
-            "their parts of the work are unknown; give --num-shards and --shard-id"
-        )
+        problem = "the tasks of this array are not evenly spaced, so their parts are unknown"
+        remedy = "give --num-shards and --shard-id"
+        raise UserError(f"SLURM_ARRAY_TASK_ID={task}: {problem}; {remedy}")
     return place
 
 

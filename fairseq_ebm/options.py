@@ -29,10 +29,9 @@ def option(read: Read, default: Any, help: str, metavar: str, **more: Any) -> An
     """A field. ``more``: ``group`` of flags (default: that of the field before); ``many`` values;
     ``argument``: given by its place; ``names`` to choose from. REQUIRED: there is no default."""
     group = "" if more.get("argument") else None
-    known = {"group": group, "many": False, "argument": False, "names": (), **more}
-    return dataclasses.field(
-        default=default, metadata={"read": read, "help": help, "metavar": metavar, **known}
-    )
+    known = {"group": group, "many": False, "argument": False, "names": ()}
+    metadata = {"read": read, "help": help, "metavar": metavar, **known, **more}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def flag(help: str, **more: Any) -> Any:
@@ -270,9 +269,8 @@ class Shards(Options):
                 raise OptionError("{shard_id} and {num_shards}: give both or neither")
             index, shards = launched()
         if not 0 <= index < shards:
-            raise OptionError(
-                f"{{shard_id}}: {index} is not one of {shards} shards (0 to {shards - 1})"
-            )
+            problem = f"{index} is not one of {shards} shards (0 to {shards - 1})"
+            raise OptionError(f"{{shard_id}}: {problem}")
         return index, shards
 
 

@@ -34,17 +34,9 @@ def progress(
     """A bar; ``done`` of the ``total`` are so already."""
     from tqdm import tqdm  # noqa: PLC0415 (not for a wrong flag)
 
-    terminal = sys.stderr.isatty()
-    bar: Iterable[T] = tqdm(
-        items,
-        desc=label,
-        total=total,
-        initial=done,
-        disable=_quiet or not (terminal or _logged),
-        mininterval=0.1 if terminal else LOGGED_EVERY,
-        leave=False,
-        dynamic_ncols=True,
-        unit_scale=total is None or total > 9999,
-        unit="",
-    )
+    terminal, is_large = sys.stderr.isatty(), total is None or total > 9999
+    hidden, often = _quiet or not (terminal or _logged), 0.1 if terminal else LOGGED_EVERY
+    look = {"leave": False, "dynamic_ncols": True, "unit": "", "unit_scale": is_large}
+    about = {"desc": label, "total": total, "initial": done}
+    bar: Iterable[T] = tqdm(items, **about, disable=hidden, mininterval=often, **look)
     return bar

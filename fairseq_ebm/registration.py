@@ -9,11 +9,9 @@ half imported, registering would import it again.
 
 import logging
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
-from types import ModuleType
-from typing import Optional
+from typing import Any
 
 PROGRAMS = "fairseq_cli"
 
@@ -28,9 +26,7 @@ def when_fairseq_wants_it() -> None:
 class BeforePrograms(MetaPathFinder):
     """Finds nothing, but registers first."""
 
-    def find_spec(
-        self, name: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None
-    ) -> None:
+    def find_spec(self, name: str, path: Any, target: Any = None) -> None:
         if name == PROGRAMS and self in sys.meta_path:
             sys.meta_path.remove(self)
             register()
@@ -48,7 +44,7 @@ def import_fairseq() -> None:
     # Its speech tasks advise at every start to install what nothing here uses.
     logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
     # One of its speech models has everyone's debugging messages printed from then on.
-    before = logging.root.level, logging.root.handlers[:]
+    level, handlers = logging.root.level, logging.root.handlers[:]
     import_module("fairseq")
-    logging.root.setLevel(before[0])
-    logging.root.handlers[:] = before[1]
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import List, NoReturn, Optional, Tuple, Type
+from typing import List, NoReturn, Optional, Tuple
 
 from ..errors import Interrupted, UserError
 from ..options import Options, Record
@@ -16,11 +16,13 @@ from ..version import __version__
 from .parser import fail, in_flags, parse
 
 PROGRAM = "fairseq-ebm"
-TRAINING = """\
+ABOUT = "Residual energy-based models of text: P(x) = P_LM(x) exp(-E(x)) / Z."
+TRAINING = f"""\
 fairseq's own programs do the rest, with --user-dir "$(fairseq-ebm user-dir)":
   fairseq-train       tokens -> a language model; negatives -> an energy
   fairseq-generate    a language model, an energy -> text of both together
-"""
+
+{PROGRAM} VERB --help says more."""
 
 
 def main(words: Optional[Sequence[str]] = None) -> None:
@@ -38,19 +40,18 @@ def _main(words: List[str]) -> None:
         print(Path(__file__).resolve().parents[1])
     else:
         verb, rest = verb_of(words)
-        work(f"{PROGRAM} {verb}", options_of(verb), rest)
+        program = f"{PROGRAM} {verb}"
+        options = parse(program, options_of(verb), rest)
+        with ending(program, options):
+            show(options, run(options))
 
 
 def overview() -> str:
     """The way from text to a report."""
     lines = [f"  {verb:<20}{options_of(verb).makes}" for verb in VERBS]
     lines += [f"  {'user-dir':<20}where this package is, for fairseq's --user-dir"]
-    return (
-        f"usage: {PROGRAM} VERB ... | --help | --version\n\n"
-        "Residual energy-based models of text: P(x) = P_LM(x) exp(-E(x)) / Z.\n\n"
-        + "\n".join(lines)
-        + f"\n\n{TRAINING}\n{PROGRAM} VERB --help says more."
-    )
+    usage = f"usage: {PROGRAM} VERB ... | --help | --version"
+    return "\n\n".join([usage, ABOUT, "\n".join(lines), TRAINING])
 
 
 def verb_of(words: List[str]) -> Tuple[str, List[str]]:
@@ -65,12 +66,6 @@ def verb_of(words: List[str]) -> Tuple[str, List[str]]:
         sys.exit()
     asked = " ".join(words[:2] if parts else words[:1])
     fail(PROGRAM, f"'{asked}' is none of {', '.join(parts or VERBS)} (see {PROGRAM} --help)")
-
-
-def work(program: str, options_class: Type[Options], words: Sequence[str]) -> None:
-    options = parse(program, options_class, words)
-    with ending(program, options):
-        show(options, run(options))
 
 
 @contextmanager

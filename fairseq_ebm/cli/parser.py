@@ -52,18 +52,14 @@ def in_flags(error: UserError, options: Type[Options]) -> UserError:
 
 
 def build_parser(program: str, options: Type[Options]) -> ArgumentParser:
-    parser = ArgumentParser(
-        prog=program,
-        description=inspect.getdoc(options),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    about, as_it_is = inspect.getdoc(options), argparse.RawDescriptionHelpFormatter
+    parser = ArgumentParser(program, None, about, formatter_class=as_it_is, allow_abbrev=False)
     groups: Dict[str, Any] = {"": parser}
     for group, each in in_order(options):
         if group not in groups:
             groups[group] = parser.add_argument_group(group)
-        is_argument = each.metadata["argument"]
-        name = each.name if is_argument else f"--{each.name.replace('_', '-')}"
+        flag = f"--{each.name.replace('_', '-')}"
+        name = each.name if each.metadata["argument"] else flag
         groups[group].add_argument(name, **_details(each))
     return parser
 

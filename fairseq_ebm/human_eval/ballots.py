@@ -74,10 +74,9 @@ def read_ballots(paths: Sequence[Path], key: Key) -> List[Ballot]:
         ballot = read_ballot(path, key)
         name = ballot.rater.casefold()
         if name in found:
-            raise UserError(
-                f"{path}: votes of {ballot.rater!r}, whose votes are in {found[name][0]} too; give "
-                "one file of each rater, each with a name of its own"
-            )
+            problem = f"votes of {ballot.rater!r}, whose votes are in {found[name][0]} too"
+            remedy = "give one file of each rater, each with a name of its own"
+            raise UserError(f"{path}: {problem}; {remedy}")
         found[name] = path, ballot
     return [ballot for _, ballot in found.values()]
 
@@ -90,10 +89,8 @@ def read_ballot(path: Path, key: Key) -> Ballot:
         if not rater:
             raise ValueError("no name of the rater")
     if name != key.page:
-        raise UserError(
-            f"{path}: votes on the page {name}, but the key is that of {key.page}; give the key "
-            "that was written beside their page"
-        )
+        problem = f"{path}: votes on the page {name}, but the key is that of {key.page}"
+        raise UserError(f"{problem}; give the key that was written beside their page")
     known = {item.item for item in key.items}
     choices: Dict[int, str] = {}
     for item, choice in votes:
@@ -113,9 +110,5 @@ def read_qualified(path: Path) -> Set[str]:
 
 
 def made_by(options: Union[Count, Qualify], key: Key) -> Record:
-    return {
-        "key": sha256_of(options.key),
-        "votes": [sha256_of(path) for path in options.votes],
-        "page": key.provenance,
-        "versions": versions("scipy"),
-    }
+    read = {"key": sha256_of(options.key), "votes": [sha256_of(path) for path in options.votes]}
+    return {**read, "page": key.provenance, "versions": versions("scipy")}

@@ -10,7 +10,7 @@ from ..provenance import versions
 from ..records import read_json, write_json
 from .ballots import FORMAT_VERSION
 from .options import Export, Pair
-from .page import REAL, SHUFFLED, RatedPrompt, compose, identical, page, shown
+from .page import REAL, SHUFFLED, Prompts, compose, identical, page, shown
 from .prompts import named, read_prompts
 
 RECORDED = ("num_items", "qualification", "bold_words", "seed", "title")
@@ -25,19 +25,15 @@ def export(options: Export) -> Record:
     comparisons = compose(prompts, pairs, options.num_items, options.seed, check)
     name, items = shown(comparisons, options.bold_words)
     same_words = identical(prompts, pairs)
+    pools = [{"name": of, "sha256": sha256_of(path)} for of, path in files]
+    made = {"pools": pools, "identical": same_words, "check": list(check) if check else None}
     key = {
         "kind": "key",
         "format_version": FORMAT_VERSION,
         "page": name,
         "pairs": [list(each) for each in pairs],
         "items": [each.item._asdict() for each in comparisons],
-        "provenance": {
-            "pools": [{"name": of, "sha256": sha256_of(path)} for of, path in files],
-            "identical": same_words,
-            "check": list(check) if check else None,
-            "options": options.recorded(*RECORDED),
-            "versions": versions(),
-        },
+        "provenance": {**made, "options": options.recorded(*RECORDED), "versions": versions()},
     }
     beside = options.dest.with_suffix(".key.json")
     if beside.exists() and read_json(beside).get("page") != name:
@@ -46,19 +42,12 @@ def export(options: Export) -> Record:
     options.dest.parent.mkdir(parents=True, exist_ok=True)
     options.dest.write_text(page(options.title, name, items), encoding="utf-8")
     write_json(key, beside)
-    return {
-        "kind": "page",
-        "page": str(options.dest),
-        "key": str(beside),
-        "items": len(comparisons),
-        "checks": sum(each.item.answer is not None for each in comparisons),
-        "identical": same_words,
-    }
+    checks = sum(each.item.answer is not None for each in comparisons)
+    counts = {"items": len(comparisons), "checks": checks, "identical": same_words}
+    return {"kind": "page", "page": str(options.dest), "key": str(beside), **counts}
 
 
-def _require_pairs(
-    pairs: Sequence[Pair], prompts: Sequence[RatedPrompt], qualification: bool
-) -> None:
+def _require_pairs(pairs: Sequence[Pair], prompts: Prompts, qualification: bool) -> None:
     for names in pairs:
         for name in names:
             _require_system(name, "--pair", prompts)
@@ -68,7 +57,7 @@ def _require_pairs(
         raise UserError("--pair: the same pair twice")
 
 
-def _check(against: Optional[str], pairs: Sequence[Pair], prompts: Sequence[RatedPrompt]) -> Pair:
+def _check(against: Optional[str], pairs: Sequence[Pair], prompts: Prompts) -> Pair:
     """What a check shows: real text, and by default what the first of the pairs has second."""
     name = against or next(name for name in reversed(pairs[0]) if name != REAL)
     if name != SHUFFLED:
@@ -78,7 +67,7 @@ def _check(against: Optional[str], pairs: Sequence[Pair], prompts: Sequence[Rate
     return REAL, name
 
 
-def _require_system(name: str, flag: str, prompts: Sequence[RatedPrompt]) -> None:
+def _require_system(name: str, flag: str, prompts: Prompts) -> None:
     systems = prompts[0].texts
     if name not in systems:
         raise UserError(f"{flag}: '{name}' is none of {', '.join(systems)}")

@@ -4,20 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Tuple
 
+from .. import options
 from ..errors import OptionError
-from ..options import (
-    REQUIRED,
-    Quiet,
-    Reporting,
-    Seeded,
-    choice,
-    file,
-    flag,
-    option,
-    share,
-    text,
-    whole,
-)  # fmt: skip
+from ..options import REQUIRED, Quiet, Reporting, Seeded, choice, file, flag, share, text, whole
 
 FOUR = 4  # items from 1, from 5 and so on: one is a check, and stands for the answers to all
 # What a tie adds to the successes, and to the trials.
@@ -56,7 +45,7 @@ class Export(Quiet, Seeded):
         "from fairseq-generate --joint-results-path; shards together. Names tell models apart",
         "[NAME=]POOLS.jsonl", argument=True, many=True,
     )  # fmt: skip
-    pair: Tuple[Pair, ...] = option(
+    pair: Tuple[Pair, ...] = options.option(
         read_pair, (),
         "two of joint, base and real, or of NAME.joint and so on; several pairs share the items "
         "(default: joint,base; with --qualification real,base)",

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-import numpy as np
 from markupsafe import Markup
+from numpy.random import Generator
 
 from ..data.streams import philox
 from ..errors import UserError
@@ -30,6 +30,9 @@ class RatedPrompt(NamedTuple):
     texts: Mapping[str, str]
 
 
+Prompts = Sequence[RatedPrompt]
+
+
 class Comparison(NamedTuple):
     """What is shown, A and B, and what stands behind it."""
 
@@ -40,11 +43,7 @@ class Comparison(NamedTuple):
 
 
 def compose(
-    prompts: Sequence[RatedPrompt],
-    pairs: Sequence[Pair],
-    size: int,
-    seed: int,
-    check: Optional[Pair],
+    prompts: Prompts, pairs: Sequence[Pair], size: int, seed: int, check: Optional[Pair]
 ) -> List[Comparison]:
     """Items in the order of the page. Pairs take turns, then are shuffled; of every four items one,
     anywhere among them, is a check, in which real text must be chosen. Without ``check`` there are
@@ -71,7 +70,7 @@ def compose(
 
 
 def _order(
-    pairs: Sequence[Pair], size: int, check: Optional[Pair], generator: np.random.Generator
+    pairs: Sequence[Pair], size: int, check: Optional[Pair], generator: Generator
 ) -> Tuple[List[Pair], List[int]]:
     """What each item compares, and the places of the checks, from 0."""
     checks = size // FOUR if check else 0
@@ -84,7 +83,7 @@ def _order(
     return order, places
 
 
-def _take(left: List[RatedPrompt], pair: Pair, near: Sequence[RatedPrompt] = ()) -> RatedPrompt:
+def _take(left: List[RatedPrompt], pair: Pair, near: Prompts = ()) -> RatedPrompt:
     """The first that suits, and is none of those ``near``, which is then left no longer."""
     for i, prompt in enumerate(left):
         if suits(prompt, pair) and prompt not in near:
@@ -102,7 +101,7 @@ def suits(prompt: RatedPrompt, pair: Pair) -> bool:
 
 
 def _comparison(
-    number: int, prompt: RatedPrompt, pair: Pair, known: bool, generator: np.random.Generator
+    number: int, prompt: RatedPrompt, pair: Pair, known: bool, generator: Generator
 ) -> Comparison:
     """``known``: real text must be chosen."""
     texts = dict(prompt.texts)
@@ -119,12 +118,11 @@ def _unit(text: str) -> Optional[str]:
     return next((unit for unit in units if len(set(re.findall(unit, text))) >= LEAST), None)
 
 
-def shuffled(text: str, generator: np.random.Generator) -> str:
+def shuffled(text: str, generator: Generator) -> str:
     """The same text with its words in another order, and its white space as it was."""
     unit = _unit(text)
     assert unit is not None
-    words = re.findall(unit, text)
-    others = words
+    words = others = re.findall(unit, text)
     while others == words:
         others = [words[i] for i in generator.permutation(len(words))]
     rest = iter(others)
@@ -148,7 +146,7 @@ def page(title: str, name: str, items: Sequence[Mapping[str, str]]) -> str:
     return render(TEMPLATE, title=title, data=Markup(data))
 
 
-def identical(prompts: Sequence[RatedPrompt], pairs: Sequence[Pair]) -> List[Dict[str, Any]]:
+def identical(prompts: Prompts, pairs: Sequence[Pair]) -> List[Dict[str, Any]]:
     """How many prompts cannot be asked about, since both systems go on with the same words."""
     same = {pair: sum(not suits(prompt, pair) for prompt in prompts) for pair in pairs}
     total = len(prompts)

@@ -8,7 +8,7 @@ from typing import Dict, List, Tuple
 from ..errors import UserError
 from ..joint.pools import Record, read_pools
 from ..progress import progress
-from .page import REAL, RatedPrompt
+from .page import REAL, Prompts, RatedPrompt
 
 
 def named(text: str) -> Tuple[str, Path]:
@@ -42,14 +42,13 @@ def prompt_of(record: Record, prefix: str) -> RatedPrompt:
     return RatedPrompt(record["id"], record["prompt"], {**texts, REAL: record["real"]["text"]})
 
 
-def merged(prompts: Sequence[RatedPrompt]) -> RatedPrompt:
+def merged(prompts: Prompts) -> RatedPrompt:
     """The same prompt, continued by several models."""
     first = prompts[0]
     for other in prompts[1:]:
         if (other.context, other.texts[REAL]) != (first.context, first.texts[REAL]):
-            raise UserError(
-                f"prompt {first.number} is another text under another name; generate with the same "
-                "data, --window, --stride and --prefix-size"
-            )
+            problem = f"prompt {first.number} is another text under another name"
+            remedy = "generate with the same data, --window, --stride and --prefix-size"
+            raise UserError(f"{problem}; {remedy}")
     texts = {system: text for each in prompts for system, text in each.texts.items()}
     return RatedPrompt(first.number, first.context, texts)

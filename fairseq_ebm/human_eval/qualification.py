@@ -24,12 +24,10 @@ def qualification(options: Qualify) -> Record:
     """Of the votes on a qualification page."""
     key = read_key(options.key)
     raters = qualify(key, read_ballots(options.votes, key), options.best, options.above)
+    about = {"kind": "qualification", "page": key.page, "num_items": len(key.items)}
     return {
-        "kind": "qualification",
-        "page": key.page,
-        "num_items": len(key.items),
-        "best": options.best,
-        "above": options.above,
+        **about,
+        **options.recorded("best", "above"),
         "qualified": sum(rater.qualified for rater in raters),
         "raters": [rater._asdict() for rater in raters],
         "provenance": made_by(options, key),
@@ -41,10 +39,8 @@ def qualify(key: Key, ballots: Sequence[Ballot], best: float, above: float) -> L
     these is one of them. Of these, whose accuracy is higher than ``above``."""
     answers = {item.item: item.answer for item in key.items}
     if None in answers.values():
-        raise UserError(
-            "page.key.json: the key of comparisons without a known answer; raters qualify on a "
-            "page of export --qualification"
-        )
+        problem = "page.key.json: the key of comparisons without a known answer"
+        raise UserError(f"{problem}; raters qualify on a page of export --qualification")
     right = [sum(b.choices.get(i) == answer for i, answer in answers.items()) for b in ballots]
     last = sorted(right, reverse=True)[max(1, math.floor(best * len(right))) - 1]
     return [

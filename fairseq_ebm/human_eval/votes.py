@@ -17,6 +17,7 @@ from .ballots import Ballot, Item, Key, made_by, read_ballots, read_key, read_qu
 from .options import TIES, Count
 
 Most = Optional[int]  # checks that a rater may fail; None: all
+Items = Sequence[Item]
 Names = Optional[Container[str]]  # of those who qualified, as ``casefold`` has them; None: all
 
 
@@ -50,10 +51,8 @@ def report(
     ``items``, where each counts once, for the system with more votes."""
     comparisons = [item for item in key.items if item.answer is None]
     if not comparisons:
-        raise UserError(
-            "page.key.json: the key of a qualification page, which holds no comparisons; "
-            "fairseq-ebm human-eval qualify counts its votes"
-        )
+        problem = "page.key.json: the key of a qualification page, which holds no comparisons"
+        raise UserError(f"{problem}; fairseq-ebm human-eval qualify counts its votes")
     raters = [rated(ballot, key.items, most, qualified) for ballot in ballots]
     kept = [passed(ballot, key.items) for ballot, rater in zip(ballots, raters) if rater.kept]
     rows: List[Record] = []
@@ -62,33 +61,27 @@ def report(
         of_votes = preference(chain.from_iterable(votes), ties)
         of_items = preference(map(majority, filter(None, votes)), ties)
         rows.append({"first": first, "second": second, "votes": of_votes, "items": of_items})
-    return {
-        "ties": ties,
-        "max_failed_checks": most,
-        "raters_kept": len(kept),
-        "raters_dropped": len(ballots) - len(kept),
-        "raters": [rater._asdict() for rater in raters],
-        "preferences": rows,
-    }
+    asked = {"ties": ties, "max_failed_checks": most}
+    counts = {"raters_kept": len(kept), "raters_dropped": len(ballots) - len(kept)}
+    people = [rater._asdict() for rater in raters]
+    return {**asked, **counts, "raters": people, "preferences": rows}
 
 
-def checked(ballot: Ballot, items: Sequence[Item]) -> Dict[int, bool]:
+def checked(ballot: Ballot, items: Items) -> Dict[int, bool]:
     """Whether the check of each four that was begun was passed: not by a tie, nor by no answer."""
     begun = {item.four for item in items if item.item in ballot.choices}
     checks = [item for item in items if item.answer is not None and item.four in begun]
     return {item.four: ballot.choices.get(item.item) == item.answer for item in checks}
 
 
-def passed(ballot: Ballot, items: Sequence[Item]) -> Ballot:
+def passed(ballot: Ballot, items: Items) -> Ballot:
     """What counts: the answers to fours whose check was not failed."""
     found = checked(ballot, items)
     counts = {item.item for item in items if found.get(item.four, True)}
     return Ballot(ballot.rater, {i: choice for i, choice in ballot.choices.items() if i in counts})
 
 
-def rated(
-    ballot: Ballot, items: Sequence[Item], most: Most = None, qualified: Names = None
-) -> Rater:
+def rated(ballot: Ballot, items: Items, most: Most = None, qualified: Names = None) -> Rater:
     found = list(checked(ballot, items).values())
     failed = found.count(False)
     known = None if qualified is None else ballot.rater.casefold() in qualified
@@ -128,9 +121,6 @@ def preference(votes: Iterable[int], ties: str) -> Record:
     least, most = math.floor(successes), math.ceil(successes)
     low = binomtest(least, trials).proportion_ci(0.95).low
     high = binomtest(most, trials).proportion_ci(0.95).high
-    return {
-        **found,
-        "preference": successes / trials,
-        "preference_ci95": [float(low), float(high)],
-        "p_value": float(binomtest(least, trials, alternative="greater").pvalue),
-    }
+    interval = [float(low), float(high)]
+    p = float(binomtest(least, trials, alternative="greater").pvalue)
+    return {**found, "preference": successes / trials, "preference_ci95": interval, "p_value": p}

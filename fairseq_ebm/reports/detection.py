@@ -7,7 +7,7 @@ from typing import List
 from matplotlib.figure import Figure
 
 from ..errors import UserError
-from .figures import BLUE, ORANGE, describe
+from .figures import BLUE, ORANGE
 from .page import Item, Named, Record, Table, plain, share_of
 
 KEYS = {
@@ -17,25 +17,18 @@ KEYS = {
     "auroc": "AUROC",
     "tpr_at_fpr_5": "found at 5% false alarms",
 }
-DIFFERENCES = (
-    "how much higher the energy of generated text is than that of the real text in its place"
-)
+HIGHER = "how much higher the energy of generated text is than that of the real text in its place"
 COUNTS = {
-    "empty": "empty",
-    "bad_lines": "bad lines",
-    "short": "short",
+    "empty": "empty", "bad_lines": "bad lines", "short": "short",
     "too_short": "passed over, too short",
-}
+}  # fmt: skip
 
 
 def items(named: Named) -> Iterator[Item]:
     scored: List[Record] = named.record["rows"]
-    inputs = {row["input"] for row in scored}
+    several = len({row["input"] for row in scored}) > 1
     rows = [
-        [
-            row["scorer"] if len(inputs) == 1 else f"{row['scorer']}, {row['input']}",
-            *(share_of(row, key) for key in KEYS),
-        ]
+        [row["scorer"] + f", {row['input']}" * several, *(share_of(row, key) for key in KEYS)]
         for row in scored
     ]
     heads = ["score", *KEYS.values()]
@@ -56,7 +49,7 @@ def items(named: Named) -> Iterator[Item]:
         yield words + f" ({also})" * bool(also)
     drawn = [row for row in scored if row["scorer"] == "energy" and row.get("differences")]
     if drawn:
-        yield named.picture("differences", DIFFERENCES, _draw, drawn, panels=len(drawn))
+        yield named.picture("differences", HIGHER, _draw, drawn, panels=len(drawn))
 
 
 def _draw(rows: Sequence[Record], figure: Figure) -> None:
@@ -70,9 +63,8 @@ def _draw(rows: Sequence[Record], figure: Figure) -> None:
         axes.bar(edges[:-1], heights, widths, align="edge", color=colours)
         axes.axvline(0, color="black", linewidth=0.8)
         above = f"{row['differences']['above_zero']:.1%} above 0"
-        title = f"{plain(Path(row['input']).name)}: {above}"
-        label = "energy of generated − energy of real text"
-        describe(axes, grid=False, xlabel=label, ylabel="density", title=title)
+        axes.set_title(f"{plain(Path(row['input']).name)}: {above}")
+        axes.set(xlabel="energy of generated − energy of real text", ylabel="density")
 
 
 def matrix(named: Named) -> Iterator[Item]:

@@ -27,13 +27,12 @@ def drawn(picture: Picture) -> Figure:
     return figure
 
 
-def describe(axes: Axes, grid: bool = True, percent: bool = False, **labels: Any) -> None:
-    """``labels`` and limits, as ``Axes.set`` takes them; ``percent``: y is a share."""
+def describe(axes: Axes, percent: bool = False, **labels: Any) -> None:
+    """A grid; ``labels`` and limits, as ``Axes.set`` takes them; ``percent``: y is a share."""
     axes.set(**labels)
+    axes.grid(alpha=0.3)
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-    if grid:
-        axes.grid(alpha=0.3)
 
 
 def save(picture: Picture, out: Path) -> Path:
@@ -50,9 +49,8 @@ def inline(picture: Picture) -> str:
     figure, out = drawn(picture), io.StringIO()
     for axes in figure.axes:
         axes.patch.set_alpha(0)
-    for legend in (*figure.legends, *(axes.get_legend() for axes in figure.axes)):
-        if legend is not None:
-            legend.get_frame().set_alpha(0)
+    for legend in filter(None, [*figure.legends, *(axes.get_legend() for axes in figure.axes)]):
+        legend.get_frame().set_alpha(0)
     with rc_context(STYLE):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     _, tag, rest = out.getvalue().partition("<svg")

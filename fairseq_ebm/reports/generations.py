@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
-from .figures import BLUE, GREY, ORANGE, describe
+from .figures import BLUE, GREY, ORANGE
 from .page import Item, Named, Record, Table, between, number, percent
 
 KINDS = (("real", "real", GREY), ("base", "base LM", ORANGE), ("joint", "joint", BLUE))
@@ -15,20 +15,16 @@ NEXT = ["base LM", "of its top", "joint", "of its top", "among all (95% of sampl
 
 def items(named: Named) -> Iterator[Item]:
     record, densities = named.record, named.record["densities"]
-    rows = [
-        [f"{row['n']}-grams", *(percent(row[kind], 2) for kind, _, _ in KINDS)]
-        for row in record["unique_ngrams"]
-    ]
+    ngrams = record["unique_ngrams"]
+    rows = [[f"{row['n']}-grams", *(percent(row[k], 2) for k, _, _ in KINDS)] for row in ngrams]
     count = f"{record['num_prompts']:,} continuations each"
     note = named.says(f"distinct n-grams, of all, in {count}.")
     yield Table(["", *(label for _, label, _ in KINDS)], rows, note)
-    if densities is None:
-        yield named.says("no densities: proposals were truncated, and Z is not known.")
-    else:
-        yield _densities(named, densities)
+    unknown = named.says("no densities: proposals were truncated, and Z is not known.")
+    yield _densities(named, densities) if densities else unknown
     words = "distinct n-grams of real text, of the base model's and of the joint model's"
     yield named.picture("ngrams", words, _draw_ngrams, record)
-    if densities is not None:
+    if densities:
         words = "log-probability of each model's own text and of real text"
         yield named.picture("densities", words, _draw_densities, densities, panels=2)
 
@@ -51,7 +47,7 @@ def _draw_ngrams(record: Record, figure: Figure) -> None:
         axes.bar_label(bars, fmt="%.1f", fontsize="small", padding=2)
     axes.set_xticks(range(len(rows)), [f"{row['n']}-grams" for row in rows])
     title = f"{record['num_prompts']:,} continuations of each kind"
-    describe(axes, grid=False, ylabel="distinct, % of all", title=title)
+    axes.set(ylabel="distinct, % of all", title=title)
     axes.margins(y=0.15)
     figure.legend(loc="outside upper center", ncols=len(KINDS))
 
@@ -61,25 +57,18 @@ def _draw_densities(densities: Record, figure: Figure) -> None:
         values = densities[model]
         for name, label, colour in (("real", "real text", GREY), ("samples", "own samples", BLUE)):
             axes.hist(values[name], bins=40, density=True, color=colour, alpha=0.55, label=label)
-        title = f"{words}: means differ by {values['difference']:.2f}"
-        label = f"log P of the {words}, nats"
-        describe(axes, grid=False, xlabel=label, ylabel="density", title=title)
+        axes.set_title(f"{words}: means differ by {values['difference']:.2f}")
+        axes.set(xlabel=f"log P of the {words}, nats", ylabel="density")
         axes.legend()
 
 
 def next_token(named: Named) -> Iterator[Item]:
-    record = named.record
-    rows = [
-        [
-            repr(lm["text"]),
-            percent(lm["share"]),
-            repr(joint["text"]),
-            percent(joint["share"]),
-            percent(joint["joint"], 2) + between(joint["sampling_ci95"], 2, 100),
-            f"{percent(joint['joint_lower'], 2)} to {percent(joint['joint_upper'], 2)}",
-        ]
-        for lm, joint in ((row["lm"], row["joint"]) for row in record["top"])
-    ]
+    record, rows = named.record, []
+    for lm, joint in ((row["lm"], row["joint"]) for row in record["top"]):
+        among_top = [cell for m in (lm, joint) for cell in (repr(m["text"]), percent(m["share"]))]
+        among_all = percent(joint["joint"], 2) + between(joint["sampling_ci95"], 2, 100)
+        bounds = f"{percent(joint['joint_lower'], 2)} to {percent(joint['joint_upper'], 2)}"
+        rows.append([*among_top, among_all, bounds])
     note = named.says(f"after {record['prefix']!r}; {record['num_samples']:,} completions of each ")
     note += f"of {len(record['candidates']):,} candidates. The likeliest {len(rows)} of each "
     note += "model, renormalised among themselves; the last two columns are among all candidates."

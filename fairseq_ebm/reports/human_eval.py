@@ -28,11 +28,10 @@ def _preference(row: Record, unit: str) -> List[str]:
 
 def ranking(named: Named) -> Iterator[Item]:
     raters = sorted(named.record["raters"], key=lambda rater: -rater["right"])
-    rows = [
-        [r["rater"], f"{r['right']:,}", percent(r["accuracy"], 2),
-         "" if r["qualified"] else "not qualified"]
-        for r in raters
-    ]  # fmt: skip
+    rows = []
+    for rater in raters:
+        remark = "" if rater["qualified"] else "not qualified"
+        rows.append([rater["rater"], f"{rater['right']:,}", percent(rater["accuracy"], 2), remark])
     note = f"{named.record['qualified']} of {len(raters)} raters qualified"
     yield Table(["rater", "right", "accuracy", ""], rows, note)
 

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 from ..options import Record
 
 Interval = Optional[Sequence[Optional[float]]]
+Draw = Callable[..., None]
 Paper = Dict[str, Dict[str, str]]  # what the papers found in the same setting, by record and entry
 
 
@@ -21,9 +22,7 @@ class Named(NamedTuple):
     def says(self, words: str) -> str:
         return f"{self.name}: {words}" if self.name else words
 
-    def picture(
-        self, name: str, words: str, draw: Callable[..., None], *what: Any, panels: int = 1
-    ) -> "Picture":
+    def picture(self, name: str, words: str, draw: Draw, *what: Any, panels: int = 1) -> "Picture":
         """``draw(*what, figure)`` draws it."""
         return Picture(name, self.says(words), partial(draw, *what), panels)
 

@@ -43,15 +43,11 @@ def _table(records: Sequence[Named]) -> Table:
 
 def _cells(record: Record) -> Iterator[str]:
     yield measured(record, "base_ppl")
-    yield _bounds(record) if _is_joint(record) else "–"
+    yield _bounds(record) if "joint_ppl" in record else "–"
     yield number(record.get("joint_ppl")) + between(record.get("joint_ppl_sampling_ci95"))
     yield share_of(record, "gain", 2)
     yield _windows(record)
-    yield number(record["ess"]["mean"], 1) if _is_joint(record) else "–"
-
-
-def _is_joint(record: Record) -> bool:
-    return "joint_ppl" in record
+    yield number(record["ess"]["mean"], 1) if "joint_ppl" in record else "–"
 
 
 def _bounds(record: Record) -> str:
@@ -65,7 +61,7 @@ def _windows(record: Record) -> str:
     windows = f"{record['num_windows']:,}"
     if "partial" in record:
         windows += f" of {record['partial']['windows']:,}"
-    if _is_joint(record):
+    if "joint_ppl" in record:
         windows += f" × {record['num_samples']:,}"
         if "samples" in record:
             windows += f" ({record['samples']['min']:,} to {record['samples']['max']:,})"
@@ -73,15 +69,12 @@ def _windows(record: Record) -> str:
 
 
 def _baselines(records: Sequence[Named]) -> Iterator[Table]:
-    rows = [
-        [
-            named.name + ", upper bound" * _is_joint(named.record),
-            f"{other['name']}, {other['ppl']:,.2f}",
-            share_of(other, "gain", 2),
-        ]
-        for named in records
-        for other in named.record.get("baselines", [])
-    ]
+    rows = []
+    for named in records:
+        ours = named.name + ", upper bound" * ("joint_ppl" in named.record)
+        for other in named.record.get("baselines", []):
+            theirs = f"{other['name']}, {other['ppl']:,.2f}"
+            rows.append([ours, theirs, share_of(other, "gain", 2)])
     if rows:
         note = "Compared window by window; below 0 where the other one is better."
         yield Table(["record", "against", "its perplexity is below that by"], rows, note)
@@ -89,22 +82,19 @@ def _baselines(records: Sequence[Named]) -> Iterator[Table]:
 
 def _about(named: Named) -> Iterator[Item]:
     record = named.record
-    if _is_joint(record):
+    if "joint_ppl" in record:
         yield named.says(f"{error_in_words(record['error'])}.")
         nce = record.get("conditional_nce")
         if nce is not None:
-            yield named.says(
-                f"conditional NCE {number(nce['loss'], 4)} nats, {number(nce['normalised'], 4)} "
-                f"with Z set to 1 for each prefix; {2 * math.log(2):.4f} knows nothing; mean log Z "
-                f"{number(record['mean_log_z'], 3)}."
-            )
+            loss, own = number(nce["loss"], 4), number(nce["normalised"], 4)
+            words = f"conditional NCE {loss} nats, {own} with Z set to 1 for each prefix; "
+            words += f"{2 * math.log(2):.4f} knows nothing; mean log Z "
+            yield named.says(f"{words}{number(record['mean_log_z'], 3)}.")
     if "last_position" in record:
         last = record["last_position"]
-        yield named.says(
-            f"at the last position the joint perplexity is {last['exact']:.3f} exactly; samples "
-            f"say {number(last['joint'], 3)}{between(last['sampling_ci95'], 3)}, the base model "
-            f"has {last['base_ppl']:.3f}."
-        )
+        joint = number(last["joint"], 3) + between(last["sampling_ci95"], 3)
+        words = f"at the last position the joint perplexity is {last['exact']:.3f} exactly; samples"
+        yield named.says(f"{words} say {joint}, the base model has {last['base_ppl']:.3f}.")
     for warning in record.get("warnings", []):
         yield named.says(f"warning: {warning}")
     if "curve" in record:
@@ -119,10 +109,9 @@ def error_in_words(error: Mapping[str, Optional[float]]) -> str:
         "unknown" if error[name] is None else f"{error[name]:.2%}"
         for name in ("total", "windows", "samples")
     )
-    return (
-        f"one standard error of the joint perplexity is {total}: {windows} from the choice of "
-        f"windows, {samples} from sampling{REMEDIES[error['raise']]}"  # type: ignore[index]
-    )
+    parts = f"{windows} from the choice of windows, {samples} from sampling"
+    remedy = REMEDIES[error["raise"]]  # type: ignore[index]
+    return f"one standard error of the joint perplexity is {total}: {parts}{remedy}"
 
 
 def _draw_curve(record: Record, figure: Figure) -> None:
@@ -135,14 +124,12 @@ def _draw_curve(record: Record, figure: Figure) -> None:
     axes.plot(n, lower, color=BLUE, marker="^", label="lower bound")
     axes.plot(n, upper, color=BLUE, marker="v", label="upper bound")
     axes.plot(n, joint, color=NAVY, linestyle="--", label="jackknife")
-    axes.set_xscale("log")
-    axes.set_xticks(n)
+    axes.set(xscale="log", xticks=n)
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.ticklabel_format(axis="y", useOffset=False)
-    title = f"{record['num_windows']:,} windows; base LM {record['base_ppl']:.2f}"
-    label = "perplexity of the joint model"
-    describe(axes, xlabel="samples of each window", ylabel=label, title=title)
+    axes.set_title(f"{record['num_windows']:,} windows; base LM {record['base_ppl']:.2f}")
+    describe(axes, xlabel="samples of each window", ylabel="perplexity of the joint model")
     axes.legend()
 
 
@@ -167,12 +154,11 @@ def _draw_gains(record: Record, figure: Figure) -> None:
     axes.fill_between(at, least, most, color=BLUE, alpha=0.35, linewidth=0, label="bounds")
     axes.plot(at, joint, color=NAVY, linewidth=1)
     if "last_position" in record:
-        last = record["last_position"]
-        gain = 1 - last["exact"] / last["base_ppl"]
+        gain = 1 - record["last_position"]["exact"] / record["last_position"]["base_ppl"]
         axes.plot(at[-1], gain, color=ORANGE, marker="o", linestyle="", label="exact")
     axes.axhline(0, color="black", linewidth=0.8)
     windows, samples = (f"{record[name]:,}" for name in ("num_windows", "num_samples"))
-    title = f"{windows} windows, {samples} samples at each position"
-    label = "perplexity below the base LM's"
-    describe(axes, percent=True, xlabel="position in the window", ylabel=label, title=title)
+    axes.set_title(f"{windows} windows, {samples} samples at each position")
+    labels = {"xlabel": "position in the window", "ylabel": "perplexity below the base LM's"}
+    describe(axes, percent=True, **labels)
     axes.legend()

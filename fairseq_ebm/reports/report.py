@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import List
 
 from ..errors import UserError
+from ..files import visible_in
 from ..joint.pools import is_pools, read_pools
 from ..records import read_json
 from . import html, markdown
@@ -25,11 +26,8 @@ def report(options: Report) -> Record:
     made = sections(records, read_json(options.paper) if options.paper else {})
     for path in generated if options.samples else ():
         made.append(samples(path.stem, list(islice(read_pools(path), options.samples))))
-    origins = [
-        (each.name, json.dumps(each.record["provenance"], indent=2))
-        for each in records
-        if "provenance" in each.record
-    ]
+    known = [each for each in records if "provenance" in each.record]
+    origins = [(each.name, json.dumps(each.record["provenance"], indent=2)) for each in known]
     out = options.dest or (first if first.is_dir() else first.parent) / "report.html"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(html.page(options.title, made, origins), encoding="utf-8")
@@ -43,8 +41,7 @@ def _files_of(run: Path) -> List[Path]:
         raise UserError(f"{run}: no such file or folder")
     if not run.is_dir():
         return [run]
-    inside = (p for p in sorted(run.rglob("*")) if p.suffix in (".json", ".jsonl"))
-    return [p for p in inside if not any(part.startswith(".") for part in p.relative_to(run).parts)]
+    return [path for path in visible_in(run) if path.suffix in (".json", ".jsonl")]
 
 
 def _known(path: Path) -> Iterator[Record]:
@@ -60,16 +57,13 @@ def samples(name: str, prompts: Sequence[Record]) -> Section:
     """Text side by side, with energies."""
     items: List[Item] = []
     for record in prompts:
-        pool = record["pools"][0]
-        base = {"energy": pool["energies"][0], "log_p": pool["log_p"][0]}
-        texts = [
-            ("base LM", {"text": record["base_text"], **base}),
-            ("joint model", record["draws"][0]),
-            *([("real", record["real"])] if "real" in record else []),
-        ]
-        items.append(
-            SampleTexts(record["prompt"], [(who, t["text"], _judged(t)) for who, t in texts])
-        )
+        text, pool = record["base_text"], record["pools"][0]
+        base = {"text": text, "energy": pool["energies"][0], "log_p": pool["log_p"][0]}
+        texts = {"base LM": base, "joint model": record["draws"][0]}
+        if "real" in record:
+            texts["real"] = record["real"]
+        shown = [(who, text["text"], _judged(text)) for who, text in texts.items()]
+        items.append(SampleTexts(record["prompt"], shown))
     return Section(f"Samples side by side ({name})", items)
 
 

@@ -13,6 +13,7 @@ from .page import Item, Picture, Record, SampleTexts, Table
 
 LOG = 140  # characters of a line, where no terminal says how many
 HEAD = 14  # characters of a line of a head, where columns must be narrow
+AS_IT_IS = {"disable_numparse": True, "preserve_whitespace": True}
 
 
 def shown(record: Record, options: Any = None, width: Optional[int] = None) -> str:
@@ -48,10 +49,7 @@ def _table(table: Table, width: int) -> str:
         narrow = [[cell.replace(" (", "\n(", 1) for cell in row] for row in rows]
         short = ["\n".join(textwrap.wrap(head, HEAD)) for head in heads]
         for some_heads, some_rows in ((heads, rows), (short, narrow)):
-            text = tabulate(
-                some_rows, some_heads, "simple", disable_numparse=True, colalign=align,
-                preserve_whitespace=True,
-            )  # fmt: skip
+            text = tabulate(some_rows, some_heads, "simple", colalign=align, **AS_IT_IS)
             if max(map(len, text.splitlines())) <= width:
                 return text
     return "\n\n".join(_listed(heads, row) for row in rows)

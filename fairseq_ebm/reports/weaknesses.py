@@ -18,17 +18,10 @@ TOLD = ("accuracy", "found", "AUROC")
 
 
 def items(named: Named) -> Iterator[Item]:
-    yield from _tables(named)
-    yield from _pictures(named)
-
-
-def _tables(named: Named) -> Iterator[Item]:
     record, threshold = named.record, named.record["threshold"]
     origin = "of the subset valid" if threshold["from"] == "valid" else "not set on valid text"
-    yield named.says(
-        f"{record['num_windows']:,} real windows, as many generated; threshold "
-        f"{threshold['value']:.3f}, {origin}"
-    )
+    windows = f"{record['num_windows']:,} real windows, as many generated"
+    yield named.says(f"{windows}; threshold {threshold['value']:.3f}, {origin}")
     yield _perturbations(record["perturbations"])
     yield _edits(record["token_edits"])
     yield _single_edits(record["token_edits"])
@@ -37,6 +30,7 @@ def _tables(named: Named) -> Iterator[Item]:
     rows = [[str(row["visible_tokens"]), *_told(row)] for row in record["visible_tokens"]]
     unseen = "visible tokens: only for text generated left to right"
     yield Table(["generated tokens seen", *TOLD], rows) if rows else unseen
+    yield from _pictures(named)
 
 
 def _told(row: Record) -> List[str]:
@@ -49,27 +43,22 @@ def _judges(section: Record) -> List[str]:
 
 def _perturbations(section: Record) -> Table:
     """Mean changes over all positions, and at the one where the energy changes most."""
-    judges, note = _judges(section), ""
-    rows = [
-        [row["perturbation"], *(f"{row[judge]:+.3f}" for judge in judges),
-         f"{row['most_at']} ({row['most']:+.3f})"]
-        for row in section["summary"]
-    ]  # fmt: skip
+    judges, summary = _judges(section), section["summary"]
     heads = [f"one {section['unit']} changed", *(f"change of {judge}" for judge in judges)]
-    heads.append("energy most at position")
+    rows = [[row["perturbation"], *(f"{row[judge]:+.3f}" for judge in judges)] for row in summary]
     if section["replaced"]:  # wherever it stands
         note = f"of {section['replaced']!r}, in {section['num_windows']:,} windows that have it"
-        heads, rows = heads[:-1], [row[:-1] for row in rows]
-    return Table(heads, rows, note)
+        return Table(heads, rows, note)
+    most = [f"{row['most_at']} ({row['most']:+.3f})" for row in summary]
+    return Table([*heads, "energy most at position"], [[*row, at] for row, at in zip(rows, most)])
 
 
 def _edits(section: Record) -> Table:
     heads = ["tokens edited by gradients", "verdicts flipped", "after edits", "same sign"]
-    rows = [
-        [kind, percent(part["flipped"]), number(part["mean_edits_to_flip"], 1),
-         percent(part["sign_agreement"])]
-        for kind, part in section.items()
-    ]  # fmt: skip
+    rows = []
+    for kind, part in section.items():
+        flipped, same_sign = (percent(part[name]) for name in ("flipped", "sign_agreement"))
+        rows.append([kind, flipped, number(part["mean_edits_to_flip"], 1), same_sign])
     by_edits = [part["by_edits"] for part in section.values()]
     if all("lm_ppl" in steps[-1] for steps in by_edits):
         heads.append("LM perplexity")
@@ -83,11 +72,9 @@ def _edits(section: Record) -> Table:
 def _single_edits(section: Record) -> Table:
     """Medians: a few perplexities would rule a mean."""
     singles = {kind: part["single_edits"] for kind, part in section.items()}
-    used = {
-        name: words
-        for name, words in (("energy", "energy"), ("lm_ppl", "perplexity"))
-        if any(each["medians"]["as it is"].get(name) for each in singles.values())
-    }
+    known = [each["medians"]["as it is"] for each in singles.values()]
+    words_of = {"energy": "energy", "lm_ppl": "perplexity"}
+    used = {n: words for n, words in words_of.items() if any(each.get(n) for each in known)}
     rows = []
     for kind, each in singles.items():
         two = [each["medians"][points] for points in ("as it is", "one edit")]
@@ -162,10 +149,10 @@ def _draw_edits(record: Record, figure: Figure) -> None:
         known = [r for r in rows if r["flipped"] is not None]
         below.plot([r["edits"] for r in known], [r["flipped"] for r in known], **look)
     above.axhline(record["threshold"]["value"], color=GREY, linestyle="--", label="threshold")
-    describe(above, xlabel="tokens edited", ylabel="mean energy")
-    label = "right verdicts turned"
-    describe(below, percent=True, xlabel="tokens edited", ylabel=label, ylim=(-0.02, 1.02))
+    describe(above, ylabel="mean energy")
+    describe(below, percent=True, ylabel="right verdicts turned", ylim=(-0.02, 1.02))
     for axes in (above, below):
+        axes.set_xlabel("tokens edited")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend_above(figure)
 
@@ -177,23 +164,21 @@ def _draw_singles(record: Record, figure: Figure) -> None:
             at = points["energy"], points.get("lm_ppl", [])
             axes.scatter(*at, s=8, color=POINTS[name], alpha=0.5, linewidths=0, label=name)
         axes.axvline(record["threshold"]["value"], color=GREY, linestyle="--", label="threshold")
-        labels = {"xlabel": "energy", "ylabel": "LM perplexity", "title": f"{kind} text"}
-        describe(axes, yscale="log", **labels)
+        axes.set_yscale("log")
+        describe(axes, xlabel="energy", ylabel="LM perplexity", title=f"{kind} text")
     _legend_above(figure)
 
 
 def _draw_attacks(record: Record, figure: Figure) -> None:
-    axes = figure.add_subplot()
-    rows = record["attacks"][::-1]  # barh counts from below
+    axes, rows = figure.add_subplot(), record["attacks"][::-1]  # barh counts from below
     names = [row["attack"] for row in rows]
     colours = [GREY if name in ("none", "encoded again") else BLUE for name in names]
     bars = axes.barh(names, [row["accuracy"] for row in rows], color=colours)
     axes.bar_label(bars, fmt=lambda share: f"{share:.1%}", padding=3, fontsize="small")
     axes.axvline(0.5, color="black", linewidth=0.8, linestyle=":")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    title, ticks = f"{record['num_windows']:,} windows of each kind", [0, 0.25, 0.5, 0.75, 1]
-    label = "balanced accuracy"
-    describe(axes, grid=False, xlim=(0, 1.1), xticks=ticks, xlabel=label, title=title)
+    axes.set(xlim=(0, 1.1), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel="balanced accuracy")
+    axes.set_title(f"{record['num_windows']:,} windows of each kind")
 
 
 def _draw_visible(record: Record, figure: Figure) -> None:
@@ -202,9 +187,6 @@ def _draw_visible(record: Record, figure: Figure) -> None:
     for name, label, colour in (("accuracy", "accuracy", BLUE), ("auroc", "AUROC", ORANGE)):
         axes.plot(at, [row[name] for row in rows], color=colour, marker="o", label=label)
     axes.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
-    title, label = (
-        f"{record['num_windows']:,} windows of each kind",
-        "generated tokens that are seen",
-    )
-    describe(axes, percent=True, xlabel=label, title=title, xticks=at)
+    title = f"{record['num_windows']:,} windows of each kind"
+    describe(axes, percent=True, xlabel="generated tokens that are seen", title=title, xticks=at)
     axes.legend()

@@ -7,13 +7,11 @@ from .page import Item, Named, Table
 
 def prepared(named: Named) -> Iterator[Item]:
     record, columns = named.record, ("documents", "characters", "tokens")
-    rows = [
-        [split, *(f"{counts[column]:,}" for column in columns)]
-        for split, counts in record["splits"].items()
-    ]
+    splits = record["splits"].items()
+    rows = [[split, *(f"{counts[name]:,}" for name in columns)] for split, counts in splits]
     size = f"vocabulary of {record['vocabulary']['size']:,} symbols"
     yield Table(["", *columns], rows, f"{size}; prepared in {record.get('dest')}")
-    for split, counts in record["splits"].items():
+    for split, counts in splits:
         if counts["also_in_train"]:
             also = f"{counts['also_in_train']:,} distinct documents of {split}"
             yield f"note: {also} are in train too"

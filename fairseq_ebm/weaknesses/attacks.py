@@ -21,6 +21,7 @@ from ..negatives.store import NegativesSubset
 from ..numerics.discrimination import balanced_accuracy, credit_above
 from ..options import Record
 from .perturbations import Judge, mean
+from .units import padded, stacked
 
 Attack = Callable[[str, float, Random], str]
 
@@ -114,10 +115,6 @@ def rewritten(text: MarkedWindow, tokenizer: Tokenizer, change: Callable[[str], 
     return padded(kept, len(window), tokenizer.dictionary.pad())
 
 
-def padded(tokens: np.ndarray, length: int, padding: int) -> np.ndarray:
-    return np.pad(tokens.astype(np.int64), (0, length - len(tokens)), constant_values=padding)
-
-
 def attacked(
     texts: WindowPairs,
     tokenizer: Tokenizer,
@@ -156,9 +153,8 @@ def by_visible_tokens(
     Windows whose continuation is shorter are left out. The context must stand in front."""
     for length in lengths:
         some = ([t for t in each if len(t.window) - t.part.start >= length] for each in texts)
-        real, generated = (
-            energy(stacked([cut(t, length, padding) for t in each])) for each in some
-        )
+        shown = (stacked([cut(text, length, padding) for text in each]) for each in some)
+        real, generated = map(energy, shown)
         row = {"visible_tokens": length, "num_windows": len(real)}
         yield {**row, **judged(real, generated, threshold)}
 
@@ -177,8 +173,3 @@ def judged(real: Tensor, generated: Tensor, threshold: float) -> Record:
         "auroc": float(roc_auc_score(labels, torch.cat([real, generated]).numpy())),
         "energy": mean(generated),
     }
-
-
-def stacked(windows: Sequence[np.ndarray]) -> Tensor:
-    """W windows of T tokens -> (W, T)"""
-    return torch.from_numpy(np.stack(windows))

@@ -22,6 +22,7 @@ from .options import Weaknesses
 from .perturbations import Judge, Places
 from .units import UNITS, Unit
 
+Scored = Tuple[WindowPairs, Scores]
 VISIBLE = (5, 10, 20, 40)
 
 
@@ -60,9 +61,7 @@ def _load(options: Weaknesses) -> Subject:
     return Subject(subset, texts, load_tokenizer(neg), energy, lm, judges, threshold)
 
 
-def _texts(
-    subset: NegativesSubset, energy: Judge, options: Weaknesses
-) -> Tuple[WindowPairs, Scores]:
+def _texts(subset: NegativesSubset, energy: Judge, options: Weaknesses) -> Scored:
     members = chosen(subset, options.max_windows, options.seed)
     texts = attacks.texts_of(subset, members)
     return texts, attacks.scores(texts, energy, members)
@@ -146,17 +145,16 @@ def _token_edits(subject: Subject, options: Weaknesses) -> Record:
         bar = progress(texts, f"edits of {kind} text", len(texts))
         edited = [editor.edit(torch.from_numpy(text.window), text.part, direction) for text in bar]
         shown = edited[: token_edits.EXAMPLES]
-        answers[kind] = {
-            **token_edits.report(edited, direction, subject.threshold),
-            "examples": [token_edits.example(text, subject.tokenizer) for text in shown],
-        }
+        examples = [token_edits.example(text, subject.tokenizer) for text in shown]
+        report = token_edits.report(edited, direction, subject.threshold)
+        answers[kind] = {**report, "examples": examples}
     return answers
 
 
 def _provenance(subject: Subject, options: Weaknesses) -> Record:
     manifest = subject.subset.manifest
-    negatives = {"manifest": sha256_of(options.neg / MANIFEST_NAME), "source": manifest.source}
-    negatives["sampler"] = manifest.sampler
+    made_by = {"source": manifest.source, "sampler": manifest.sampler}
+    negatives = {"manifest": sha256_of(options.neg / MANIFEST_NAME), **made_by}
     models = {"energy": subject.energy, "language_model": subject.lm}
     names = ("gen_subset", "max_windows", "positions", "edits", "top_edits", "share")
     return provenance(options, models, negatives=negatives, options=options.recorded(*names))

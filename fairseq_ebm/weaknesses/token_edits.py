@@ -70,16 +70,13 @@ class Editor(NamedTuple):
         order, then the best after that. ``direction``: 1 raises the energy, -1 lowers it."""
         free = torch.zeros(len(window), dtype=torch.bool)
         free[part] = window[part] >= NUM_SPECIAL
-        best = self._rank(window, free, direction)
-        path, made, ranked = [window], [], best
-        while ranked:
+        path, made, best = [window], [], []
+        while len(made) < self.edits and (ranked := self._rank(path[-1], free, direction)):
+            best = best or ranked
             position, symbol, _ = ranked[0]
             made.append(ranked[0])
             path.append(_with(path[-1], position, symbol))
             free[position] = False
-            if len(made) == self.edits:
-                break
-            ranked = self._rank(path[-1], free, direction)
         single = [_with(window, position, symbol) for position, symbol, _ in made]
         texts = torch.stack([*path, *single])
         energies = self.energy(texts).tolist()
@@ -91,7 +88,7 @@ class Editor(NamedTuple):
             for (position, symbol, change), all_so_far, alone in after
         ]
         agreeing = self._agreeing(window, best)
-        return EditedText(window.tolist(), energies[0], nll[0], edits, agreeing, len(best))
+        return EditedText(window.tolist(), *judged[0], edits, agreeing, len(best))
 
     def _rank(self, window: Tensor, free: Tensor, direction: int) -> List[Tuple[int, int, float]]:
         """The ``top`` edits (position, symbol, predicted change) that push furthest."""
@@ -100,11 +97,8 @@ class Editor(NamedTuple):
         may[torch.arange(len(window)), window] = False
         pushes = (direction * change).masked_fill(~may, -torch.inf).flatten()
         values, places = pushes.topk(min(self.top, int(may.sum())))
-        symbols = change.size(1)
-        return [
-            (place // symbols, place % symbols, direction * value)
-            for value, place in zip(values.tolist(), places.tolist())
-        ]
+        found, symbols = zip(values.tolist(), places.tolist()), change.size(1)
+        return [(at // symbols, at % symbols, direction * value) for value, at in found]
 
     def _agreeing(self, window: Tensor, edits: Sequence[Tuple[int, int, float]]) -> int:
         """How many edits, each alone, change the energy in the direction predicted."""

@@ -73,6 +73,9 @@ class Spot(NamedTuple):
     which: int  # of them it is
 
 
+Change = Callable[[Spot], str]  # a word -> its line, changed
+
+
 class Words:
     """Letters and digits between others. The line of a changed word is encoded again: what is then
     too long loses its end, and what is too short is padded there."""
@@ -143,9 +146,7 @@ class Words:
     def _text(self, window: np.ndarray, start: int, stop: int) -> str:
         return self.tokenizer.decode(window[start:stop].tolist())
 
-    def _changed(
-        self, windows: Tensor, places: Sequence[int], change: Callable[[Spot], str]
-    ) -> Tensor:
+    def _changed(self, windows: Tensor, places: Sequence[int], change: Change) -> Tensor:
         def changed(window: np.ndarray, place: int) -> np.ndarray:
             spot = self.spot(window, place)
             if spot is None:  # no word in it
@@ -161,11 +162,17 @@ class Words:
 
     def _as_long(self, windows: Tensor, changed: Iterable[np.ndarray]) -> Tensor:
         """Windows of whatever length a change left, cut or padded: (W, T)"""
-        others = torch.full_like(windows, self.pad)
-        for other, tokens in zip(others, changed):
-            kept = torch.from_numpy(tokens.astype(np.int64))[: len(other)]
-            other[: len(kept)] = kept
-        return others
+        size = windows.size(1)
+        return stacked([padded(tokens[:size], size, self.pad) for tokens in changed])
+
+
+def padded(tokens: np.ndarray, length: int, padding: int) -> np.ndarray:
+    return np.pad(tokens.astype(np.int64), (0, length - len(tokens)), constant_values=padding)
+
+
+def stacked(windows: Sequence[np.ndarray]) -> Tensor:
+    """W windows of T tokens -> (W, T)"""
+    return torch.from_numpy(np.stack(windows))
 
 
 Unit = Union[Tokens, Words]

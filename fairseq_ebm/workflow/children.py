@@ -84,9 +84,8 @@ def become(command: Sequence[str], out: int, err: Optional[int] = None) -> None:
         os.dup2(file, stream)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1 if err is None else -1)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1)
-    code = 0
+    sys.argv, code = list(command), 0
     try:
-        sys.argv = list(command)
         _main(command[0])()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Dict, List
 
-from ..files import sha256_of
+from ..files import sha256_of, visible_in
 from ..records import read_json, write_json
 from ..version import __version__
 from .stages import Stage
@@ -61,13 +61,8 @@ class Inputs:
             if self._is_theirs(path):
                 yield self._digest(path)
         elif path.parent != path:  # "/" in a text is no folder that anyone reads
-            lines = [
-                f"{file.relative_to(path)} {self._digest(file)}"
-                for file in sorted(path.rglob("*"))
-                if not any(part.startswith(".") for part in file.relative_to(path).parts)
-                and self._is_theirs(file)
-                and file.is_file()
-            ]
+            files = [f for f in visible_in(path) if self._is_theirs(f) and f.is_file()]
+            lines = [f"{file.relative_to(path)} {self._digest(file)}" for file in files]
             if lines:
                 yield hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -87,11 +82,8 @@ def fingerprints(stages: Sequence[Stage], folder: Path, inputs: Inputs) -> Dict[
     """By stage; the same wherever ``folder`` and this package are, with a GPU or without."""
     known: Dict[str, str] = {}
     for stage in stages:  # each comes after what it needs
-        parts = [
-            part.replace(str(folder), "FOLDER").replace(str(PACKAGE), "PACKAGE")
-            for part in stage.command
-            if part != "--cpu"
-        ]
+        words = [word for word in stage.command if word != "--cpu"]
+        parts = [w.replace(str(folder), "FOLDER").replace(str(PACKAGE), "PACKAGE") for w in words]
         parts += [known[name] for name in stage.needs]
         parts += [*inputs.of(stage.command), *versions()]
         known[stage.name] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -25,12 +25,8 @@ def record_of(plan: Plan, content: Mapping[str, Any], folder: Path) -> Record:
         }
         for title, rows in plan.tables.items()
     }
-    return {
-        "kind": "matrix",
-        "tables": tables,
-        "findings": findings(tables, plan.claims),
-        "provenance": {"matrix": content},
-    }
+    found, made = findings(tables, plan.claims), {"matrix": content}
+    return {"kind": "matrix", "tables": tables, "findings": found, "provenance": made}
 
 
 def result(folder: Path, cell: Cell) -> Record:
@@ -44,14 +40,10 @@ def result(folder: Path, cell: Cell) -> Record:
             raise UserError(f"{cell.report}: no window with a prefix of {cell.prefix_length}")
         row = parts[cell.prefix_length]
     name = "accuracy" if row["accuracy_natural"] is None else "accuracy_natural"
-    return {
-        "report": cell.report,
-        "scorer": cell.scorer,
-        "accuracy": row[name],
-        "accuracy_ci95": row[f"{name}_ci95"],
-        **{key: row[key] for key in KEPT},
-        "versions": report["provenance"]["versions"],
-    }
+    where = {"report": cell.report, "scorer": cell.scorer}
+    accuracy = {"accuracy": row[name], "accuracy_ci95": row[f"{name}_ci95"]}
+    kept = {key: row[key] for key in KEPT}
+    return {**where, **accuracy, **kept, "versions": report["provenance"]["versions"]}
 
 
 def findings(tables: Tables, claims: Sequence[Claim]) -> List[Dict[str, Any]]:

@@ -17,6 +17,7 @@ BY_AUTHOR = ("log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt")
 BASELINES = (*OF_TRAINING, *BY_AUTHOR, "tfidf")
 BACKWARDS = "right_to_left_language_modeling"
 
+Words = Sequence[Any]
 Pair = Tuple[Tuple[str, ...], Tuple[str, ...]]  # two cells, each (table, row, column)
 Claim = Tuple[str, List[Pair]]
 
@@ -79,8 +80,7 @@ class Plan:
         length = None if isinstance(column, str) else int(column["prefix-length"])
         scorer = spec.get("scorer", "energy")
         if scorer == "energy":
-            judge = self._energy(spec, store)
-            tested = self._store(store, tested=True)
+            judge, tested = self._energy(spec, store), self._store(store, tested=True)
             name, flags = judge.partition("/")[2], {"path": self._checkpoint(judge)}
             needs = judge, tested
         elif scorer in BASELINES:
@@ -143,7 +143,7 @@ class Plan:
         title = f"language model {name} on {store['corpus']}"
         return self._train(trained, title, str(self.folder / corpus), flags, (corpus,))
 
-    def _train(self, name: str, title: str, data: str, given: Names, needs: Sequence[str]) -> str:
+    def _train(self, name: str, title: str, data: str, given: Names, needs: Words) -> str:
         flags = {"user-dir": PACKAGE, "save-dir": self.folder / name, **given}
         flags.update({"log-format": "simple", **self.common})
         return self._add(name, title, ("fairseq-train", data), flags, needs)
@@ -160,9 +160,7 @@ class Plan:
         command = ("fairseq-ebm", "prepare")
         return self._add(f"data/{name}", f"text {name}", command, flags, needs)
 
-    def _add(
-        self, name: str, title: str, command: Sequence[Any], flags: Names, needs: Sequence[str]
-    ) -> str:
+    def _add(self, name: str, title: str, command: Words, flags: Names, needs: Words) -> str:
         words = *map(str, command), *as_flags(flags)
         stage = Stage(name, title, words, tuple(needs))
         if self.stages.setdefault(name, stage) != stage:

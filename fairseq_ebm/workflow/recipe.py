@@ -44,19 +44,18 @@ def stage_of(
 ) -> Stage:
     """``{word}`` becomes what it stands for, and ``{stage}`` the path of that stage's folder."""
     places = {"here": str(path.parent), "plugin": str(PACKAGE)}
-    needs: List[str] = []
+    needs, where = [], f"{path}: stage {name}"
 
     def place(match: "re.Match[str]") -> str:
-        other = match.group(1)
+        other = match[1]
         if other in places:
             return places[other]
-        if other != name and other not in before:
-            raise UserError(f"{path}: stage {name}: {{{other}}} is no word and no earlier stage")
-        if other != name and other not in needs:
+        if other != name:
+            if other not in before:
+                raise UserError(f"{where}: {{{other}}} is no word and no earlier stage")
             needs.append(other)
         return str(folder / other)
 
-    where = f"{path}: stage {name}"
     try:
         parts = shlex.split(spelled_out(str(given["run"]), words, where))
     except ValueError as error:
@@ -68,7 +67,7 @@ def stage_of(
     if is_file and not Path(command[0]).is_file():
         raise UserError(f"{where}: {command[0]}: no such file")
     title = spelled_out(str(given.get("title", name)), words, where)
-    return Stage(name, title, tuple(command), tuple(needs))
+    return Stage(name, title, tuple(command), tuple(dict.fromkeys(needs)))
 
 
 def spelled_out(text: str, words: Names, where: str) -> str:

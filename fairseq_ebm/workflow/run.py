@@ -19,16 +19,13 @@ def run_file(options: Run) -> Record:
     if len(kinds) != 1:
         how = "both of them" if kinds else "neither"
         raise UserError(f"{path}: a recipe has stages and a matrix has tables; this has {how}")
-    plan = None
-    if kinds == ["tables"]:
-        if options.size is not None:
-            raise OptionError(f"{{size}}: {path} is a matrix, which has no sizes; drop it")
-        plan = plan_of(path, content, folder, options.cpu)
-        stages = list(plan.stages.values())
-    else:
-        if options.cpu:
-            raise OptionError(f"{{cpu}}: {path} is a recipe, whose commands decide that; drop it")
-        stages = stages_of(path, content, folder, options.size)
+    is_matrix = kinds == ["tables"]
+    if is_matrix and options.size is not None:
+        raise OptionError(f"{{size}}: {path} is a matrix, which has no sizes; drop it")
+    if options.cpu and not is_matrix:
+        raise OptionError(f"{{cpu}}: {path} is a recipe, whose commands decide that; drop it")
+    plan = plan_of(path, content, folder, options.cpu) if is_matrix else None
+    stages = list(plan.stages.values()) if plan else stages_of(path, content, folder, options.size)
     about: Record = {"kind": "run", "folder": str(folder), "done": False, "commands": []}
     if options.dry_run:
         return {**about, "commands": [in_words(stage) for stage in stages]}

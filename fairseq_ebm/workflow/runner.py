@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, List
 from urllib.parse import quote
 
 from ..errors import OptionError, UserError
+from ..options import Record
 from ..records import read_json, write_json
 from . import children
 from .inputs import Inputs, fingerprints
@@ -53,8 +54,8 @@ class Runner:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                problem = f"{{dest}}: {self.folder}: another run is at work there"
-                raise OptionError(problem) from None
+                problem = "another run is at work there"
+                raise OptionError(f"{{dest}}: {self.folder}: {problem}") from None
             yield
 
     def _run(self) -> None:
@@ -91,7 +92,7 @@ class Runner:
     def _state_path(self, stage: Stage) -> Path:
         return self.folder / STATES / f"{quote(stage.name, safe='')}.json"
 
-    def _state(self, stage: Stage) -> Dict[str, Any]:
+    def _state(self, stage: Stage) -> Record:
         path = self._state_path(stage)
         return read_json(path) if path.exists() else {}
 
@@ -102,8 +103,8 @@ class Runner:
         out, fingerprint = self.folder / stage.name, self.fingerprints[stage.name]
         state = self._state(stage)
         if not state and out.exists():
-            problem = f"{{dest}}: {out} exists, and no run of ours has made it"
-            raise OptionError(f"{problem}; choose another directory")
+            problem = "exists, and no run of ours has made it; choose another directory"
+            raise OptionError(f"{{dest}}: {out} {problem}")
         if state.get("fingerprint") != fingerprint and out.exists():
             self._write_state(stage, done=False)  # a run killed here leaves a part of the folder
             shutil.rmtree(out)

@@ -51,12 +51,11 @@ def threads_of(stages: Sequence[Stage], jobs: int) -> Dict[str, Optional[int]]:
     before: Dict[str, Set[str]] = {}
     for stage in stages:  # each comes after what it needs
         before[stage.name] = set(stage.needs).union(*(before[name] for name in stage.needs))
-    return {
-        one: None
-        if jobs == 1 or all(one == o or one in before[o] or o in before[one] for o in before)
-        else 1
-        for one in before
-    }
+    threads: Dict[str, Optional[int]] = {}
+    for one, needed in before.items():
+        is_alone = all(one in {o, *theirs} or o in needed for o, theirs in before.items())
+        threads[one] = None if is_alone or jobs == 1 else 1
+    return threads
 
 
 def depths(stages: Sequence[Stage]) -> Dict[str, int]:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from fairseq_ebm.cli import main as module
-from fairseq_ebm.cli.main import main, work
+from fairseq_ebm.cli.main import main
 from fairseq_ebm.errors import Interrupted, UserError
 from fairseq_ebm.verbs import VERBS, options_of
 from tests.conftest import CHECKOUT
@@ -21,7 +21,7 @@ def ended(capsys, monkeypatch, error):
 
     monkeypatch.setattr(module, "run", run)
     with pytest.raises(SystemExit) as end:
-        work("prog", options_of("prepare"), ["--corpus", "addition", "--dest", "x"])
+        main(["prepare", "--corpus", "addition", "--dest", "x"])
     return end.value.code, *capsys.readouterr()
 
 
@@ -82,9 +82,13 @@ def test_python_dash_m_is_the_program():
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (UserError("file.txt: is wrong"), 2, "prog: error: file.txt: is wrong\n"),
-        (OSError(28, "No space left on device", "out"), 2, "prog: error: out: No space left"),
-        (KeyboardInterrupt(), 130, "prog: interrupted\n"),
+        (UserError("file.txt: is wrong"), 2, "fairseq-ebm prepare: error: file.txt: is wrong\n"),
+        (
+            OSError(28, "No space left on device", "out"),
+            2,
+            "fairseq-ebm prepare: error: out: No space left",
+        ),
+        (KeyboardInterrupt(), 130, "fairseq-ebm prepare: interrupted\n"),
     ],
 )
 def test_how_programs_end(capsys, monkeypatch, error, code, message):
@@ -95,7 +99,9 @@ def test_how_programs_end(capsys, monkeypatch, error, code, message):
 def test_an_interrupt_shows_what_is_done(capsys, monkeypatch):
     record = {"kind": "report", "files": ["half.html"]}
     code, out, err = ended(capsys, monkeypatch, Interrupted("after 3 of 9", record))
-    assert code == 130 and out == "written: half.html\n" and "prog: after 3 of 9" in err
+    assert (
+        code == 130 and out == "written: half.html\n" and "fairseq-ebm prepare: after 3 of 9" in err
+    )
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):
