@@ -73,4 +73,4 @@ def next_token(named: Named) -> Iterator[Item]:
     note += f"of {len(record['candidates']):,} candidates. The likeliest {len(rows)} of each "
     note += "model, renormalised among themselves; the last two columns are among all candidates."
     yield Table(NEXT, rows, note)
-    yield from record["warnings"]
+    yield from (named.says(f"warning: {warning}") for warning in record["warnings"])

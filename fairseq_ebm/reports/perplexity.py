@@ -71,7 +71,7 @@ def _windows(record: Record) -> str:
 def _baselines(records: Sequence[Named]) -> Iterator[Table]:
     rows = []
     for named in records:
-        ours = named.name + ", upper bound" * ("joint_ppl" in named.record)
+        ours = (named.name or "this model") + ", upper bound" * ("joint_ppl" in named.record)
         for other in named.record.get("baselines", []):
             theirs = f"{other['name']}, {other['ppl']:,.2f}"
             rows.append([ours, theirs, share_of(other, "gain", 2)])

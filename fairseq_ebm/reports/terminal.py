@@ -1,5 +1,6 @@
 """A record for a terminal."""
 
+import re
 import shutil
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from .page import Item, Picture, Record, SampleTexts, Table
 
 LOG = 140  # characters of a line, where no terminal says how many
 HEAD = 14  # characters of a line of a head, where columns must be narrow
+INTERVAL = re.compile(r" (\([^()]+ to [^()]+\))$")
 AS_IT_IS = {"disable_numparse": True, "preserve_whitespace": True}
 
 
@@ -21,34 +23,32 @@ def shown(record: Record, options: Any = None, width: Optional[int] = None) -> s
     a log."""
     if width is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else LOG
-    items = items_of(record)
-    lines = [text for item in items if (text := _item(item, width))]
+    items = [item for item in items_of(record) if not isinstance(item, SampleTexts)]
+    lines = [_item(item, width) for item in items if not isinstance(item, Picture)]
     out = getattr(options, "out", None)
     if out is not None:
         names = [item.name for item in items if isinstance(item, Picture)]
         pictures = [f"{out.stem}.{name}.svg" for name in names if getattr(options, "draw", False)]
         lines.append(f"written: {', '.join([str(out), *pictures])}")
-    return "\n".join(lines)
+    return re.sub("\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 
 def _item(item: Item, width: int) -> str:
-    if isinstance(item, Table):
-        text = _table(item, width)
-        return f"{text}\n{item.note}" if item.note else text
-    if isinstance(item, (Picture, SampleTexts)):
-        return ""  # on a page
-    return item
+    if isinstance(item, Table):  # a line is empty on both sides
+        return "\n".join(["", _table(item, width), *([item.note] if item.note else []), ""])
+    return str(item)
 
 
 def _table(table: Table, width: int) -> str:
     """A single row as a list of its cells; of several rows one line each, if there is room; else
-    intervals below their figures; else each row as a list."""
+    intervals below their figures, or none at all; else each row as a list."""
     heads, rows = table.heads, table.rows
     if len(rows) != 1:
         align = ["left", *["right"] * (len(heads) - 1)]
-        narrow = [[cell.replace(" (", "\n(", 1) for cell in row] for row in rows]
+        narrow = [[INTERVAL.sub(r"\n\1", cell) for cell in row] for row in rows]
         short = ["\n".join(textwrap.wrap(head, HEAD)) for head in heads]
-        for some_heads, some_rows in ((heads, rows), (short, narrow)):
+        bare = [[INTERVAL.sub("", cell) for cell in row] for row in rows]
+        for some_heads, some_rows in ((heads, rows), (short, narrow), (short, bare)):
             text = tabulate(some_rows, some_heads, "simple", colalign=align, **AS_IT_IS)
             if max(map(len, text.splitlines())) <= width:
                 return text

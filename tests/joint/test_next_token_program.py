@@ -20,7 +20,7 @@ def next_token(run_program, sums, sums_lm, sums_energy):
 def test_a_table_and_all_candidates(next_token, tmp_path):
     out = tmp_path / "next.json"
     done = next_token("--num-samples", 50, "--top", 4, "--candidates", 9, "--results-path", out)
-    _, rule, *lines, note, written = done.stdout.splitlines()
+    _, rule, *lines, note, _, written = done.stdout.splitlines()
     assert set(rule) == {"-", " "} and written == f"written: {out}" and len(lines) == 4
     assert "The likeliest 4 of each model" in note
     cells = [re.split(" {2,}", line) for line in lines]
