@@ -5,6 +5,7 @@ both. Nothing heavy is imported here or in a room's ``options``: a wrong flag is
 """
 
 import dataclasses
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,24 +27,25 @@ Record = Dict[str, Any]
 
 
 def option(read: Read, default: Any, help: str, metavar: str, **more: Any) -> Any:
-    """A field. ``more``: ``group`` of flags (default: that of the field before); ``many`` values;
-    ``argument``: given by its place; ``names`` to choose from. REQUIRED: there is no default."""
+    """A field. ``more``: ``group`` of flags (default: that of the field before); ``many`` values,
+    one for each flag if it is ``repeated``; ``argument``: given by its place. REQUIRED: there is no
+    default."""
     group = "" if more.get("argument") else None
-    known = {"group": group, "many": False, "argument": False, "names": ()}
+    known = {"group": group, "many": False, "repeated": False, "argument": False}
     metadata = {"read": read, "help": help, "metavar": metavar, **known, **more}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def flag(help: str, **more: Any) -> Any:
-    return option(bool, False, help, "", **more)
+    return option(read_flag, False, help, "", **more)
 
 
 def text(default: Any, help: str, metavar: str = "NAME", **more: Any) -> Any:
-    return option(str, default, help, metavar, **more)
+    return option(read_text, default, help, metavar, **more)
 
 
 def file(default: Any, help: str, metavar: str, **more: Any) -> Any:
-    return option(Path, default, help, metavar, **more)
+    return option(read_path, default, help, metavar, **more)
 
 
 def number(default: Any, help: str, metavar: str, **more: Any) -> Any:
@@ -63,7 +65,7 @@ def share(default: Any, help: str, least: float = 0.0, metavar: str = "S", **mor
 
 
 def choice(default: Any, help: str, names: Tuple[str, ...], **more: Any) -> Any:
-    return option(one_of(names), default, help, f"{{{','.join(names)}}}", names=names, **more)
+    return option(one_of(names), default, help, f"{{{','.join(names)}}}", **more)
 
 
 def fairseq_flag(default: Any, help: str, **more: Any) -> Any:
@@ -71,17 +73,39 @@ def fairseq_flag(default: Any, help: str, **more: Any) -> Any:
     return dataclasses.field(default=default, metadata={"help": help, **more})
 
 
+def read_flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither True nor False")
+    return value
+
+
+def read_text(value: Any) -> str:
+    if not isinstance(value, (str, Path)):
+        raise ValueError(f"{value!r} is no text")
+    return str(value)
+
+
+def read_path(value: Any) -> Path:
+    if not read_text(value):
+        raise ValueError("an empty path")
+    return Path(value)
+
+
 def read_number(value: Any) -> float:
     try:
-        return float(value)
+        number = float("nan") if isinstance(value, bool) else float(value)
     except (ValueError, TypeError):
-        raise ValueError(f"'{value}' is not a number") from None
+        number = float("nan")
+    if not math.isfinite(number):
+        raise ValueError(f"'{value}' is not a number")
+    return number
 
 
 def whole_from(least: int, most: int = 2**63 - 1) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         try:
             number = int(value) if isinstance(value, str) else operator.index(value)
+            number = least - 1 if isinstance(value, bool) else number
         except (ValueError, TypeError):
             number = least - 1
         if not least <= number <= most:
@@ -146,9 +170,9 @@ class Options:
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
-            if value is REQUIRED:
+            if value is REQUIRED or (value is None and each.default is not None):
                 raise OptionError(f"{{{each.name}}}: needed")
-            if value is not None and value is not each.default:
+            if value is not each.default:
                 object.__setattr__(self, each.name, _read(each, value))
         self.check()
 
@@ -170,6 +194,12 @@ class Options:
             if getattr(self, name) is None:
                 raise OptionError(f"{{{name}}}: needed{why}")
 
+    def refuse_a_file(self, name: str) -> None:
+        """Where a folder is made."""
+        path = getattr(self, name)
+        if path is not None and path.exists() and not path.is_dir():
+            raise OptionError(f"{{{name}}}: {path} is a file, not a folder")
+
 
 def _read(each: "dataclasses.Field[Any]", value: Any) -> Any:
     read = each.metadata["read"]
@@ -177,7 +207,7 @@ def _read(each: "dataclasses.Field[Any]", value: Any) -> Any:
         if each.metadata["many"]:
             return tuple(map(read, [value] if isinstance(value, (str, Path)) else value))
         return read(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise OptionError(f"{{{each.name}}}: {error}") from None
 
 
@@ -197,6 +227,11 @@ class Reporting(Quiet):
     """Of verbs whose record can be kept."""
 
     results_path: Optional[Path] = file(None, "write the report there", "OUT.json")
+
+    def check(self) -> None:
+        super().check()
+        if self.out is not None and self.out.is_dir():
+            raise OptionError(f"{{results_path}}: {self.out} is a folder")
 
     @property
     def out(self) -> Optional[Path]:

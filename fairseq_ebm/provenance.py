@@ -10,8 +10,9 @@ from .version import __version__
 
 
 def versions(*libraries: str) -> Dict[str, str]:
-    ours = {"fairseq_ebm": __version__, "python": platform.python_version()}
-    return {**ours, **{name: version(name) for name in libraries}}
+    python = {"python": platform.python_version()} if "python" in libraries else {}
+    others = {name: version(name) for name in libraries if name != "python"}
+    return {"fairseq_ebm": __version__, **python, **others}
 
 
 def provenance(given: Any, models: Mapping[str, Any], **more: Any) -> Dict[str, Any]:

@@ -63,7 +63,7 @@ def read_json(path: Union[str, Path]) -> Dict[str, Any]:
 
 def require_version(record: Mapping[str, Any], version: int, where: object, remedy: str) -> None:
     """What another version of this package has written is refused."""
-    found = record.get("format_version")
+    found = record.get("format_version") if isinstance(record, Mapping) else None
     if found != version:
         problem = f"format version {found}, but this program reads version {version}"
         raise UserError(f"{where}: {problem}; {remedy}")

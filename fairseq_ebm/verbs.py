@@ -43,6 +43,9 @@ def run(options: Options) -> Record:
     """Does the work, writes what the program would write, and returns the record."""
     if options.needs_fairseq:
         register()
+    out = getattr(options, "out", None)
+    if out is not None:  # before the work, which may take hours
+        out.parent.mkdir(parents=True, exist_ok=True)
     with silence(getattr(options, "quiet", False)):
         try:
             record: Record = _imported(options.work)(options)
@@ -57,7 +60,6 @@ def _deliver(options: Any, record: Record) -> None:
     out = getattr(options, "out", None)
     if out is None or record["kind"] in UNWRITTEN:
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_json(record, out)
     if isinstance(options, Drawing) and options.draw:
         _imported("reports.kinds:draw")(record, out)

@@ -51,6 +51,23 @@ def test_errors_name_the_parameter_and_programs_the_flag():
         Some(files="a", count=2.5)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"files": None}, "files: needed"),
+        ({"files": [None]}, "files: None is no text"),
+        ({"files": ""}, "files: an empty path"),
+        ({"files": "a", "count": None}, "count: needed"),
+        ({"files": "a", "count": True}, "count: 'True' is not a whole number"),
+        ({"files": "a", "loud": "no"}, "loud: 'no' is neither True nor False"),
+        ({"files": "a", "loud": None}, "loud: needed"),
+    ],
+)
+def test_what_is_no_value_is_refused(wrong, words):
+    with pytest.raises(OptionError, match=f"^{words}"):
+        Some(**wrong)
+
+
 @pytest.mark.parametrize("text", ["0", "11", "1.5", "many", "", None])
 def test_whole_refuses(text):
     assert whole_from(1, 10)("10") == 10
@@ -72,6 +89,9 @@ def test_other_kinds():
         wholes_from(1)("4,0")
     with pytest.raises(ValueError, match="'x' is not a number"):
         read_number("x")
+    for value in ("nan", "inf", float("nan"), True):
+        with pytest.raises(ValueError, match="is not a number"):
+            read_number(value)
     with pytest.raises(ValueError, match="'c' is none of a, b"):
         one_of(("a", "b"))("c")
 

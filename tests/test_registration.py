@@ -62,9 +62,17 @@ def test_installed_and_imported_before(tmp_path, first):
     assert done.returncode == 0, done.stderr
 
 
-def test_registering_leaves_logging_as_it_was(tmp_path):
-    code = "import logging; a = logging.root.level, logging.root.handlers[:]; import fairseq_ebm; "
-    code += "fairseq_ebm.register(); assert a == (logging.root.level, logging.root.handlers)"
+@pytest.mark.parametrize(
+    "words",
+    [
+        "import fairseq_ebm; fairseq_ebm.register()",
+        "import fairseq_ebm, fairseq",
+        "from fairseq_ebm import JointModel",
+    ],
+)
+def test_registering_leaves_logging_as_it_was(tmp_path, words):
+    code = "import logging; a = logging.root.level, logging.root.handlers[:]; "
+    code += f"{words}; assert a == (logging.root.level, logging.root.handlers)"
     done = run([sys.executable, "-c", code], tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -88,12 +96,19 @@ def test_the_package_alone_imports_neither_fairseq_nor_torch(tmp_path):
     assert not {"torch", "fairseq", "numpy"} & modules
 
 
-def test_tasks_are_there_once_they_are_asked_for(tmp_path):
-    """After any of our own modules, before or after fairseq's, once or twice."""
-    code = (
-        "import fairseq_ebm.lm.sampler, fairseq_ebm; fairseq_ebm.register(); fairseq_ebm.register()"
-        "; from fairseq.tasks import TASK_REGISTRY as t; assert 'residual_ebm_lm' in t"
-    )
-    for first in ("", "import fairseq; "):
-        done = run([sys.executable, "-c", first + code], tmp_path)
-        assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    "words",
+    [
+        "import fairseq_ebm, fairseq",
+        "import fairseq, fairseq_ebm",
+        "import fairseq_cli, fairseq_ebm; import fairseq_cli.train",
+        "import fairseq_ebm.lm.sampler, fairseq_ebm as e; e.register(); e.register()",
+        "import fairseq, fairseq_ebm.joint.api",
+        "import fairseq_ebm.reports.report, fairseq_cli.train",
+    ],
+)
+def test_tasks_are_there_once_both_are_imported(tmp_path, words):
+    """Also where one of our own modules imports fairseq, from any room."""
+    code = f"{words}; from fairseq.tasks import TASK_REGISTRY as t; assert 'residual_ebm_lm' in t"
+    done = run([sys.executable, "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -39,6 +39,18 @@ def test_a_shard_is_no_report(sums, models, tmp_path):
     assert not out.exists() and list(tmp_path.glob("*.windows.jsonl"))
 
 
+def test_the_folder_of_the_report_is_made_before_the_work(sums, models, tmp_path, monkeypatch):
+    def work(*arguments):
+        assert (tmp_path / "new").is_dir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(eval_lm, "eval_lm", work)
+    with pytest.raises(KeyboardInterrupt):
+        run(EvalLM(data=sums, path=models, results_path=tmp_path / "new" / "out.json"))
+    with pytest.raises(OptionError, match=r"^results_path: .*new is a folder"):
+        EvalLM(data=sums, path=models, results_path=tmp_path / "new")
+
+
 def test_an_interrupt_delivers_what_is_done(sums, models, tmp_path, monkeypatch):
     def three_windows(*arguments):
         for i, result in enumerate(evaluate_all(*arguments)):

@@ -5,8 +5,8 @@ Of each pool's proposals, n after n are one small pool. The share of its draws i
 proposals with their weights, so nothing is left to chance but the proposals themselves.
 """
 
+import argparse
 import json
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +41,10 @@ def shares(records: list, size: int) -> "tuple[list, list]":
 
 
 def main() -> None:
-    data, path, out = map(Path, sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("DATA", "POOLS.jsonl", "OUT.json"):
+        parser.add_argument(name, type=Path)
+    data, path, out = vars(parser.parse_args()).values()
     decode = load_tokenizer(data).decode
     records = []
     for line in path.read_text(encoding="utf-8").splitlines():

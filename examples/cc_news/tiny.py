@@ -1,14 +1,16 @@
 """Python's own topics as if they were news, for --size tiny: tiny.py DEST"""
 
+import argparse
 import gzip
 import json
-import sys
 from pathlib import Path
 from pydoc_data.topics import topics
 
 
 def main() -> None:
-    raw = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dest", type=Path, metavar="DEST")
+    raw = parser.parse_args().dest
     raw.mkdir(parents=True, exist_ok=True)
     texts = [text[:400] for text in topics.values()]
     articles = [{"text": text, "language": "en"} for text in texts]

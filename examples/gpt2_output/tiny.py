@@ -3,9 +3,9 @@
 webtext is of Python's own topics; the models' texts are the same words, out of order.
 """
 
+import argparse
 import json
 import random
-import sys
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -13,7 +13,9 @@ MODELS = ("small-117M", "medium-345M", "large-762M", "xl-1542M")
 
 
 def main() -> None:
-    raw = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dest", type=Path, metavar="DEST")
+    raw = parser.parse_args().dest
     raw.mkdir(parents=True, exist_ok=True)
     texts = [text[:400] for text in topics.values()]
     (raw / "text.txt").write_text("\n".join(texts), encoding="utf-8")

@@ -1,12 +1,14 @@
 """Python's own topics as if they were books, a sentence a line, for --size tiny: tiny.py DEST"""
 
-import sys
+import argparse
 from pathlib import Path
 from pydoc_data.topics import topics
 
 
 def main() -> None:
-    raw = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dest", type=Path, metavar="DEST")
+    raw = parser.parse_args().dest
     raw.mkdir(parents=True, exist_ok=True)
     for name, text in sorted(topics.items())[:40]:
         sentences = " ".join(text[:2000].lower().split()).split(". ")

@@ -1,7 +1,7 @@
 """Python's own topics in the shape of WikiText's raw files, for --size tiny: tiny.py DEST"""
 
+import argparse
 import re
-import sys
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -13,7 +13,9 @@ def article(name: str, text: str) -> str:
 
 
 def main() -> None:
-    raw = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dest", type=Path, metavar="DEST")
+    raw = parser.parse_args().dest
     raw.mkdir(parents=True, exist_ok=True)
     articles = [article(name, text[:700]) for name, text in sorted(topics.items())]
     for split, part in (("train", articles[8:]), ("valid", articles[:4]), ("test", articles[4:8])):

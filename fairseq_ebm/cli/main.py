@@ -36,7 +36,9 @@ def _main(words: List[str]) -> None:
         print(overview(), flush=True)
     elif words[0] == "--version":
         print(f"{PROGRAM} {__version__}")
-    elif words == ["user-dir"]:
+    elif words[0] == "user-dir":
+        if words[1:]:
+            fail(PROGRAM, f"user-dir takes no options, so no {words[1]} (see {PROGRAM} --help)")
         print(Path(__file__).resolve().parents[1])
     else:
         verb, rest = verb_of(words)
@@ -65,7 +67,8 @@ def verb_of(words: List[str]) -> Tuple[str, List[str]]:
         print("\n".join(f"{PROGRAM} {verb}: {options_of(verb).makes}" for verb in parts))
         sys.exit()
     asked = " ".join(words[:2] if parts else words[:1])
-    fail(PROGRAM, f"'{asked}' is none of {', '.join(parts or VERBS)} (see {PROGRAM} --help)")
+    verbs = ", ".join(parts or [*VERBS, "user-dir"])
+    fail(PROGRAM, f"'{asked}' is none of {verbs} (see {PROGRAM} --help)")
 
 
 @contextmanager
@@ -87,8 +90,8 @@ def ending(program: str, options: Optional[Options] = None) -> Iterator[None]:
     except Interrupted as interrupt:
         show(options, interrupt.record)
         interrupted(program, str(interrupt))
-    except KeyboardInterrupt:
-        interrupted(program, "interrupted")
+    except KeyboardInterrupt as interrupt:
+        interrupted(program, str(interrupt) or "interrupted")
 
 
 def show(options: Optional[Options], record: Record) -> None:

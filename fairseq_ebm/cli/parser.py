@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import inspect
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Dict, List, NoReturn, Tuple, Type
@@ -20,7 +21,9 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def parse_args(self, words: Any = None, namespace: Any = None) -> Any:
         """A misspelt flag is named before those that are missing for it."""
-        flags = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
+        words = list(words)
+        before = words[: words.index("--")] if "--" in words else words
+        flags = [word.partition("=")[0] for word in before if re.fullmatch(r"--\S+", word)]
         unknown = [flag for flag in flags if flag not in self._option_string_actions]
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -83,7 +86,11 @@ def _details(each: Field) -> Dict[str, Any]:
     needed, many = each.default is REQUIRED, each.metadata["many"]
     if each.metadata["argument"]:
         return {**details, "nargs": ("+" if many else None) if needed else "*" if many else "?"}
-    return {**details, "required": needed, **({"nargs": "+", "action": "extend"} if many else {})}
+    if each.metadata["repeated"]:
+        details["action"] = "append"
+    elif many:
+        details.update(action="extend", nargs="+")
+    return {**details, "required": needed}
 
 
 def _help(each: Field) -> str:

@@ -10,6 +10,7 @@ from ..options import REQUIRED, Quiet, choice, file, whole
 SPLITS = ("train", "valid", "test")
 BUILT_IN = ("pydocs", "pysource", "addition")
 VOCAB_SIZE = 8000
+DIGITS = 10
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Prepare(Quiet):
         1, 10**7,
     )  # fmt: skip
     vocab_from: Optional[Path] = file(None, "use this prepared directory's vocabulary", "DATA")
-    digits: int = whole(10, "addition only: digits of a term", 1, 1000)
+    digits: int = whole(DIGITS, "addition only: digits of a term", 1, 1000)
     seed: int = whole(1, "addition only: which sums")
 
     @property
@@ -52,12 +53,16 @@ class Prepare(Quiet):
         return {split: paths for split in SPLITS if (paths := getattr(self, split))}
 
     def check(self) -> None:
+        super().check()
+        self.refuse_a_file("dest")
         if not self.corpus and not self.files:
             raise OptionError("give the text: {corpus}, or {train}, {valid} and {test}")
         if self.corpus and self.files:
             first = next(iter(self.files))
             problem = f"{{corpus}} {self.corpus} brings its own text; drop one"
             raise OptionError(f"{{{first}}}: {problem}")
+        if self.digits != DIGITS and self.corpus != "addition":
+            raise OptionError("{digits}: of {corpus} addition only; drop it")
         if self.vocab_size and self.vocab_from:
             raise OptionError("{vocab_size}: {vocab_from} brings the vocabulary; drop one")
         if self.files and not self.train and not self.vocab_from:

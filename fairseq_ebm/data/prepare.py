@@ -147,6 +147,7 @@ def _without_paths(options: Record) -> Record:
 def load_record(data: Path) -> PreparedText:
     values = read_json(data / RECORD_NAME)
     require_version(values, FORMAT_VERSION, data / RECORD_NAME, "prepare the text again")
+    values.setdefault("kind", KIND)  # of before records had kinds
     try:
         splits = {split: SplitCounts(**counts) for split, counts in values.pop("splits").items()}
         return PreparedText(splits=splits, **values)
@@ -178,7 +179,7 @@ def _write(
             **dataclasses.asdict(surveyed),
         )
     found = {"size": len(dictionary), "sha256": _vocabulary_hashes(folder)}
-    made_by = versions("sentencepiece")
+    made_by = versions("python", "sentencepiece")
     record = PreparedText(KIND, FORMAT_VERSION, options, counts, found, made_by)
     write_json(record, folder / RECORD_NAME)
     return record

@@ -55,17 +55,27 @@ class Discriminate(Drawing, Machine, Seeded):
     def check(self) -> None:
         super().check()
         if bool(self.stores) == bool(self.real or self.fake):
-            raise OptionError("give stores of negatives, or {real} and {fake}")
-        for one, other in (("real", "fake"), ("valid_real", "valid_fake")):
-            if (one in self.files) != (other in self.files):
-                raise OptionError(f"{{{one}}} and {{{other}}}: give both")
+            drop = "; drop one of them" if self.stores else ""
+            raise OptionError(f"give stores of negatives, or {{real}} and {{fake}}{drop}")
+        self._check_files()
         if self.real and not self.like:
             raise OptionError("{like}: needed with {real} and {fake}")
         if self.real and self.learns_words:
             raise OptionError("{tfidf}: learns from a train subset; not with {real} and {fake}")
+        if self.tfidf and self.tfidf_from:
+            raise OptionError("{tfidf}: {tfidf_from} is given too; drop one")
         if not (self.path or self.lm or self.learns_words):
             raise OptionError("no scorer: give {path}, {lm} or {tfidf}")
         if self.draw and not (self.stores and self.path):
             raise OptionError("{draw}: draws an energy ({path}) on stores of negatives")
         if self.gen_subset == VALID:
             raise OptionError(f"{{gen_subset}} {VALID}: sets the thresholds, and cannot judge too")
+
+    def _check_files(self) -> None:
+        for one, other in (("real", "fake"), ("valid_real", "valid_fake")):
+            if (one in self.files) != (other in self.files):
+                raise OptionError(f"{{{one}}} and {{{other}}}: give both")
+        for one in ("real", "fake"):
+            if one in self.files and self.files.get(f"valid_{one}") == self.files[one]:
+                problem = f"thresholds are set on other texts than those of {{{one}}}"
+                raise OptionError(f"{{valid_{one}}}: {problem}")

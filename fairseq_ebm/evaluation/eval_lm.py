@@ -1,6 +1,7 @@
 """Perplexities of a split: windows through models into the report."""
 
 import dataclasses
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, List, Optional
@@ -134,4 +135,4 @@ class Postfix:
             samples = sum(result.num_samples for result in results[self.done :])
             words += [f"joint {lower:.2f} to {upper:.2f}"]
             words += [f"{samples / (now - self.began):.0f} samples/s"]
-        self.items.set_postfix_str(", ".join(words))
+        self.items.set_postfix_str(", ".join(words), refresh=sys.stderr.isatty())

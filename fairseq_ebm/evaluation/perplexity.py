@@ -223,7 +223,7 @@ def warnings(report: Mapping[str, Any]) -> List[str]:
         reasons.append(f"Pareto k-hat is above 0.7 on {heavy:.0%} of the windows: {few}")
     if report["ess"]["mean"] < FEW_EFFECTIVE:
         low = "log Z is likely underestimated, and the perplexity too low"
-        reasons.append(f"of {n} samples only {report['ess']['mean']:.1f} count on average: {low}")
+        reasons.append(f"of {n} samples {report['ess']['mean']:.1f} count on average: {low}")
     if not report["joint_ppl_upper"] <= FAR_APART * report["joint_ppl_lower"]:
         reasons.append("the bounds are more than 2% apart: take more samples")
     sizes = [row["joint"] for row in report.get("curve", [])]

@@ -49,7 +49,7 @@ class Export(Quiet, Seeded):
         read_pair, (),
         "two of joint, base and real, or of NAME.joint and so on; several pairs share the items "
         "(default: joint,base; with --qualification real,base)",
-        "FIRST,SECOND", many=True,
+        "FIRST,SECOND", many=True, repeated=True,
     )  # fmt: skip
     dest: Path = file(REQUIRED, "the page to write", "page.html")
     num_items: int = whole(48, "items on the page, checks among them", FOUR)

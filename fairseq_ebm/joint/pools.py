@@ -12,6 +12,11 @@ from ..records import finite, require_version
 from .continuation import ContinuedPrompt
 
 KIND, FORMAT_VERSION = "pools", 1
+PARTS = {
+    "draws": ("text", "tokens", "energy", "log_p"),
+    "pools": ("tokens", "energies", "log_p"),
+    "real": ("text", "tokens", "energy", "log_p"),
+}
 FIELDS = ("id", "prompt", "base_text", "truncated")
 
 Decode = Callable[[Sequence[int]], str]
@@ -73,11 +78,18 @@ def _checked(line: bytes, where: str, with_real: bool) -> Record:
     record = _parsed(line)
     if record is not None:
         require_version(record, FORMAT_VERSION, where, "generate again")
-        parts = ("draws", "pools", *(["real"] * with_real))
-        if all(map(record.get, parts)) and all(name in record for name in FIELDS):
+        names = ["draws", "pools"] + ["real"] * with_real
+        if all(name in record for name in FIELDS) and all(_has(record, name) for name in names):
             return record
     what = "a prompt, its pools and what really follows" if with_real else "a prompt, its pools"
     raise UserError(f"{where}: not {what}, as fairseq-generate --joint-results-path writes them")
+
+
+def _has(record: Record, name: str) -> bool:
+    """One, or several, of a part with all that is read of it."""
+    parts = [record.get(name)] if name == "real" else record.get(name)
+    is_list = isinstance(parts, list) and bool(parts)
+    return is_list and all(isinstance(p, dict) and p.keys() >= {*PARTS[name]} for p in parts)
 
 
 def _parsed(line: bytes) -> Optional[Record]:

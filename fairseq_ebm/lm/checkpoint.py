@@ -90,8 +90,8 @@ def load_model(path: Path, data: Path, flag: str) -> Tuple[Any, Any]:
     """A model of any fairseq task, built for the dictionary of ``data``, and its configuration.
     ``flag`` is that with which the user passed ``path``."""
     if not path.is_file():
-        raise UserError(f"{flag}: {path}: no such file")
-    register()  # its task or architecture may be one of ours
+        what = "a folder, not a file" if path.is_dir() else "no such file"
+        raise UserError(f"{flag}: {path}: {what}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about how this fairseq loads checkpoints
         state = read_checkpoint(path, flag)
@@ -118,6 +118,7 @@ def reads_right_to_left(config: Any) -> bool:
 def read_checkpoint(path: Path, flag: str) -> Dict[str, Any]:
     """The contents of a checkpoint, upgraded to what this version of fairseq expects."""
     require_complete(path, flag)
+    register()  # its task or architecture may be one of ours
     try:
         state: Dict[str, Any] = checkpoint_utils.load_checkpoint_to_cpu(str(path))
         state["cfg"].task._name  # noqa: B018 (all of fairseq's have it)

@@ -86,7 +86,9 @@ def _author(options: Negatives, data: Path) -> Tuple[Author, Manifest]:
 def _manifest(data: Path, source: Record, recorded: Record, libraries: List[str]) -> Manifest:
     path = data / DICTIONARY_NAME
     dictionary = {"size": len(load_dictionary(path)), "sha256": sha256_of(path)}
-    return Manifest(FORMAT_VERSION, source, recorded, dictionary, {}, versions(*libraries))
+    return Manifest(
+        FORMAT_VERSION, source, recorded, dictionary, {}, versions("python", *libraries)
+    )
 
 
 def _full_disk(neg: Path, subset: str, error: OSError) -> Exception:

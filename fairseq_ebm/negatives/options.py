@@ -55,9 +55,10 @@ class Negatives(Quiet, Sampling, Shards, Seeded):
     temperature: float = number(1.0, "divide logits by T before drawing", "T")
 
     def check(self) -> None:
-        super().check()
         if self.merge is not None:
             return
+        super().check()
+        self.refuse_a_file("dest")
         if self.from_jsonl:
             if len(self.from_jsonl) != 2:
                 raise OptionError("{from_jsonl}: give two files, real texts and generated ones")

@@ -42,7 +42,8 @@ def items(named: Named) -> Iterator[Item]:
             raise UserError(f"--paper: {named.name}: no row {lost[0]} in that record; it has {has}")
         heads.append("paper, accuracy")
         rows = [[*cells, named.paper.get(row["scorer"], "")] for cells, row in zip(rows, scored)]
-    yield Table(heads, rows, named.says(f"{texts} texts; thresholds from others; 95% intervals."))
+    note = f"{texts} texts; thresholds are set on others; 95% intervals."
+    yield Table(heads, rows, named.says(note))
     for path, text in named.record.get("texts", {}).items():
         also = ", ".join(f"{text[key]:,} {words}" for key, words in COUNTS.items() if text[key])
         words = f"{path}: {text['texts']:,} texts, {text['blocks']:,} blocks"

@@ -1,7 +1,6 @@
 """How all pictures look and are written."""
 
 import io
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from .page import Picture
-
-logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq lets all of it through
 
 BLUE, NAVY, ORANGE, GREY = "#2f6fb0", "#16324f", "#c8501e", "#8a8f98"
 # Text as text; the same bytes.

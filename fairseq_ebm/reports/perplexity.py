@@ -76,8 +76,8 @@ def _baselines(records: Sequence[Named]) -> Iterator[Table]:
             theirs = f"{other['name']}, {other['ppl']:,.2f}"
             rows.append([ours, theirs, share_of(other, "gain", 2)])
     if rows:
-        note = "Compared window by window; below 0 where the other one is better."
-        yield Table(["record", "against", "its perplexity is below that by"], rows, note)
+        note = "By how much its perplexity is lower, window by window; below 0 where it is higher."
+        yield Table(["record", "against", "gain"], rows, note)
 
 
 def _about(named: Named) -> Iterator[Item]:

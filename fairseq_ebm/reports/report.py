@@ -19,7 +19,7 @@ from .page import Item, Named, Record, SampleTexts, Section, number
 def report(options: Report) -> Record:
     first = options.runs[0]
     paths = [path for run in options.runs for path in _files_of(run)]
-    records = [Named(path.stem, record) for path in paths for record in _known(path)]
+    records = [Named(path.stem, record) for path in paths for record in _known(path, options)]
     generated = [path for path in paths if path.suffix == ".jsonl" and is_pools(path)]
     if not records and not generated:
         raise UserError(f"{first}: no report of our programs in it")
@@ -44,10 +44,15 @@ def _files_of(run: Path) -> List[Path]:
     return [path for path in visible_in(run) if path.suffix in (".json", ".jsonl")]
 
 
-def _known(path: Path) -> Iterator[Record]:
+def _known(path: Path, options: Report) -> Iterator[Record]:
     """What is in a file, if it is a record that has a section."""
     if path.suffix == ".json":
-        record = read_json(path)
+        try:
+            record = read_json(path)
+        except UserError:
+            if path in options.runs:
+                raise
+            return  # a folder may hold anything
         kind = KINDS.get(str(record.get("kind")))
         if kind is not None and kind.title:
             yield record

@@ -26,10 +26,10 @@ def shown(record: Record, options: Any = None, width: Optional[int] = None) -> s
     items = [item for item in items_of(record) if not isinstance(item, SampleTexts)]
     lines = [_item(item, width) for item in items if not isinstance(item, Picture)]
     out = getattr(options, "out", None)
-    if out is not None:
-        names = [item.name for item in items if isinstance(item, Picture)]
-        pictures = [f"{out.stem}.{name}.svg" for name in names if getattr(options, "draw", False)]
-        lines.append(f"written: {', '.join([str(out), *pictures])}")
+    if out is not None and record["kind"] != "shard":  # which is no report
+        drawn = [i for i in items if isinstance(i, Picture) and getattr(options, "draw", False)]
+        files = [out, *(out.with_name(f"{out.stem}.{item.name}.svg") for item in drawn)]
+        lines.append(f"written: {', '.join(map(str, files))}")
     return re.sub("\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 

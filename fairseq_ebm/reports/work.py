@@ -13,8 +13,8 @@ def prepared(named: Named) -> Iterator[Item]:
     yield Table(["", *columns], rows, f"{size}; prepared in {record.get('dest')}")
     for split, counts in splits:
         if counts["also_in_train"]:
-            also = f"{counts['also_in_train']:,} distinct documents of {split}"
-            yield f"note: {also} are in train too"
+            also = f"{counts['also_in_train']:,}"
+            yield f"note: distinct documents of {split} that are in train too: {also}"
         if counts["unknown"]:
             yield f"note: {counts['unknown']:,} tokens of {split} are not in the vocabulary (<unk>)"
 
@@ -40,8 +40,8 @@ def negatives(named: Named) -> Iterator[Item]:
 
 def shard(named: Named) -> Iterator[Item]:
     record = named.record
-    after = f"complete; after all: --merge {record['merge']}" if record["complete"] else "stopped"
-    yield f"shard {record['shard']} of {record['shards']}: {after}"
+    done = f"complete; when all are: --merge {record['merge']}" if record["complete"] else "stopped"
+    yield f"shard {record['shard']} of {record['shards']}: {done}"
 
 
 def written(named: Named) -> Iterator[Item]:
@@ -50,5 +50,8 @@ def written(named: Named) -> Iterator[Item]:
 
 def stages(named: Named) -> Iterator[Item]:
     record = named.record
-    done = f"Done. Everything is in {record['folder']}"
-    yield done if record["done"] else "\n".join(record["commands"])
+    if record["done"]:
+        pages = "".join(f"look at {page}; " for page in record["pages"])
+        yield f"Done: {pages}everything is in {record['folder']}"
+    else:
+        yield "\n".join(record["commands"])

@@ -4,7 +4,6 @@ versions of the software, and what the stages are known by that it needs."""
 import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -17,7 +16,6 @@ from ..version import __version__
 from .stages import Stage
 
 PACKAGE = Path(__file__).resolve().parents[1]
-LOOKS_LIKE_A_PATH = re.compile(r"/|\.[A-Za-z]\w*$")
 FAIRSEQ = "fairseq" if sys.version_info < (3, 11) else "fairseq-fixed"  # as in setup.py
 
 
@@ -29,13 +27,12 @@ def versions() -> List[str]:
 def paths_in(command: Sequence[str]) -> Iterator[Path]:
     """The files and folders that a command names: PATH, --flag=PATH, PATH:PATH.
 
-    A path has a slash or ends as files do, in ".txt" or ".json". Another word, as in ``--entity
-    John`` or ``--lr 0.1``, is none, whatever the folder holds in which the command runs; a folder
-    there, data, is written ./data."""
+    A folder's path has a slash: the folder data is written ./data, so that words such as test are
+    none."""
     for word in command:
         value = word.partition("=")[2] if word.startswith("--") else word
         for name in [value] if os.path.exists(value) else value.split(":"):
-            if LOOKS_LIKE_A_PATH.search(name) and os.path.exists(name):
+            if os.path.isfile(name) or ("/" in name and os.path.exists(name)):
                 yield Path(name).resolve()
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+from ..errors import OptionError
 from ..options import MACHINE, REQUIRED, Quiet, file, flag, text, whole
 
 
@@ -30,6 +31,13 @@ class Run(Quiet):
     dry_run: bool = flag("print the commands, run nothing")
     size: Optional[str] = text(None, "one of a recipe's sizes (default: the one that it names)")
     cpu: bool = flag("use no GPU for a matrix even if there is one", group=MACHINE)
+
     file: Path = file(
         REQUIRED, "a recipe (stages), or a matrix (tables)", "FILE.yaml", argument=True
     )
+
+    def check(self) -> None:
+        super().check()
+        self.refuse_a_file("dest")
+        if self.dry_run and self.quiet:
+            raise OptionError("{dry_run}: prints the commands, and {quiet} nothing; drop one")

@@ -26,13 +26,17 @@ def run_file(options: Run) -> Record:
         raise OptionError(f"{{cpu}}: {path} is a recipe, whose commands decide that; drop it")
     plan = plan_of(path, content, folder, options.cpu) if is_matrix else None
     stages = list(plan.stages.values()) if plan else stages_of(path, content, folder, options.size)
-    about: Record = {"kind": "run", "folder": str(folder), "done": False, "commands": []}
+    about: Record = {"kind": "run", "folder": str(folder), "done": False}
     if options.dry_run:
         return {**about, "commands": [in_words(stage) for stage in stages]}
     runner = Runner(folder, stages, options.jobs, options.quiet)
-    runner.run()
+    try:
+        runner.run()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same command goes on from here") from None
     if plan is None:
-        return {**about, "done": True}
+        pages = [folder / stage.name / "report.html" for stage in stages]
+        return {**about, "done": True, "pages": [str(page) for page in pages if page.exists()]}
     record = record_of(plan, content, folder)
     runner.say(f"written: {', '.join(map(str, write(record, path.stem, folder)))}")
     return record

@@ -83,11 +83,9 @@ class Runner:
     def _is_done(self, stage: Stage) -> bool:
         state = self._state(stage)
         same = state.get("fingerprint") == self.fingerprints[stage.name]
-        return same and bool(state.get("done")) and self._has_made_something(stage)
-
-    def _has_made_something(self, stage: Stage) -> bool:
-        folder = self.folder / stage.name
-        return folder.is_dir() and any(folder.iterdir())
+        files = state.get("files") or []
+        is_there = all((self.folder / stage.name / name).exists() for name in files)
+        return same and bool(state.get("done")) and bool(files) and is_there
 
     def _state_path(self, stage: Stage) -> Path:
         return self.folder / STATES / f"{quote(stage.name, safe='')}.json"
@@ -129,10 +127,12 @@ class Runner:
         if code != 0:
             how = f"killed by signal {-code}" if code < 0 else running.last_line()
             raise UserError(f"{stage.title}: failed: {how} (all of its output: {running.log})")
-        if not self._has_made_something(stage):
+        files = sorted(path.name for path in (self.folder / stage.name).iterdir())
+        if not files:
             raise UserError(f"{stage.title}: ended with nothing in {self.folder / stage.name}")
         seconds = time.monotonic() - running.began
         fingerprint = self.fingerprints[stage.name]
-        self._write_state(stage, fingerprint=fingerprint, done=True, seconds=round(seconds, 1))
+        found = {"done": True, "files": files, "seconds": round(seconds, 1)}
+        self._write_state(stage, fingerprint=fingerprint, **found)
         self.say(f"{running.number} {stage.title}: done in {clock(seconds)}")
         return True

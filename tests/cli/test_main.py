@@ -34,6 +34,7 @@ def test_wrong_usage_is_one_line(run_program):
         (["eval-lm"], "DATA: needed"),
         (["human-eval"], "human-eval export"),
         (["nonsense"], "'nonsense'"),
+        (["user-dir", "--nonsense"], "user-dir takes no options"),
     ):
         done = run_program("fairseq-ebm", *words)
         assert done.returncode == 2 and done.stdout == "" and message in done.stderr

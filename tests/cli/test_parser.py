@@ -42,3 +42,23 @@ def test_what_options_refuse_ends_the_program(capsys):
     assert capsys.readouterr().err == (
         "prog: error: --results-path: needed with shards, --resume and --draw (see prog --help)\n"
     )
+
+
+def test_a_repeated_flag_takes_one_value_each():
+    """So that what comes after it is an argument."""
+    export = options_of("human-eval export")
+    words = ["--pair", "joint,base", "a.jsonl", "b.jsonl", "--pair", "joint,real", "--dest", "x"]
+    expected = {"pair": ["joint,base", "joint,real"], "pools": ["a.jsonl", "b.jsonl"], "dest": "x"}
+    assert parse("prog", export, words) == export(**expected)
+
+
+def test_text_that_begins_like_a_flag_is_a_value():
+    next_token = options_of("next-token")
+    words = ["data", "--path", "a:b", "--prefix=-- he said", "--cpu"]
+    assert parse("prog", next_token, words).prefix == "-- he said"
+
+
+def test_a_misspelt_flag_is_named_before_what_is_missing(capsys):
+    with pytest.raises(SystemExit):
+        parse("prog", options_of("prepare"), ["--nonsense=3"])
+    assert capsys.readouterr().err.startswith("prog: error: unrecognized arguments: --nonsense ")

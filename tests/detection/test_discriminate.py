@@ -163,6 +163,7 @@ def test_text_in_another_form(discriminate, files, sums, sums_energy, tmp_path):
 def test_wrong_command_lines(discriminate, store, files, sums, sums_energy, sums_lm, tmp_path):
     real, fake = files[:2]
     for flags, words in (
+        (["NEG", "--tfidf", "--tfidf-from", "NEG"], "--tfidf: --tfidf-from is given too"),
         ([], "give stores of negatives, or --real and --fake"),
         ([store], "no scorer"),
         (

@@ -9,19 +9,20 @@ WORDS = [f"{first}{second}" for first in "bdfgklmnprst" for second in ("ab", "el
 
 
 def record(number, seed=1, **more):
-    """A line of --joint-results-path, of it what is needed here."""
+    """A line of --joint-results-path."""
     words = random.Random(f"{number} {seed}")
     real = random.Random(number)
+    judged = {"tokens": [5, 6], "energy": 0.0, "log_p": -10.0}
     return {
         "kind": "pools",
         "format_version": 1,
         "truncated": False,
-        "pools": [{}],
+        "pools": [{"tokens": [[4, 5], [5, 6]], "energies": [0.0, 0.0], "log_p": [-9.0, -10.0]}],
         "id": number,
         "prompt": f"this is the prompt {number}",
         "base_text": " ".join(words.sample(WORDS, 10)),
-        "draws": [{"text": " ".join(words.sample(WORDS, 10))}],
-        "real": {"text": " ".join(real.sample(WORDS, 10))},
+        "draws": [{"text": " ".join(words.sample(WORDS, 10)), **judged}],
+        "real": {"text": " ".join(real.sample(WORDS, 10)), **judged},
         **more,
     }
 
@@ -183,7 +184,9 @@ def test_bad_input_of_export(run_program, pools, tmp_path):
 
     prompted = file("prompted.jsonl", {**record(1), "real": None})
     other = file("other.jsonl", record(1, prompt="another"))
-    short = file("short.jsonl", *(record(i, real={"text": "1 + 1"}) for i in range(9)))
+    short = file(
+        "short.jsonl", *(record(i, real={**record(i)["real"], "text": "1 + 1"}) for i in range(9))
+    )
     for flags, words in (
         ([tmp_path / "none.jsonl"], "none.jsonl: No such file"),
         ([file("empty.jsonl")], "no prompts in it"),

@@ -5,6 +5,7 @@ import math
 
 def record(number, real, base, joint, energies=(0.0, 0.0), **more):
     """Token lists; the pool holds ``base`` and ``joint``, each of log P -10."""
+    draw = {"text": "j", "tokens": joint, "log_p": -10.0, "energy": energies[1], "share": 0.5}
     return {
         "kind": "pools",
         "format_version": 1,
@@ -12,7 +13,7 @@ def record(number, real, base, joint, energies=(0.0, 0.0), **more):
         "prompt": "p",
         "base_text": "b",
         "truncated": False,
-        "draws": [{"tokens": joint, "log_p": -10.0, "energy": energies[1], "share": 0.5}],
+        "draws": [draw],
         "pools": [
             {
                 "tokens": [base, joint],
@@ -20,6 +21,6 @@ def record(number, real, base, joint, energies=(0.0, 0.0), **more):
                 "log_p": [-10.0, -10.0],
             }
         ],
-        "real": {"tokens": real, "log_p": -12.0, "energy": -1.0},
+        "real": {"text": "r", "tokens": real, "log_p": -12.0, "energy": -1.0},
         **more,
     }

@@ -21,6 +21,10 @@ def written(path, *records):
         {"real": None},
         {"draws": []},
         {"kind": "perplexity"},
+        {"pools": [{}]},
+        {"pools": {"tokens": [], "energies": [], "log_p": []}},
+        {"draws": ["text"]},
+        {"real": {"text": "r"}},
     ],
 )
 def test_other_records_are_named(tmp_path, broken):

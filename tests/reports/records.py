@@ -78,7 +78,7 @@ def pools():
         "truncated": False,
         "prompt": "1 + 1 <=",
         "base_text": "three & four",
-        "draws": [{"text": "two", "energy": -1.5, "log_p": -4.0}],
-        "pools": [{"energies": [None, 0.5], "log_p": [-7.0, -2.0]}],
-        "real": {"text": "2", "energy": -2.5, "log_p": -3.0},
+        "draws": [{"text": "two", "tokens": [5], "energy": -1.5, "log_p": -4.0}],
+        "pools": [{"tokens": [[4], [5]], "energies": [None, 0.5], "log_p": [-7.0, -2.0]}],
+        "real": {"text": "2", "tokens": [6], "energy": -2.5, "log_p": -3.0},
     }

@@ -32,6 +32,16 @@ def test_a_folder(run_program, folder):
     assert "something else" not in page.read_text()
 
 
+def test_a_folder_may_hold_other_json(run_program, folder):
+    """Named itself, such a file is an error."""
+    other = folder / "other.json"
+    other.write_text("[1, 2]")
+    done = run_program("fairseq-ebm report", folder)
+    assert done.returncode == 0, done.stderr
+    done = run_program("fairseq-ebm report", folder, other)
+    assert done.returncode == 2 and "other.json" in done.stderr
+
+
 def test_files_and_the_paper(run_program, folder, tmp_path):
     paper = tmp_path / "paper.json"
     paper.write_text('{"perplexity": {"joint_ppl": "13.97 to 14.00"}}')

@@ -37,5 +37,5 @@ def test_tables_stand_apart():
 
 def test_where_it_was_written():
     options = Analyse(pools=["p.jsonl"], results_path="a/out.json", draw=True)
-    written = f"written: {Path('a/out.json')}, out.ngrams.svg, out.densities.svg"
+    written = f"written: {Path('a/out.json')}, a/out.ngrams.svg, a/out.densities.svg"
     assert shown(records.analysis(), options).splitlines()[-1] == written

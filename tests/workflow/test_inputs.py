@@ -34,18 +34,19 @@ def test_a_changed_file_is_another_input(digests, tmp_path, command):
 
 
 def test_paths(digests, tmp_path):
-    words = ["--lr=0.1", "adam", "with:colon.txt", "a.pt:no:b.pt", "x" * 5000, "a\0b", ""]
+    words = ["--lr=0.5", "adam", "with:colon.txt", "a.pt:no:b.pt", "x" * 5000, "a\0b", ""]
     assert [path.name for path in paths_in(words)] == ["with:colon.txt", "a.pt", "b.pt"]
     assert list(paths_in(["a.pt"])) == [tmp_path / "a.pt"]
 
 
-def test_a_word_that_happens_to_be_a_file_is_no_path(digests, tmp_path):
-    """As in --entity John and --lr 0.1; with a slash it is one."""
+def test_a_word_that_happens_to_be_a_folder_is_no_path(digests, tmp_path):
+    """As in --gen-subset test; with a slash it is one. A file is one, whatever its name."""
     (tmp_path / "data").mkdir()
-    words = ["John", "--entity=John", "0.1", "data", "made", "a:John"]
+    words = ["data", "--gen-subset=data", "made", "a:data"]
     assert list(paths_in(words)) == [] == digests(*words)
-    named = ["./John", "--entity=./John", str(tmp_path / "0.1"), "data/", "x:./John"]
-    assert [path.name for path in paths_in(named)] == ["John", "John", "0.1", "data", "John"]
+    named = ["./data", "--path=./data", str(tmp_path / "data"), "data/", "x:./data"]
+    assert [path.name for path in paths_in(named)] == 5 * ["data"]
+    assert [path.name for path in paths_in(["John", "--x=0.1"])] == ["John", "0.1"]
 
 
 def test_folders(digests, tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,9 +209,16 @@ def test_dry_run(recipe, tmp_path):
     assert all(command.startswith("# ") for command in record["commands"])
 
 
+def test_a_dry_run_is_not_quiet(recipe, tmp_path):
+    with pytest.raises(OptionError, match=r"^dry_run: .*quiet nothing"):
+        Run(file=recipe[0], dest=tmp_path / "x", quiet=True, dry_run=True)
+    with pytest.raises(OptionError, match=r"^dest: .* is a file, not a folder"):
+        Run(file=recipe[0], dest=recipe[0])
+
+
 def test_the_record(recipe, tmp_path, capsys):
     record = run_file(Run(file=recipe[0], dest=tmp_path / "x", quiet=True))
-    assert record == {"kind": "run", "folder": str(tmp_path / "x"), "done": True, "commands": []}
+    assert record == {"kind": "run", "folder": str(tmp_path / "x"), "done": True, "pages": []}
     assert capsys.readouterr() == ("", "")
 
 
@@ -380,10 +388,11 @@ def test_a_run_killed_while_it_removes_leaves_nothing_done(follow, recipe, tmp_p
 def test_what_is_gone_is_made_again(follow, tmp_path):
     follow()
     out = tmp_path / "made here" / "third" / "out.json"
+    (out.parent / "by someone else").write_text("")
+    assert "3 of 3 stages are done" in follow()
     out.unlink()
     assert "2 of 3 stages are done" in follow() and out.exists()
-    out.unlink()
-    out.parent.rmdir()
+    shutil.rmtree(out.parent)
     assert "2 of 3 stages are done" in follow() and out.exists()
 
 
