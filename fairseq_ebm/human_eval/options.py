@@ -47,9 +47,8 @@ class Export(Quiet, Seeded):
     )  # fmt: skip
     pair: Tuple[Pair, ...] = options.option(
         read_pair, (),
-        "two of joint, base and real, or of NAME.joint and so on; again for each further pair, which "
-        "shares the items "
-        "(default: joint,base; with --qualification real,base)",
+        "two of joint, base and real, or of NAME.joint and so on; again for each further pair, "
+        "which shares the items (default: joint,base; with --qualification real,base)",
         "FIRST,SECOND", many=True, repeated=True,
     )  # fmt: skip
     dest: Path = file(REQUIRED, "the page to write", "page.html")
