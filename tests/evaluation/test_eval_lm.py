@@ -17,8 +17,8 @@ SHAPE = ["--window", 10, "--stride", 10, "--prefix-length", 6, "--cpu"]
 
 @pytest.fixture(scope="module")
 def evaluate(run_program, sums):
-    def run(*arguments, data=sums, fails=False, shape=SHAPE):
-        done = run_program("fairseq-ebm eval-lm", data, *shape, *arguments)
+    def run(*arguments, data=(sums,), fails=False, shape=SHAPE):
+        done = run_program("fairseq-ebm eval-lm", *data, *shape, *arguments)
         assert done.returncode == (2 if fails else 0), done.stderr
         return done
 
@@ -105,7 +105,7 @@ def test_shards_merge_exactly(evaluate, run_program, both, whole, tmp_path):
     for shard in (2, 0, 1):
         flags = ["--results-path", out, "--num-shards", 3, "--shard-id", shard]
         done = evaluate("--path", both, *whole[2], *flags)
-        assert f"shard {shard} of 3: complete; after all: --merge {out}" in done.stdout
+        assert f"shard {shard} of 3: complete; when all are: --merge {out}" in done.stdout
     done = run_program("fairseq-ebm eval-lm", "--merge", out)
     assert done.returncode == 0 and json.loads(out.read_text()) == whole[1]
     results_file = tmp_path / "out.shard-1-of-3.windows.jsonl"
@@ -122,10 +122,10 @@ def test_shards_of_a_report_with_an_odd_name(evaluate, run_program, sums_lm, tmp
     out = tmp_path / "out-of-domain[1].json"
     flags = ["--path", sums_lm, "--max-windows", 20, "--results-path", out, "--num-shards", 2]
     evaluate(*flags, "--shard-id", 1)
-    done = evaluate("--merge", out, data="", shape=[], fails=True)
+    done = evaluate("--merge", out, data=(), shape=[], fails=True)
     assert "missing; run shard 0 of 2 (--num-shards 2 --shard-id 0)" in done.stderr
     evaluate(*flags, "--shard-id", 0)
-    evaluate("--merge", out, data="", shape=[])
+    evaluate("--merge", out, data=(), shape=[])
     assert json.loads(out.read_text())["num_windows"] == 20
 
 
@@ -219,7 +219,7 @@ def test_another_language_model_or_dictionary(evaluate, sums, backward_lm, sums_
     data = tmp_path / "data"
     shutil.copytree(sums, data)
     write_dictionary(data, 12)
-    done = evaluate("--path", f"{backward_lm}:{sums_energy}", data=data, fails=True)
+    done = evaluate("--path", f"{backward_lm}:{sums_energy}", data=(data,), fails=True)
     assert "which differs from" in done.stderr
 
 
@@ -273,12 +273,12 @@ def test_another_text_of_the_same_lengths_is_refused(evaluate, sums_lm, other_su
     for more in (["--baseline", tmp_path / "one.json"], ["--resume"]):
         if more == ["--resume"]:
             shutil.copy(tmp_path / "one.windows.jsonl", tmp_path / "two.windows.jsonl")
-        done = evaluate(*flags, out, *more, data=other_sums, fails=True)
+        done = evaluate(*flags, out, *more, data=(other_sums,), fails=True)
         assert more[0] in done.stderr and words in done.stderr and not out.exists()
     for shard, data in ((0, None), (1, other_sums)):
         more = ["--num-shards", 2, "--shard-id", shard]
         evaluate(*flags, out, *more, **({} if data is None else {"data": data}))
-    done = evaluate("--merge", out, data="", shape=[], fails=True)
+    done = evaluate("--merge", out, data=(), shape=[], fails=True)
     assert words in done.stderr
 
 
@@ -304,7 +304,7 @@ def test_a_sampling_error(evaluate, run_program, both, tmp_path):
     assert f"({samples['min']:,} to {samples['max']:,})" in done.stdout
     for shard in (0, 1):
         evaluate(*flags, parts, "--num-shards", 2, "--shard-id", shard)
-    evaluate("--merge", parts, data="", shape=[])
+    evaluate("--merge", parts, data=(), shape=[])
     assert json.loads(parts.read_text()) == report
     results = tmp_path / "out.windows.jsonl"
     whole = results.read_text()
@@ -323,7 +323,7 @@ def test_what_is_no_checkpoint_is_not_counted_as_one(evaluate, sums_lm, sums, tm
     (tmp_path / "text.pt").write_text("hello")
     done = evaluate("--path", f"{sums_lm}:{tmp_path / 'text.pt'}", fails=True)
     assert "text.pt: not a fairseq checkpoint" in done.stderr
-    done = evaluate("--path", sums_lm, data=tmp_path / "nowhere", fails=True)
+    done = evaluate("--path", sums_lm, data=(tmp_path / "nowhere",), fails=True)
     assert "nowhere: no such directory" in done.stderr
 
 
@@ -350,7 +350,7 @@ def test_against_what_stood_there_before(evaluate, both, sums_lm, tmp_path):
     assert report["baselines"][0]["gain"] == pytest.approx(report["gain"]) != 0.0
     for shard in (0, 1):
         evaluate("--path", sums_lm, *flags, merged, "--num-shards", 2, "--shard-id", shard)
-    evaluate("--merge", merged, data="", shape=[])
+    evaluate("--merge", merged, data=(), shape=[])
     evaluate("--path", both, *flags, tmp_path / "new.json", "--baseline", merged)
     rows = json.loads((tmp_path / "new.json").read_text())["baselines"]
     assert rows[0]["gain"] == pytest.approx(report["gain"])

@@ -127,7 +127,7 @@ def test_one_window_has_no_interval():
     [
         ({"pareto_k": 0.9}, "Pareto k-hat is above 0.7 on 100% of the windows"),
         ({"pareto_k": math.inf}, "Pareto k-hat is above 0.7 on 100% of the windows"),
-        ({"ess": 3.0}, "64 samples 3.0 count on average"),
+        ({"ess": 3.0}, "of 1000 samples 3.0 count on average"),
         ({"log_z": 2.0}, "mean log Z is 2.00"),
     ],
 )
