@@ -277,7 +277,7 @@ def test_another_text_of_the_same_lengths_is_refused(evaluate, sums_lm, other_su
         assert more[0] in done.stderr and words in done.stderr and not out.exists()
     for shard, data in ((0, None), (1, other_sums)):
         more = ["--num-shards", 2, "--shard-id", shard]
-        evaluate(*flags, out, *more, **({} if data is None else {"data": data}))
+        evaluate(*flags, out, *more, **({} if data is None else {"data": (data,)}))
     done = evaluate("--merge", out, data=(), shape=[], fails=True)
     assert words in done.stderr
 
