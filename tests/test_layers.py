@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "fairseq_ebm"
 NAME = PACKAGE.name
 LAYERS = [
-    {"version", "errors", "files", "records", "launchers"},
+    {"version", "errors", "files", "records", "launchers", "values"},
     {"options", "progress", "provenance", "registration"},
     {"numerics"},
     {"data"},

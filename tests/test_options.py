@@ -14,12 +14,7 @@ from fairseq_ebm.options import (
     Shards,
     file,
     flag,
-    one_of,
-    read_number,
-    share_from,
     whole,
-    whole_from,
-    wholes_from,
 )
 
 
@@ -66,34 +61,6 @@ def test_errors_name_the_parameter_and_programs_the_flag():
 def test_what_is_no_value_is_refused(wrong, words):
     with pytest.raises(OptionError, match=f"^{words}"):
         Some(**wrong)
-
-
-@pytest.mark.parametrize("text", ["0", "11", "1.5", "many", "", None])
-def test_whole_refuses(text):
-    assert whole_from(1, 10)("10") == 10
-    with pytest.raises(ValueError, match="from 1 up to 10"):
-        whole_from(1, 10)(text)
-
-
-def test_other_kinds():
-    assert [share_from(0)(text) for text in ("0.1%", "0.25", "2/3", 0.5)] == [
-        0.001,
-        0.25,
-        2 / 3,
-        0.5,
-    ]
-    with pytest.raises(ValueError, match="is not a share from 0 to 1; 5% may be meant"):
-        share_from(0)("5")
-    assert wholes_from(0)("4,8") == wholes_from(0)([4, 8]) == (4, 8) and wholes_from(0)(4) == (4,)
-    with pytest.raises(ValueError, match="whole numbers from 1 with commas"):
-        wholes_from(1)("4,0")
-    with pytest.raises(ValueError, match="'x' is not a number"):
-        read_number("x")
-    for value in ("nan", "inf", float("nan"), True):
-        with pytest.raises(ValueError, match="is not a number"):
-            read_number(value)
-    with pytest.raises(ValueError, match="'c' is none of a, b"):
-        one_of(("a", "b"))("c")
 
 
 NAMES = ["RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS"]
