@@ -71,9 +71,11 @@ def logging_as_it_was() -> Iterator[None]:
     logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
     # One of its speech models has everyone's debugging messages printed from then on.
     before = logging.root.level, logging.root.handlers[:]
-    yield
-    logging.root.setLevel(before[0])
-    logging.root.handlers[:] = before[1]
+    try:
+        yield
+    finally:
+        logging.root.setLevel(before[0])
+        logging.root.handlers[:] = before[1]
 
 
 def _is_half_imported(name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import List, NoReturn, Optional, Tuple
 
 from ..errors import Interrupted, UserError
 from ..options import Options, Record
-from ..verbs import VERBS, options_of, run
+from ..verbs import UNWRITTEN, VERBS, options_of, run
 from ..version import __version__
 from .parser import fail, in_flags, parse
 
@@ -98,7 +98,7 @@ def show(options: Optional[Options], record: Record) -> None:
     if not getattr(options, "quiet", False):
         from ..reports.terminal import shown  # noqa: PLC0415 (takes a second)
 
-        print(shown(record, options), flush=True)
+        print(shown(record, None if record["kind"] in UNWRITTEN else options), flush=True)
 
 
 def interrupted(program: str, message: str) -> NoReturn:

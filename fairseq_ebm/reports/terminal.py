@@ -26,7 +26,7 @@ def shown(record: Record, options: Any = None, width: Optional[int] = None) -> s
     items = [item for item in items_of(record) if not isinstance(item, SampleTexts)]
     lines = [_item(item, width) for item in items if not isinstance(item, Picture)]
     out = getattr(options, "out", None)
-    if out is not None and record["kind"] != "shard":  # which is no report
+    if out is not None:
         drawn = [i for i in items if isinstance(i, Picture) and getattr(options, "draw", False)]
         files = [out, *(out.with_name(f"{out.stem}.{item.name}.svg") for item in drawn)]
         lines.append(f"written: {', '.join(map(str, files))}")

@@ -54,8 +54,9 @@ def test_a_repeated_flag_takes_one_value_each():
 
 def test_text_that_begins_like_a_flag_is_a_value():
     next_token = options_of("next-token")
-    words = ["data", "--path", "a:b", "--prefix=-- he said", "--cpu"]
-    assert parse("prog", next_token, words).prefix == "-- he said"
+    for prefix in (["--prefix=-- he said"], ["--prefix", "-- he said"]):
+        words = ["data", "--path", "a:b", *prefix, "--cpu"]
+        assert parse("prog", next_token, words).prefix == "-- he said"
 
 
 def test_a_misspelt_flag_is_named_before_what_is_missing(capsys):

@@ -10,7 +10,7 @@ from fairseq.data import Dictionary, data_utils
 from fairseq.data.encoders.gpt2_bpe import GPT2BPE, GPT2BPEConfig
 
 from fairseq_ebm.data import prepare as module
-from fairseq_ebm.data.prepare import Vocabulary, load_record, prepare
+from fairseq_ebm.data.prepare import KIND, RECORD_NAME, Vocabulary, load_record, prepare
 from fairseq_ebm.data.tokenizers import load_tokenizer
 from fairseq_ebm.errors import UserError
 from tests.data.test_gpt2_bpe import write_gpt2
@@ -50,6 +50,11 @@ def test_documents_come_back_as_they_were(tmp_path):
 
 def test_counts(tmp_path):
     record = prepared(tmp_path / "data")
+    assert record == load_record(tmp_path / "data")
+    path = tmp_path / "data" / RECORD_NAME
+    path.write_text(
+        path.read_text().replace(f'"kind": "{KIND}",', "")
+    )  # of before there were kinds
     assert record == load_record(tmp_path / "data")
     test = record.splits["test"]
     assert (test.documents, test.characters) == (4, len("é 👩‍👧a doga dog"))

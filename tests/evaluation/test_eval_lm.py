@@ -105,7 +105,7 @@ def test_shards_merge_exactly(evaluate, run_program, both, whole, tmp_path):
     for shard in (2, 0, 1):
         flags = ["--results-path", out, "--num-shards", 3, "--shard-id", shard]
         done = evaluate("--path", both, *whole[2], *flags)
-        assert f"shard {shard} of 3: complete; when all are: --merge {out}" in done.stdout
+        assert f"shard {shard} of 3: complete; when all are: --merge {out}\n" == done.stdout
     done = run_program("fairseq-ebm eval-lm", "--merge", out)
     assert done.returncode == 0 and json.loads(out.read_text()) == whole[1]
     results_file = tmp_path / "out.shard-1-of-3.windows.jsonl"

@@ -7,14 +7,17 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from fairseq_ebm.data.tokenizers import load_tokenizer
+from fairseq_ebm.errors import UserError
 from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.scoring import token_log_probs
+from fairseq_ebm.negatives.options import Negatives
 from fairseq_ebm.negatives.store import NegativesSubset
 from tests.conftest import ours
 
@@ -365,3 +368,13 @@ def test_bad_input_gets_one_line_and_leaves_nothing(
     parts = [spelled(part) if "/" in part else part for part in parts]
     assert all(part in done.stderr for part in parts), done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["something"]
+
+
+def test_merging_is_no_part_of_a_job(monkeypatch):
+    """Whatever array of tasks it runs in."""
+    array = {"COUNT": 3, "MIN": 1, "MAX": 9, "STEP": 1, "ID": 5}  # --array=1,5,9
+    for name, value in array.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
+    assert Negatives(merge="neg").merge == Path("neg")
+    with pytest.raises(UserError, match="not evenly spaced"):
+        Negatives(data="data", path="lm.pt", dest="neg")

@@ -236,6 +236,17 @@ def begun(path, folder, stage):
     return process
 
 
+def test_an_interrupt_says_how_to_go_on(recipe, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Running, "report", interrupted)
+    recipe[1]["stages"]["first"]["run"] = "{write} {first} 60"
+    write(*recipe)
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+        run_file(Run(file=recipe[0], dest=tmp_path / "x"))
+
+
 def test_an_interrupt_and_resuming(follow, recipe, tmp_path):
     """Ctrl-C ends what runs; what was done stays, and what was begun goes on in its folder."""
     path, content = recipe
