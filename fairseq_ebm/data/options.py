@@ -8,7 +8,7 @@ from ..errors import OptionError
 from ..options import REQUIRED, Quiet, choice, file, whole
 
 SPLITS = ("train", "valid", "test")
-BUILT_IN = ("pydocs", "pysource", "addition")
+BUILT_IN = ("pydocs", "pysource", "packages", "addition")
 VOCAB_SIZE = 8000
 DIGITS = 10
 
@@ -32,7 +32,8 @@ class Prepare(Quiet):
     corpus: Optional[str] = choice(
         None,
         "built-in corpus, which needs no network: the running Python's documentation, its source "
-        "code without that documentation, or sums of numbers, whose true probabilities are known",
+        "code without that documentation, documentation of numpy, torch and five other packages "
+        "that are installed with this one, or sums of numbers, whose true probabilities are known",
         BUILT_IN, group="text, one of",
     )  # fmt: skip
     train: Tuple[Path, ...] = file((), "UTF-8 text to learn from", "FILE", many=True)

@@ -28,7 +28,7 @@ from ..progress import progress
 from ..provenance import versions
 from ..records import read_json, require_version, write_json
 from .options import SPLITS, VOCAB_SIZE, Prepare
-from .sources import TextFiles, built_in_corpus
+from .sources import TextFiles, built_in_corpus, libraries_of
 from .survey import Survey, survey
 from .tokenizers import (
     DICTIONARY_NAME,
@@ -179,7 +179,7 @@ def _write(
             **dataclasses.asdict(surveyed),
         )
     found = {"size": len(dictionary), "sha256": _vocabulary_hashes(folder)}
-    made_by = versions("python", "sentencepiece")
+    made_by = versions("python", "sentencepiece", *libraries_of(options.get("corpus")))
     record = PreparedText(KIND, FORMAT_VERSION, options, counts, found, made_by)
     write_json(record, folder / RECORD_NAME)
     return record

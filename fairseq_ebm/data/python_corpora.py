@@ -1,31 +1,37 @@
-"""The corpora ``pydocs`` and ``pysource``: they come with every Python, so no network is needed.
+"""Corpora that are there wherever this package is, so no network is needed.
 
 pydocs    the English of the running Python's documentation: docstrings of the standard library,
           its Python and its compiled modules, and the language reference as ``pydoc`` shows it
 pysource  the standard library's source code without those docstrings: the two share no text
+packages  docstrings of the libraries that this package or torch needs, ten times pydocs
 
-Both depend on the version of Python and on nothing else.
+The first two depend on the version of Python alone, the third on that of the libraries.
 """
 
 import ast
 import gc
-import importlib
+import importlib.util
 import inspect
 import re
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import chain
 from pathlib import Path
 from pydoc_data.topics import topics
 from types import ModuleType
-from typing import List, Optional, Tuple, Union
+from typing import List, Optional, Set, Tuple, Union
+
+from ..errors import UserError
 
 # Tests, what is not part of the library, and what only some builds of Python include.
 LEFT_OUT = {"__pycache__", "site-packages", "dist-packages", "ensurepip", "lib2to3", "pydoc_data"}
 LEFT_OUT |= {"test", "tests", "idle_test"}
+
+PACKAGES = ("matplotlib", "networkx", "numpy", "scipy", "sklearn", "sympy", "torch")
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where a package's own name is another
 
 Documented = Union[ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef]
 
@@ -33,8 +39,7 @@ Documented = Union[ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionD
 def pydocs() -> Iterator[str]:
     """Docstrings, by file and then by compiled module, then the reference: by section, since some
     of its pages contain other pages entirely."""
-    nodes = (node for _, tree in _standard_library() for node in _documented(tree))
-    docstrings = (ast.get_docstring(node) or "" for node in nodes)
+    docstrings = _docstrings(_standard_library())
     sections = (section for _, page in sorted(topics.items()) for section in _sections(page))
     yield from filter(_is_text, chain(docstrings, _compiled_docstrings(), sections))
 
@@ -44,13 +49,41 @@ def pysource() -> Iterator[str]:
     yield from filter(_is_text, (_without_docstrings(*each) for each in _standard_library()))
 
 
+def packages() -> Iterator[str]:
+    """Docstrings by package and file. A paragraph stands where it is first: much in them is said
+    again and again, and held-out text that training text contains would measure memory."""
+    seen: Set[str] = set()
+    for docstring in chain.from_iterable(_docstrings(_sources(_folder(p))) for p in PACKAGES):
+        paragraphs = [p for p in re.split(r"\n\s*\n", docstring) if p not in seen]
+        seen.update(paragraphs)
+        text = "\n\n".join(paragraphs)
+        if _is_text(text):
+            yield text
+
+
 def _is_text(text: str) -> bool:
     """Has a letter and no lone surrogate (some docstrings contain one as an example)."""
     return any(c.isalpha() for c in text) and not re.search("[\ud800-\udfff]", text)
 
 
+def _docstrings(sources: Iterable[Tuple[str, ast.Module]]) -> Iterator[str]:
+    nodes = (node for _, tree in sources for node in _documented(tree))
+    return (ast.get_docstring(node) or "" for node in nodes)
+
+
 def _standard_library() -> Iterator[Tuple[str, ast.Module]]:
-    root = Path(sysconfig.get_paths()["stdlib"])
+    return _sources(Path(sysconfig.get_paths()["stdlib"]))
+
+
+def _folder(package: str) -> Path:
+    """Found, not imported."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"--corpus packages: {package} is not installed; pip install it")
+    return Path(found.submodule_search_locations[0])
+
+
+def _sources(root: Path) -> Iterator[Tuple[str, ast.Module]]:
     for path in sorted(root.rglob("*.py")):
         folders = path.relative_to(root).parts[:-1]
         if LEFT_OUT.intersection(folders) or any(f.startswith("config-") for f in folders):

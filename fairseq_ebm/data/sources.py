@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 from ..errors import UserError
 from . import addition, python_corpora
@@ -17,7 +17,7 @@ def built_in_corpus(name: str, digits: int, seed: int) -> Dict[str, List[str]]:
     if name == "addition":
         documents: Iterable[str] = addition.sums(digits, seed)
     else:
-        documents = {"pydocs": python_corpora.pydocs, "pysource": python_corpora.pysource}[name]()
+        documents = getattr(python_corpora, name)()
     splits: Dict[str, List[str]] = {split: [] for split in SPLITS}
     for document in dict.fromkeys(documents):
         splits[split_of(document)].append(document)
@@ -26,6 +26,13 @@ def built_in_corpus(name: str, digits: int, seed: int) -> Dict[str, List[str]]:
             problem = f"this Python has no text for the split {split}"
             raise UserError(f"--corpus {name}: {problem}; use another Python or corpus")
     return splits
+
+
+def libraries_of(corpus: Optional[str]) -> List[str]:
+    """The distributions whose versions decide the text of a built-in corpus, beside Python's."""
+    if corpus != "packages":
+        return []
+    return [python_corpora.DISTRIBUTIONS.get(name, name) for name in python_corpora.PACKAGES]
 
 
 def text_digest(document: str) -> int:

@@ -4,6 +4,7 @@ from . import (  # noqa: F401
     base_lm,
     energy_bilstm,
     energy_linear,
+    energy_ngram,
     energy_roberta,
     energy_transformer_lm,
     residual_lm,

@@ -18,13 +18,11 @@ from ..files import require_complete, sha256_of
 from ..lm.checkpoint import DTYPES, Loaded, require_precision
 from ..negatives.store import Manifest, manifest_of
 from ..registration import register
-from .energy import EnergyModel
+from .energy import NEGATIVES, EnergyModel
 
 WINDOW = 160  # of both papers
 
-# What the tasks keep in fairseq's ``task_state``.
-NEGATIVES = "negatives"  # manifests of all stores that the energy was trained on
-SYMBOLS = "symbols"  # digest of the dictionary
+SYMBOLS = "symbols"  # in fairseq's ``task_state``: digest of the dictionary
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, List, Mapping, Optional
 
 import torch
 import torch.nn.functional as F
@@ -13,15 +13,24 @@ from fairseq.models import BaseFairseqModel
 from fairseq.models.transformer import TransformerConfig
 from torch import Tensor, nn
 
+from ..errors import UserError
 from ..options import fairseq_flag
+from .ngrams import NgramTable, given_by
+
+NEGATIVES = "negatives"  # in fairseq's ``task_state``: manifests of the stores to train on
 
 
 @dataclass
 class PooledEnergyConfig(FairseqDataclass):
-    energy_pooling: ChoiceEnum(("mean", "first", "last")) = fairseq_flag(
+    energy_pooling: ChoiceEnum(("mean", "sum", "first", "last")) = fairseq_flag(
         "mean",
-        "features that are projected to the energy: their mean over all positions, those of the "
-        "first or those of the last; padding never counts",
+        "features that are projected to the energy: their mean or sum over all positions, those of "
+        "the first or those of the last; padding never counts",
+    )
+    ngrams: int = fairseq_flag(
+        0,
+        "also learn a number for every sequence of up to so many symbols, and add those of the "
+        "continuation up; 0: none",
     )
 
 
@@ -45,6 +54,12 @@ def transformer_config(cfg: Any, flags: type, **derived: Any) -> TransformerConf
     return TransformerConfig.from_namespace(Namespace(**given, **derived))
 
 
+def manifests_of(task: Any) -> List[Mapping[str, Any]]:
+    """Of the stores that ``task`` trains on; none if it only loads what was trained."""
+    state = getattr(task, "state", None)
+    return [] if state is None else list(state.state_dict.get(NEGATIVES, ()))
+
+
 class EnergyModel(BaseFairseqModel):
     """``model(windows)`` is ``(B, M)`` for ``windows (B, M, T)``, padded at the end.
 
@@ -55,21 +70,41 @@ class EnergyModel(BaseFairseqModel):
     def __init__(self, cfg: Any, dictionary: Dictionary) -> None:
         super().__init__()
         self.padding = dictionary.pad()
+        self.ngrams: Optional[NgramTable] = None  # what it knows by heart, beside what it computes
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "EnergyModel":
-        return cls(cfg, task.dictionary)
+        model = cls(cfg, task.dictionary)
+        longest = getattr(cfg, "ngrams", 0)
+        if longest < 0:
+            raise UserError(f"--ngrams: {longest} is below 0")
+        if longest:
+            model.ngrams = NgramTable(longest, model.padding, given_by(manifests_of(task)))
+        return model
 
     def forward(self, windows: Tensor, shared: int = 0) -> Tensor:
-        return self.energy(windows.flatten(0, 1)).view(windows.shape[:2])
+        return self._with_ngrams(self.of_rows(windows, shared), windows)
 
     def energy(self, tokens: Tensor) -> Tensor:
         """(N, T) -> (N,)"""
+        return self._with_ngrams(self.of_windows(tokens), tokens)
+
+    def of_rows(self, windows: Tensor, shared: int) -> Tensor:
+        """What a family computes for ``forward``: (B, M, T) -> (B, M)"""
+        return self.of_windows(windows.flatten(0, 1)).view(windows.shape[:2])
+
+    def of_windows(self, tokens: Tensor) -> Tensor:
+        """What a family computes: (N, T) -> (N,)"""
         raise NotImplementedError
 
+    def _with_ngrams(self, energies: Tensor, windows: Tensor) -> Tensor:
+        if self.ngrams is None:
+            return energies
+        return energies.float() + self.ngrams(windows.flatten(0, -2)).view(energies.shape)
+
     def token_embedding(self) -> nn.Embedding:
-        """Where tokens become vectors; ``energy`` calls it once, with an input that ends in the
-        window."""
+        """Where tokens become vectors; ``of_windows`` calls it once, with an input that ends in
+        the window."""
         raise NotImplementedError
 
     def max_positions(self) -> int:
@@ -78,7 +113,7 @@ class EnergyModel(BaseFairseqModel):
 
 
 class EnergyHead(nn.Module):
-    """Features -> energies: one position, or the mean of all, projected to a number.
+    """Features -> energies: one position, or the mean or sum of all, projected to a number.
 
     It starts at zero, so that training starts from the base LM: E = 0, Z = 1.
     """
@@ -101,7 +136,11 @@ class EnergyHead(nn.Module):
         if self.pooling == "last":
             last = is_token.sum(dim=1) - 1
             return features[torch.arange(len(features), device=last.device), last]
-        return self.total(features, is_token) / is_token.sum(dim=1, keepdim=True)
+        return self.of_total(self.total(features, is_token), is_token)
+
+    def of_total(self, total: Tensor, is_token: Tensor) -> Tensor:
+        """From the sum (N, d) over the positions that ``is_token`` (N, T) counts."""
+        return total if self.pooling == "sum" else total / is_token.sum(dim=1, keepdim=True)
 
     def total(self, features: Tensor, is_token: Tensor) -> Tensor:
         """Sum over positions (N, d) in float32; padding may hold anything, even NaN."""

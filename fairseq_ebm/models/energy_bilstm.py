@@ -33,7 +33,7 @@ class BiLSTMEnergy(EnergyModel):
         self.lstm = nn.LSTM(*shape, dropout=dropout, bidirectional=True, batch_first=True)
         self.head = EnergyHead(2 * cfg.encoder_hidden_size, cfg.energy_pooling)
 
-    def energy(self, tokens: Tensor) -> Tensor:
+    def of_windows(self, tokens: Tensor) -> Tensor:
         is_token = tokens != self.padding
         x = self.dropout(self.embed_tokens(tokens))
         if bool(is_token.all()):

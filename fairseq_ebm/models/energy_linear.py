@@ -20,7 +20,7 @@ class LinearEnergy(EnergyModel):
         self.weights = nn.Embedding(len(dictionary), 1, padding_idx=self.padding)
         nn.init.zeros_(self.weights.weight)
 
-    def energy(self, tokens: Tensor) -> Tensor:
+    def of_windows(self, tokens: Tensor) -> Tensor:
         terms = self.weights(tokens).squeeze(-1)
         return terms.masked_fill(tokens == self.padding, 0.0).sum(dim=1, dtype=torch.float32)
 

@@ -53,7 +53,7 @@ class BidirectionalEnergy(EnergyModel):
         self.encoder.apply(init_bert_params)
         self.head = EnergyHead(cfg.encoder_embed_dim, cfg.energy_pooling)
 
-    def energy(self, tokens: Tensor) -> Tensor:
+    def of_windows(self, tokens: Tensor) -> Tensor:
         tokens = torch.cat([tokens.new_full((len(tokens), 1), self.start), tokens], dim=1)
         features = self.encoder(tokens)["encoder_out"][0].transpose(0, 1)  # (N, 1 + T, d)
         return self.head(features, tokens != self.padding)

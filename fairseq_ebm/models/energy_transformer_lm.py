@@ -57,21 +57,21 @@ class CausalEnergy(EnergyModel):
         )
         self.head = EnergyHead(width, cfg.energy_pooling)
 
-    def forward(self, windows: Tensor, shared: int = 0) -> Tensor:
+    def of_rows(self, windows: Tensor, shared: int) -> Tensor:
         if not 0 < shared < windows.size(2) or windows.size(1) == 1:
-            return super().forward(windows)
+            return super().of_rows(windows, 0)
         rows = windows.shape[:2]
         prefix, rest = shared_features(self.decoder, windows, shared)
         rest = rest.flatten(0, 1)
         is_token = (windows != self.padding).flatten(0, 1)
-        if self.head.pooling != "mean":
+        if self.head.pooling == "last":
             return self.head(rest, is_token[:, shared:]).view(rows)
         prefix_total = prefix.sum(dim=1, dtype=torch.float32)
         total = self.head.total(rest, is_token[:, shared:])
         total = total + prefix_total.repeat_interleave(rows[1], dim=0)
-        return self.head.project(total / is_token.sum(dim=1, keepdim=True)).view(rows)
+        return self.head.project(self.head.of_total(total, is_token)).view(rows)
 
-    def energy(self, tokens: Tensor) -> Tensor:
+    def of_windows(self, tokens: Tensor) -> Tensor:
         return self.head(plain_features(self.decoder, tokens), tokens != self.padding)
 
     def token_embedding(self) -> nn.Embedding:

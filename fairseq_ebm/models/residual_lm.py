@@ -5,26 +5,21 @@ Equation 6 of Residual EBMs for Text Generation, trained with fairseq's own ``cr
     log P(v|x) = log P_LM(v|x) + log P_phi(v|x) - log Σ_u P_LM(u|x) P_phi(u|x)
 """
 
-from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 from fairseq import models, utils
 from fairseq.models import FairseqDecoder, FairseqLanguageModel, register_model, transformer_lm
 from fairseq.models.transformer import TransformerDecoderBase
-from omegaconf import OmegaConf
 from torch import nn
 
 from ..errors import UserError
 from ..lm.checkpoint import RIGHT_TO_LEFT, load_model, read_config, reads_right_to_left
 from ..lm.product import ProductDecoder
 from ..options import fairseq_flag
+from .enclosed import BASE, from_plain, plain
 from .presets import preset, shape
-
-# Key in fairseq's ``task_state``, and so in checkpoints, of the base's configuration. The base's
-# weights are among the model's own.
-BASE = "base_lm"
 
 
 @dataclass
@@ -44,10 +39,10 @@ class ResidualLM(FairseqLanguageModel):
     def build_model(cls, cfg: ResidualLMConfig, task: Any) -> "ResidualLM":
         state = task.state.state_dict
         if BASE in state:  # from a checkpoint, which has the weights
-            base = models.build_model(_config_from(state[BASE]), task, from_checkpoint=True).decoder
+            base = models.build_model(from_plain(state[BASE]), task, from_checkpoint=True).decoder
         else:
             base, config = load_base(cfg, task)
-            task.state.merge_state_dict({BASE: _to_state(config)})
+            task.state.merge_state_dict({BASE: plain(config.model)})
         return cls(ProductDecoder(base, build_residual(cfg, task)))
 
 
@@ -97,18 +92,6 @@ def build_residual(cfg: ResidualLMConfig, task: Any) -> TransformerDecoderBase:
     decoder = transformer_lm.TransformerLanguageModel.build_model(cfg, task).decoder
     nn.init.zeros_(decoder.output_projection.weight)
     return decoder
-
-
-def _to_state(config: Any) -> Dict[str, Any]:
-    """As plain values, which torch loads from a checkpoint without running code."""
-    if isinstance(config.model, Namespace):  # fairseq's older models
-        return dict(vars(config.model))
-    return OmegaConf.to_container(config.model, resolve=True, enum_to_str=True)
-
-
-def _config_from(state: Dict[str, Any]) -> Any:
-    is_new = models.ARCH_MODEL_NAME_REGISTRY[state["_name"]] in models.MODEL_DATACLASS_REGISTRY
-    return OmegaConf.create(state) if is_new else Namespace(**state)
 
 
 # RALM of the paper: the residual has the shape of the base LM.

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
-from fairseq.models import ARCH_MODEL_REGISTRY
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from fairseq.tasks import register_task
 from omegaconf import II
 
 from ..criterions.energy_criterion import EnergyCriterion, in_words
 from ..data.tokenizers import DICTIONARY_NAME, digest_of, require_same_dictionary
 from ..errors import UserError
-from ..models.checkpoint import NEGATIVES, SYMBOLS, read_energy, require_symbols
-from ..models.energy import EnergyModel
+from ..models.checkpoint import SYMBOLS, read_energy, require_symbols
+from ..models.energy import NEGATIVES, EnergyModel
 from ..models.initialisation import initialise
 from ..negatives.pairs import Pairs
 from ..negatives.store import MANIFEST_NAME, Manifest, NegativesSubset, read_manifest
@@ -125,8 +125,9 @@ class ResidualEBMTask(EnergyTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         arch = getattr(cfg, "_name", None) or cfg.arch
         if not issubclass(ARCH_MODEL_REGISTRY[arch], EnergyModel):
-            families = "energy_transformer_lm, energy_roberta, energy_bilstm, energy_linear"
-            raise UserError(f"--arch {arch}: not an energy; use {families} or one of their presets")
+            ours = [n for n, family in MODEL_REGISTRY.items() if issubclass(family, EnergyModel)]
+            use = f"use {', '.join(ours)} or one of their presets"
+            raise UserError(f"--arch {arch}: not an energy; {use}")
         model = super().build_model(cfg, from_checkpoint)
         self._max_positions = model.max_positions()
         self._trains = not from_checkpoint

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_ebm.data import python_corpora
+from fairseq_ebm.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,21 @@ def test_pysource_is_code_without_docstrings(pysource):
     assert sum(map(len, pysource)) > 5_000_000
     code = next(text for text in pysource if "class NodeVisitor" in text)
     assert "def generic_visit" in code and "Called if no explicit visitor function" not in code
+
+
+def test_packages_has_docstrings_and_no_paragraph_twice(monkeypatch):
+    monkeypatch.setattr(python_corpora, "PACKAGES", ("numpy", "networkx"))
+    documents = list(python_corpora.packages())
+    assert sum(map(len, documents)) > 2_000_000
+    assert any("Find the unique elements of an array" in text for text in documents)
+    paragraphs = [p for text in documents for p in text.split("\n\n") if p]
+    assert len(paragraphs) > 10_000 and len(set(paragraphs)) > 0.999 * len(paragraphs)
+
+
+def test_a_package_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(python_corpora, "PACKAGES", ("no_such_package",))
+    with pytest.raises(UserError, match="no_such_package is not installed"):
+        next(python_corpora.packages())
 
 
 def test_the_corpora_share_no_text(pydocs, pysource):

@@ -23,6 +23,7 @@ SMALL = {
     },
     "energy_bilstm": {"encoder_layers": 2, "encoder_embed_dim": 8, "encoder_hidden_size": 12},
     "energy_linear": {},
+    "energy_ngram": {"ngrams": 3},
 }
 FLAGS = {  # the same on the command line
     arch: [w for name, v in small.items() for w in (f"--{name.replace('_', '-')}", str(v))]
@@ -37,11 +38,12 @@ def dictionary(symbols=SYMBOLS):
     return result
 
 
-def build(arch, trained=True, symbols=SYMBOLS, **options):
-    dropout = {} if arch == "energy_linear" else {"dropout": 0.0}
+def build(arch, trained=True, symbols=SYMBOLS, task=None, **options):
+    dropout = {} if arch in ("energy_linear", "energy_ngram") else {"dropout": 0.0}
     config = OmegaConf.create({"_name": arch, **dropout, **SMALL[arch], **options})
     torch.manual_seed(0)
-    model = models.build_model(config, SimpleNamespace(dictionary=dictionary(symbols)))
+    task = SimpleNamespace(**vars(task or SimpleNamespace()), dictionary=dictionary(symbols))
+    model = models.build_model(config, task)
     if trained:
         with torch.no_grad():  # the initial zeros and ones hide mistakes
             for name, parameter in model.named_parameters():

@@ -26,7 +26,7 @@ def energies_and_gradients(model, batch, shared):
     return energies.detach(), {n: p.grad for n, p in model.named_parameters()}
 
 
-@pytest.mark.parametrize("pooling", ["mean", "last"])
+@pytest.mark.parametrize("pooling", ["mean", "sum", "last"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_shared_prefixes_change_nothing(kind, pooling):
     model = build("energy_transformer_lm", energy_pooling=pooling, **KINDS[kind])
@@ -36,10 +36,10 @@ def test_shared_prefixes_change_nothing(kind, pooling):
     assert plain.std() > 0.1
     for shared in (1, 3, 5):
         energies, gradients = energies_and_gradients(model, batch, shared)
-        torch.testing.assert_close(energies, plain, atol=1e-5, rtol=0)
+        torch.testing.assert_close(energies, plain, atol=1e-4, rtol=1e-5)
         for name, gradient in plain_gradients.items():
             if gradient is not None:
-                torch.testing.assert_close(gradients[name], gradient, atol=1e-5, rtol=1e-4)
+                torch.testing.assert_close(gradients[name], gradient, atol=1e-4, rtol=1e-4)
 
 
 def test_the_prefix_is_encoded_once():

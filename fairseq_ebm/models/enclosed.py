@@ -1,0 +1,57 @@
+"""Language models inside another model's checkpoint: their weights are among that model's own,
+and what they are built from goes, as plain values, into fairseq's ``task_state``."""
+
+from argparse import Namespace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Dict
+
+from fairseq import models
+from fairseq.data import Dictionary
+from fairseq.models import FairseqLanguageModel
+from omegaconf import OmegaConf
+
+from ..errors import UserError
+from ..lm.checkpoint import load_model, read_checkpoint, reads_right_to_left
+
+# Key of what a language model was itself built upon: a residual's base.
+BASE = "base_lm"
+
+Recipe = Dict[str, Any]
+
+
+def take_in(path: Path, data: Path, flag: str) -> "tuple[FairseqLanguageModel, Recipe]":
+    """The language model that the user passed as ``flag``, and how to build it without its file."""
+    model, config = load_model(path, data, flag)
+    if not isinstance(model, FairseqLanguageModel):
+        raise UserError(f"{flag}: {path}: a {type(model).__name__} is not a language model")
+    if reads_right_to_left(config):
+        raise UserError(f"{flag}: {path}: reads right to left")
+    recipe = {"model": plain(config.model)}
+    beneath = (read_checkpoint(path, flag).get("task_state") or {}).get(BASE)
+    return model, recipe if beneath is None else {**recipe, BASE: beneath}
+
+
+def build(recipe: Recipe, dictionary: Dictionary) -> FairseqLanguageModel:
+    """With weights that are still to be loaded."""
+    state = {BASE: recipe[BASE]} if BASE in recipe else {}
+    task = SimpleNamespace(
+        dictionary=dictionary,
+        source_dictionary=dictionary,
+        target_dictionary=dictionary,
+        output_dictionary=dictionary,
+        state=SimpleNamespace(state_dict=state),
+    )
+    return models.build_model(from_plain(recipe["model"]), task, from_checkpoint=True)
+
+
+def plain(config: Any) -> Dict[str, Any]:
+    """A model's flags as values which torch loads from a checkpoint without running code."""
+    if isinstance(config, Namespace):  # fairseq's older models
+        return dict(vars(config))
+    return OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+
+
+def from_plain(flags: Dict[str, Any]) -> Any:
+    is_new = models.ARCH_MODEL_NAME_REGISTRY[flags["_name"]] in models.MODEL_DATACLASS_REGISTRY
+    return OmegaConf.create(flags) if is_new else Namespace(**flags)
