@@ -1,7 +1,8 @@
 """What was generated beside real text: how often does each repeat n-grams, and how likely does each
 model find its own? (Figures 2, right, and 3 of the first paper.)"""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import List, Optional
 
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..numerics.intervals import Z95
 from ..numerics.partition import log_partition
-from ..numerics.text import unique_ngram_share
+from ..numerics.text import shares_without_each, unique_ngram_share
 from ..options import Record
 from ..progress import progress
+from ..records import finite
 from .options import Analyse
 from .pools import read_pools
 
@@ -52,6 +55,7 @@ def analyse(options: Analyse) -> Record:
         "num_prompts": len(generations),
         "unique_ngrams": unique_ngrams(generations),
         "densities": densities(generations),
+        "nearer": nearer(generations),
     }
 
 
@@ -102,6 +106,44 @@ def densities(generations: Sequence[Generation]) -> Optional[Record]:
 
     models = {"base": "lm", "joint": "joint"}
     return {name: _compare(log_p(name, m), log_p("real", m)) for name, m in models.items()}
+
+
+def nearer(generations: Sequence[Generation], sizes: Sequence[int] = SIZES) -> List[Record]:
+    """How much nearer to real text the joint model's is than the base's, with 95% intervals over
+    prompts: of each kind of n-grams the share of distinct ones, of log P the difference of means.
+    ``base`` and ``joint`` are distances from real text, ``gap`` is the first less the second."""
+    texts = {kind: [getattr(each, kind).tokens for each in generations] for kind in KINDS}
+    rows = []
+    for n in sizes:
+        share = {kind: np.array(unique_ngram_share(texts[kind], n)) for kind in KINDS}
+        without = {kind: np.array(shares_without_each(texts[kind], n)) for kind in KINDS}
+        rows.append({"of": f"{n}-grams", **_gap(share, without)})
+    found = densities(generations)
+    if found is not None:
+        difference, without = {"real": np.array(0.0)}, {"real": np.array(0.0)}
+        for model, values in found.items():
+            each = np.array(values["samples"]) - np.array(values["real"])
+            difference[model] = each.mean()
+            without[model] = (each.sum() - each) / max(1, len(each) - 1)
+        rows.append({"of": "log P", **_gap(difference, without)})
+    return rows
+
+
+def _gap(values: Mapping[str, np.ndarray], without: Mapping[str, np.ndarray]) -> Record:
+    """``values`` of real text, the base's and the joint model's; and ``without`` each prompt (N,):
+    a jackknife, since a bootstrap would repeat prompts, and so n-grams."""
+
+    def distances(of: Mapping[str, np.ndarray]) -> List[np.ndarray]:
+        return [np.abs(of[model] - of["real"]) for model in ("base", "joint")]
+
+    base, joint = distances(values)
+    each = np.subtract(*distances(without))
+    error = math.sqrt((len(each) - 1) * each.var()) if len(each) > 1 else math.nan
+    gap = float(base - joint)
+    ends = [gap - Z95 * error, gap + Z95 * error]
+    known = all(map(math.isfinite, ends))
+    named = {"base": finite(float(base)), "joint": finite(float(joint)), "gap": finite(gap)}
+    return {**named, "gap_ci95": ends if known else None}
 
 
 def _compare(samples: np.ndarray, real: np.ndarray) -> Record:

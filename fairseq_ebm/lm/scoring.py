@@ -26,7 +26,7 @@ def token_log_probs(
     scores: List[Tensor] = []
     for log_probs, tokens in predictions(model, windows, prefix_length):
         if without_padding:
-            log_probs = log_probs - _log_of_others(log_probs, model.decoder.dictionary.pad())
+            log_probs = log_probs - log_of_others(log_probs, model.decoder.dictionary.pad())
         scores.append(log_probs.gather(1, tokens))
     return _require_numbers(torch.cat(scores)).view(len(windows), -1).cpu()
 
@@ -40,7 +40,7 @@ def text_statistics(model: Any, windows: Tensor, prefix_length: int) -> TokenSta
     pad = model.decoder.dictionary.pad()
     parts: List[TokenStatistics] = []
     for log_probs, tokens in predictions(model, windows, prefix_length):
-        log_probs = log_probs - _log_of_others(log_probs, pad)
+        log_probs = log_probs - log_of_others(log_probs, pad)
         log_probs[:, pad] = -torch.inf
         parts.append(token_statistics(log_probs, tokens))
     _require_numbers(torch.cat([part.log_p for part in parts]))
@@ -62,6 +62,15 @@ def predictions(model: Any, windows: Tensor, prefix_length: int) -> Iterator[Tup
     features = outputs[0][:, prefix_length:].flatten(0, 1)  # (B * (T - p), d)
     targets = windows[:, prefix_length:].reshape(-1, 1)
 
+    yield from of_features(model, features, targets, has_output_layer)
+
+
+def of_features(
+    model: Any, features: Tensor, targets: Tensor, has_output_layer: bool = True
+) -> Iterator[Tuple[Tensor, Tensor]]:
+    """The same from features (A, d), or from what the decoder gives in their place, and the tokens
+    (A, 1) that they predict."""
+    decoder = model.decoder
     at_once = max(1, LOGITS_AT_ONCE // len(decoder.dictionary))
     for part, target in zip(features.split(at_once), targets.split(at_once)):
         logits = decoder.output_layer(part.unsqueeze(1)) if has_output_layer else part.unsqueeze(1)
@@ -76,7 +85,7 @@ def next_log_probs(model: Any, prefixes: Tensor) -> Tensor:
     logits, _ = model.decoder(after_eos(model, prefixes).to(next(model.parameters()).device))
     log_probs = model.get_normalized_probs((logits[:, -1:], None), log_probs=True, sample=None)
     log_probs, pad = log_probs[:, 0].float(), model.decoder.dictionary.pad()
-    log_probs = log_probs - _log_of_others(log_probs, pad)
+    log_probs = log_probs - log_of_others(log_probs, pad)
     log_probs[:, pad] = -torch.inf
     return _require_numbers(log_probs).cpu()
 
@@ -94,7 +103,7 @@ def _require_numbers(log_probs: Tensor) -> Tensor:
     return log_probs
 
 
-def _log_of_others(log_probs: Tensor, symbol: int) -> Tensor:
+def log_of_others(log_probs: Tensor, symbol: int) -> Tensor:
     """log(1 - P(symbol)): (A, V) -> (A, 1)"""
     return torch.log1p(-log_probs[:, symbol : symbol + 1].exp())
 

@@ -5,6 +5,7 @@ from . import (  # noqa: F401
     energy_bilstm,
     energy_linear,
     energy_ngram,
+    energy_ratio,
     energy_roberta,
     energy_transformer_lm,
     residual_lm,

@@ -74,13 +74,17 @@ class EnergyModel(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "EnergyModel":
-        model = cls(cfg, task.dictionary)
+        model = cls.make(cfg, task)
         longest = getattr(cfg, "ngrams", 0)
         if longest < 0:
             raise UserError(f"--ngrams: {longest} is below 0")
         if longest:
             model.ngrams = NgramTable(longest, model.padding, given_by(manifests_of(task)))
         return model
+
+    @classmethod
+    def make(cls, cfg: Any, task: Any) -> "EnergyModel":
+        return cls(cfg, task.dictionary)
 
     def forward(self, windows: Tensor, shared: int = 0) -> Tensor:
         return self._with_ngrams(self.of_rows(windows, shared), windows)

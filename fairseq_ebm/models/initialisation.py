@@ -42,6 +42,7 @@ def initialise(model: EnergyModel, path: Path, data: Path) -> Transferred:
     A causal energy starts from a ``transformer_lm``; a bidirectional one from a RoBERTa, a masked
     LM, or a ``transformer_lm`` without its causal mask.
     """
+    model = getattr(model, "both", None) or model  # of an energy_ratio, what is added to the ratio
     source, _ = load_model(path, data, "--init-from")
     theirs, inner = _features_of(source, model, path)
     ours = model.decoder if isinstance(model, CausalEnergy) else model.encoder

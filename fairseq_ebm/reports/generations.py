@@ -2,6 +2,7 @@
 likeliest next tokens of both, each renormalised among its own (P1 table 3)."""
 
 from collections.abc import Iterator
+from typing import List
 
 from matplotlib.figure import Figure
 
@@ -10,6 +11,7 @@ from .page import Item, Named, Record, Table, between, number, percent
 
 KINDS = (("real", "real", GREY), ("base", "base LM", ORANGE), ("joint", "joint", BLUE))
 MODELS = {"base": "base LM", "joint": "joint model"}
+KINDS_APART = ("base", "joint", "gap")
 NEXT = ["base LM", "of its top", "joint", "of its top", "among all (95% of sampling)", "bounds"]
 
 
@@ -22,6 +24,8 @@ def items(named: Named) -> Iterator[Item]:
     yield Table(["", *(label for _, label, _ in KINDS)], rows, note)
     unknown = named.says("no densities: proposals were truncated, and Z is not known.")
     yield _densities(named, densities) if densities else unknown
+    if record.get("nearer"):  # older reports have none
+        yield _nearer(named, record["nearer"])
     words = "distinct n-grams of real text, of the base model's and of the joint model's"
     yield named.picture("ngrams", words, _draw_ngrams, record)
     if densities:
@@ -37,6 +41,20 @@ def _densities(named: Named, densities: Record) -> Table:
     note = "mean log-probability of a model's own text above that of real text, nats; standard "
     note += "error in brackets. The papers found 21.64 and 6.20 in their setting."
     return Table(["", "own text − real text"], rows, named.says(note))
+
+
+def _nearer(named: Named, gaps: List[Record]) -> Table:
+    rows = []
+    for row in gaps:
+        scale, digits = (1, 2) if row["of"] == "log P" else (100, 2)
+        unit = " nats" if row["of"] == "log P" else "%"
+        far = [number(None if row[k] is None else scale * row[k], digits) for k in KINDS_APART]
+        gap = f"{far[2]}{unit}{between(row['gap_ci95'], digits, scale)}"
+        rows.append([row["of"], far[0] + unit, far[1] + unit, gap])
+    note = (
+        "distance from real text, in the figures of the tables above; 95% intervals over prompts."
+    )
+    return Table(["", "base LM", "joint", "nearer by"], rows, named.says(note))
 
 
 def _draw_ngrams(record: Record, figure: Figure) -> None:

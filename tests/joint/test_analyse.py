@@ -12,6 +12,7 @@ from fairseq_ebm.joint.analyse import (
     JudgedText,
     densities,
     generation_of,
+    nearer,
     unique_ngrams,
 )
 from fairseq_ebm.joint.pools import read_pools
@@ -99,6 +100,31 @@ def test_each_kind_is_counted_over_all_prompts():
     two, three = unique_ngrams(generations, (2, 3))
     assert two == {"n": 2, "real": 1.0, "base": 1 / 4, "joint": 3 / 4}
     assert three == {"n": 3, "real": 1.0, "base": 1 / 2, "joint": 1.0}
+
+
+def test_how_much_nearer_to_real_text_the_joint_model_is():
+    """Log P: the base's own text is 5 nats likelier than real text, the joint model's 2 nats less
+    likely. Tokens: real and joint text never repeat a pair, half of the base's are one pair."""
+    noise = np.random.default_rng(0).normal(0, 1, size=(4, 400))
+    generations = [
+        Generation(
+            JudgedText([i, i + 1, 1000 + i], -50 + noise[0, i], -40 + noise[1, i]),
+            JudgedText([7, 8, i], -45 + noise[2, i], 0.0),
+            JudgedText([2000 + i, i, 3000 + i], 0.0, -42 + noise[3, i]),
+            False,
+        )
+        for i in range(400)
+    ]
+    pairs, log_p = nearer(generations, (2,))
+    base = 401 / 800
+    assert (pairs["of"], log_p["of"]) == ("2-grams", "log P")
+    assert (pairs["base"], pairs["joint"]) == (pytest.approx(1 - base, abs=0.01), 0.0)
+    assert pairs["gap_ci95"][0] <= pairs["gap"] <= pairs["gap_ci95"][1]
+    assert log_p["gap"] == pytest.approx(3, abs=0.3)
+    low, high = log_p["gap_ci95"]
+    assert (high - low) / (2 * 1.96) == pytest.approx(2 / np.sqrt(400), rel=0.15)
+
+    assert nearer(generations[:1], (2,))[0]["gap_ci95"] is None, "one prompt tells no spread"
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fairseq_ebm.numerics.text import unique_ngram_share
+from fairseq_ebm.numerics.text import shares_without_each, unique_ngram_share
 
 LOOP = [1, 2, 1, 2, 1]
 OTHER = [1, 2, 3]
@@ -14,6 +14,13 @@ def test_unique_ngrams_are_counted_over_the_whole_collection():
     # bigrams: 12 21 12 21, and 12 23: 6 in all, 3 distinct
     assert unique_ngram_share([LOOP, OTHER], 2) == pytest.approx(3 / 6)
     assert unique_ngram_share([OTHER, OTHER], 2) == pytest.approx(2 / 4)
+
+
+def test_without_each_sequence_in_turn():
+    texts = [LOOP, OTHER, OTHER, [1], [4, 4, 4]]
+    expected = [unique_ngram_share(texts[:i] + texts[i + 1 :], 2) for i in range(len(texts))]
+    assert shares_without_each(texts, 2) == pytest.approx(expected)
+    assert len(set(expected)) > 2
 
 
 def test_sequences_too_short_have_no_share():
