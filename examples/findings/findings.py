@@ -1,0 +1,198 @@
+"""One page of what the papers found, found again or not: findings.py RUNS OUT.md
+
+RUNS has a folder for each corpus (docs, packages), made by first_paper.yaml, and `second`, made by
+second_paper.yaml. RUNS/findings.html has the pictures, too. What is missing is left out, and said.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+
+from fairseq_ebm.records import read_json
+from fairseq_ebm.reports import html, markdown
+from fairseq_ebm.reports.kinds import items_of
+from fairseq_ebm.reports.page import Section, Table, between, number, percent
+
+CORPORA = {"docs": "documentation of Python", "packages": "documentation of seven packages"}
+
+# In the order of the paper's table 1; with what the paper calls it, and its figures on CC-News and
+# the Toronto books.
+MODELS = {
+    "base": ("BASE LM", "17.57, 18.29"),
+    "ralm": ("RALM", "16.17, 17.85"),
+    "balm": ("BALM", "15.74, 16.99"),
+    "unit-plain": ("JOINT UNIT", "15.57, 16.98"),
+    "ngrams": ("JOINT, n-grams alone", ""),
+    "unit": ("JOINT UNIT with n-grams", ""),
+    "bit": ("JOINT BIT with n-grams", "14.61, –"),
+    "bit-external": ("JOINT BIT*, other corpus, with n-grams", "14.37, 15.72"),
+    "ratio": ("JOINT, ratio start from RALM", ""),
+    "ratio-ngrams": ("JOINT, ratio start from RALM, with n-grams", ""),
+    "deeper": ("deeper LM (BASE-24L)", "14.89, –"),
+    "unit-deeper": ("JOINT UNIT with n-grams on the deeper LM", "13.01 (BIT), –"),
+    "unit-balm": ("JOINT UNIT with n-grams on BALM", ""),
+}
+# (what is claimed, what the paper has, the better model, the worse one); None: its own base.
+CLAIMS = (
+    ("RALM is below BASE LM", "found", "ralm", "base"),
+    ("BALM is below RALM", "found", "balm", "ralm"),
+    ("a deeper LM is below BASE LM", "found", "deeper", "base"),
+    ("JOINT UNIT is below BASE LM", "found", "unit-plain", None),
+    ("JOINT UNIT is below RALM", "found", "unit-plain", "ralm"),
+    ("JOINT UNIT is below BALM", "found", "unit-plain", "balm"),
+    ("with n-grams, JOINT UNIT is below RALM", "", "unit", "ralm"),
+    ("with n-grams, JOINT UNIT is below BALM", "", "unit", "balm"),
+    ("a network adds to n-grams", "", "unit", "ngrams"),
+    ("n-grams add to a network", "", "ngrams", "unit-plain"),
+    ("JOINT BIT is below JOINT UNIT", "found", "bit", "unit"),
+    ("pretraining on other text helps BIT", "found", "bit-external", "bit"),
+    ("a ratio start ends below the LM that it starts from", "", "ratio", "ralm"),
+    (
+        "a ratio start with n-grams ends below the LM that it starts from",
+        "",
+        "ratio-ngrams",
+        "ralm",
+    ),
+    ("an energy improves the deeper LM, too", "found", "unit-deeper", None),
+    ("an energy improves the best LM, too", "found", "unit-balm", None),
+)
+
+
+class Gain(NamedTuple):
+    gain: float
+    ci95: Tuple[float, float]
+
+    @property
+    def verdict(self) -> str:
+        if self.ci95[0] > 0:
+            return "found"
+        return "not found" if self.gain <= 0 else "overlapping"
+
+    @property
+    def words(self) -> str:
+        return percent(self.gain, 2) + between(self.ci95, 2, 100)
+
+
+def read(folder: Path, name: str) -> Optional[Dict[str, Any]]:
+    path = folder / name / f"{Path(name).name}.json"
+    return read_json(path) if path.exists() else None
+
+
+def gain_of(folder: Path, better: str, worse: Optional[str], part: str = "table") -> Optional[Gain]:
+    record = read(folder, f"{part}/{better}")
+    if record is None:
+        return None
+    if worse is None:
+        return Gain(record["gain"], tuple(record["gain_ci95"]))
+    rows = [row for row in record.get("baselines", ()) if row["name"] == worse]
+    return Gain(rows[0]["gain"], tuple(rows[0]["gain_ci95"])) if rows else None
+
+
+def perplexity(record: Optional[Dict[str, Any]]) -> str:
+    if record is None:
+        return "–"
+    if "joint_ppl_lower" not in record:
+        return number(record["base_ppl"]) + between(record["base_ppl_ci95"])
+    bounds = f"{number(record['joint_ppl_lower'])} to {number(record['joint_ppl_upper'])}"
+    return bounds + between(record["joint_ppl_ci95"])
+
+
+def parameters(folder: Path, model: str) -> str:
+    path = folder / model / "checkpoint_best.pt"
+    if not path.exists():
+        return "–"
+    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["model"]
+    # fairseq keeps copies of an encoder layer's weights in the layer itself.
+    numbers = [t.numel() for n, t in state.items() if t.dim() and "in_proj" not in n]
+    return number(sum(numbers) / 1e6)
+
+
+def minutes(folder: Path, stage: str) -> Optional[float]:
+    state = folder / ".stages" / f"{stage}.json"
+    return read_json(state)["seconds"] / 60 if state.exists() else None
+
+
+def first_table(folder: Path, corpus: str) -> Table:
+    rows = []
+    for name, (title, paper) in MODELS.items():
+        test, valid = (read(folder, f"{part}/{name}") for part in ("table", "valid"))
+        ess = "" if test is None or "ess" not in test else number(test["ess"]["mean"], 0)
+        cells = [perplexity(test), perplexity(valid), ess, parameters(folder, name)]
+        rows.append([title, *cells, number(minutes(folder, name), 1), paper])
+    heads = ["model", "test perplexity", "valid", "effective samples", "million parameters"]
+    note = (
+        f"{CORPORA[corpus]}; lower and upper bound, 95% intervals over windows; minutes of this "
+        "part's training, two stages at a time. A table of n-grams has 1.05 million numbers."
+    )
+    return Table([*heads, "minutes", "the paper's"], rows, note)
+
+
+def claims_table(folders: Dict[str, Path]) -> Table:
+    rows = []
+    for claim, paper, better, worse in CLAIMS:
+        gains = [gain_of(folder, better, worse) for folder in folders.values()]
+        cells = [cell for g in gains for cell in ((g.verdict, g.words) if g else ("not run", "–"))]
+        rows.append([claim, paper or "not asked", *cells])
+    heads = [head for corpus in folders for head in (corpus, "by (95%, paired by window)")]
+    note = (
+        "found: the interval is above 0; overlapping: only its middle is; not found: not even "
+        "that. Gains are of the least favourable bounds: the upper perplexity of the better model, "
+        "the lower one of the other."
+    )
+    return Table(["claim", "paper", *heads], rows, note)
+
+
+def figures(folder: Path, corpus: str) -> List[Section]:
+    made = []
+    for title, names in (
+        ("Figure 1: gain at every position", ("positions-unit", "positions-bit")),
+        ("Figure 2, left: bounds against the number of samples", ("curve",)),
+        ("Figures 2, right, and 3: what the models write", ("analysis",)),
+        ("Table 3: the next token", ("next",)),
+    ):
+        records = [read(folder, f"figures/{name}") for name in names]
+        items = [item for record in records if record is not None for item in items_of(record)]
+        if items:
+            made.append(Section(f"{title} ({corpus})", items))
+    return made
+
+
+def second_paper(folder: Path) -> List[Section]:
+    path = folder / "matrix.json"
+    if not path.exists():
+        return [Section("The second paper", ["not run: second_paper.yaml"])]
+    return [Section("The second paper", items_of(read_json(path)))]
+
+
+def sections(runs: Path) -> List[Section]:
+    folders = {corpus: runs / corpus for corpus in CORPORA if (runs / corpus / "table").exists()}
+    made = [
+        Section(f"The first paper's table 1 ({corpus})", [first_table(folder, corpus)])
+        for corpus, folder in folders.items()
+    ]
+    made.append(Section("The first paper's claims", [claims_table(folders)]))
+    for corpus, folder in folders.items():
+        made += figures(folder, corpus)
+    return made + second_paper(runs / "second")
+
+
+def main(words: Optional[Sequence[str]] = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--learned", type=Path, help="Markdown to end with")
+    given = parser.parse_args(words)
+    title = "What the papers found, found again on two cores"
+    made = sections(given.runs)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    ending = "\n" + given.learned.read_text(encoding="utf-8") if given.learned else ""
+    given.out.write_text(markdown.page(title, made) + ending, encoding="utf-8")
+    page = given.runs / "findings.html"
+    page.write_text(html.page(title, made, []), encoding="utf-8")
+    print(f"{given.out}, {page}")
+
+
+if __name__ == "__main__":
+    main()
