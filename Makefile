@@ -2,6 +2,7 @@
 # make quick   tests without examples, documented commands, the browser and the slowest of the others
 # make setup   .venv and installation only                  make lint   ruff, formatting, mypy
 # make bench   speed against peers                          make clean  removes what the others made
+# make findings   the papers' tables and claims, small: two hours, docs/findings.md
 # make interruptions   the demo, killed in each of its stages, against one that nothing disturbed
 #
 # EXAMPLE=addition runs examples/addition instead of examples/demo, SIZE=full another size of it.
@@ -19,7 +20,7 @@ INSTALLED := .venv/installed-$(VERSION)
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test quick setup lint bench interruptions docs-check clean
+.PHONY: demo findings test quick setup lint bench interruptions docs-check clean
 
 demo: setup
 	@$(BIN)/fairseq-ebm run examples/$(EXAMPLE)/$(EXAMPLE).yaml --jobs $(JOBS) \
@@ -27,6 +28,14 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+
+FINDINGS := $(BIN)/fairseq-ebm run --jobs $(JOBS) --dest runs/findings
+FOUND := examples/findings
+findings: setup
+	@$(FINDINGS)/docs $(FOUND)/first_paper.yaml --size docs
+	@$(FINDINGS)/packages $(FOUND)/first_paper.yaml --size packages
+	@$(FINDINGS)/second $(FOUND)/second_paper.yaml --cpu
+	@$(BIN)/python $(FOUND)/findings.py runs/findings docs/findings.md --learned $(FOUND)/learned.md
 
 quick: setup
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m "not slow"

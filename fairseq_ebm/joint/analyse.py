@@ -3,8 +3,8 @@ model find its own? (Figures 2, right, and 3 of the first paper.)"""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import List, Optional
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional
 
 import numpy as np
 import torch
@@ -37,12 +37,14 @@ class JudgedText:
 @dataclass(frozen=True)
 class Generation:
     """Of one prompt: what really follows, what the language model wrote, and the joint model.
-    ``truncated``: proposals of top-k and the like, which say nothing of Z."""
+    ``truncated``: proposals of top-k and the like, which say nothing of Z. ``expected``: mean log P
+    of each model's text under itself, by the whole pool: chance has less part in it."""
 
     real: JudgedText
     base: JudgedText
     joint: JudgedText
     truncated: bool
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 def analyse(options: Analyse) -> Record:
@@ -67,16 +69,25 @@ def generation_of(record: Record) -> Generation:
     (pool,), draw, real = record["pools"], record["draws"][0], record["real"]
     if len(real["tokens"]) != len(draw["tokens"]):
         raise UserError(f"prompt {record['id']}: what really follows has another length than draws")
-    energies = [_energy(energy) for energy in pool["energies"]]
+    energies = torch.tensor([_energy(each) for each in pool["energies"]], dtype=torch.float64)
     truncated = bool(record["truncated"])
-    log_z = None if truncated else _log_z(torch.tensor(energies, dtype=torch.float64))
+    log_z = None if truncated else _log_z(energies)
 
     def judged(text: Record) -> JudgedText:
         log_p, energy = text["log_p"], _energy(text["energy"])
         return JudgedText(text["tokens"], log_p, None if log_z is None else log_p - energy - log_z)
 
     first = {"tokens": pool["tokens"][0], "log_p": pool["log_p"][0], "energy": pool["energies"][0]}
-    return Generation(judged(real), judged(first), judged(draw), truncated)
+    expected = {} if log_z is None else _expected(pool["log_p"], energies, log_z)
+    return Generation(judged(real), judged(first), judged(draw), truncated, expected)
+
+
+def _expected(log_p: Sequence[float], energies: Tensor, log_z: float) -> Dict[str, float]:
+    """Mean log P of text of the language model under itself, and likewise of the joint model."""
+    log_lm = torch.tensor(log_p, dtype=torch.float64)
+    shares = torch.softmax(-energies, dim=0)
+    log_joint = (log_lm - energies - log_z).masked_fill(shares == 0, 0.0)
+    return {"base": float(log_lm.mean()), "joint": float((shares * log_joint).sum())}
 
 
 def _energy(recorded: Optional[float]) -> float:
@@ -97,7 +108,9 @@ def unique_ngrams(prompts: Sequence[Generation], sizes: Sequence[int] = SIZES) -
 def densities(generations: Sequence[Generation]) -> Optional[Record]:
     """log P of a model's own samples and of real text, under the language model and under the joint
     model; ``difference`` is that of their means, paired by prompt, with its standard error. A model
-    of the data would have 0. None if proposals were truncated."""
+    of the data would have 0. None if proposals were truncated.
+
+    ``samples`` are one text a prompt, for a picture; the means of own text are of whole pools."""
     if any(each.truncated for each in generations):
         return None
 
@@ -105,7 +118,10 @@ def densities(generations: Sequence[Generation]) -> Optional[Record]:
         return np.array([getattr(getattr(each, text), f"log_{model}") for each in generations])
 
     models = {"base": "lm", "joint": "joint"}
-    return {name: _compare(log_p(name, m), log_p("real", m)) for name, m in models.items()}
+    own = {name: np.array([each.expected[name] for each in generations]) for name in models}
+    return {
+        name: _compare(log_p(name, m), own[name], log_p("real", m)) for name, m in models.items()
+    }
 
 
 def nearer(generations: Sequence[Generation], sizes: Sequence[int] = SIZES) -> List[Record]:
@@ -122,7 +138,8 @@ def nearer(generations: Sequence[Generation], sizes: Sequence[int] = SIZES) -> L
     if found is not None:
         difference, without = {"real": np.array(0.0)}, {"real": np.array(0.0)}
         for model, values in found.items():
-            each = np.array(values["samples"]) - np.array(values["real"])
+            own = np.array([each.expected[model] for each in generations])
+            each = own - np.array(values["real"])
             difference[model] = each.mean()
             without[model] = (each.sum() - each) / max(1, len(each) - 1)
         rows.append({"of": "log P", **_gap(difference, without)})
@@ -146,8 +163,8 @@ def _gap(values: Mapping[str, np.ndarray], without: Mapping[str, np.ndarray]) ->
     return {**named, "gap_ci95": ends if known else None}
 
 
-def _compare(samples: np.ndarray, real: np.ndarray) -> Record:
-    differences = samples - real
+def _compare(samples: np.ndarray, own: np.ndarray, real: np.ndarray) -> Record:
+    differences = own - real
     error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else None
     return {
         "samples": samples.tolist(),

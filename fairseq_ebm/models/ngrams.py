@@ -4,8 +4,8 @@
 
 A whole-sentence exponential model (Rosenfeld, Chen and Zhu, 2001): a feature for each n-gram,
 which only an energy can afford, since to normalise them at every position all symbols of the
-vocabulary would have to be looked up. A language model of a few layers misspells words; this is
-where it is corrected.
+vocabulary would have to be looked up. Set phrases are what a language model of a few layers has no
+room for.
 """
 
 from typing import Any, List, Tuple
@@ -20,7 +20,7 @@ MIX = 29
 
 # With Adam a parameter moves by about the learning rate whenever it is met. A network's rate would
 # be far too low for numbers that are met a few times in all.
-PER_STEP = 30.0
+PER_STEP = 20.0
 
 Given = Tuple[int, int]  # tokens at the beginning and at the end that no continuation has
 

@@ -39,6 +39,18 @@ def test_log_probabilities_under_both_models(tmp_path):
     assert found.joint.log_joint == pytest.approx(-10.0 - 0.5 - log_z)
 
 
+def test_what_is_expected_by_the_whole_pool(tmp_path):
+    energies = (0.5, 1.5)
+    path = written(tmp_path / "pools.jsonl", record(3, [4, 5], [6, 7], [8, 9], energies))
+    (found,) = generations_of(path)
+    log_p = [json.loads(path.read_text())["pools"][0]["log_p"][i] for i in (0, 1)]
+    weights = [math.exp(-e) for e in energies]
+    log_z = -12.0 + 1.0 - found.real.log_joint  # whichever estimate it is
+    joint = sum(w * (p - e - log_z) for w, p, e in zip(weights, log_p, energies)) / sum(weights)
+    assert found.expected["base"] == pytest.approx(sum(log_p) / 2)
+    assert found.expected["joint"] == pytest.approx(joint)
+
+
 def test_an_infinite_energy(tmp_path):
     path = written(tmp_path / "pools.jsonl", record(1, [4], [5], [6], (math.inf, 0.0)))
     (found,) = generations_of(path)
@@ -76,6 +88,7 @@ def test_a_model_of_the_data_has_no_difference():
             JudgedText([1], base_own, 0.0),
             JudgedText([1], 0.0, joint_own),
             False,
+            {"base": base_own, "joint": joint_own},
         )
         for base, joint, base_own, joint_own in zip(values[0], values[1], values[2] + 5, values[3])
     ]
@@ -109,9 +122,10 @@ def test_how_much_nearer_to_real_text_the_joint_model_is():
     generations = [
         Generation(
             JudgedText([i, i + 1, 1000 + i], -50 + noise[0, i], -40 + noise[1, i]),
-            JudgedText([7, 8, i], -45 + noise[2, i], 0.0),
-            JudgedText([2000 + i, i, 3000 + i], 0.0, -42 + noise[3, i]),
+            JudgedText([7, 8, i], -45, 0.0),
+            JudgedText([2000 + i, i, 3000 + i], 0.0, -42),
             False,
+            {"base": -45 + noise[2, i], "joint": -42 + noise[3, i]},
         )
         for i in range(400)
     ]
