@@ -32,9 +32,9 @@ test: setup
 FINDINGS := $(BIN)/fairseq-ebm run --jobs $(JOBS) --dest runs/findings
 FOUND := examples/findings
 findings: setup
-	@$(FINDINGS)/docs $(FOUND)/first_paper.yaml --size docs
-	@$(FINDINGS)/packages $(FOUND)/first_paper.yaml --size packages
-	@$(FINDINGS)/second $(FOUND)/second_paper.yaml --cpu
+	@$(FINDINGS)/docs $(FOUND)/findings.yaml --size docs
+	@$(FINDINGS)/packages $(FOUND)/findings.yaml --size packages
+	@$(FINDINGS)/second $(FOUND)/matrix.yaml --cpu
 	@$(BIN)/python $(FOUND)/findings.py runs/findings docs/findings.md --learned $(FOUND)/learned.md
 
 quick: setup

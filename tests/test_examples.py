@@ -29,8 +29,9 @@ from tests.conftest import CHECKOUT
 pytestmark = pytest.mark.slow
 EXAMPLES = CHECKOUT / "examples"
 RECIPES = ("cc_news", "toronto_books", "wikitext103", "gpt2_output")
-OTHERS = ("demo", "addition", "overfitting")  # at scales of their own
-MATRICES = ("wikitext103", "toronto_books")
+OTHERS = ("demo", "addition", "overfitting", "findings")  # at scales of their own
+OF_THE_PAPER = ("wikitext103", "toronto_books")
+MATRICES = (*OF_THE_PAPER, "findings")
 PROGRAMS = installed_programs()
 
 
@@ -279,7 +280,7 @@ def tiny(model):
     return {**{k: model[k] for k in KEPT if k in model}, **shape, **TRAINING, **more}
 
 
-@pytest.mark.parametrize("name", MATRICES)
+@pytest.mark.parametrize("name", OF_THE_PAPER)
 def test_tables_of_a_matrix(name, tmp_path):
     """All of its tables and findings, with tiny models on made text."""
     content = read_yaml(EXAMPLES / name / "matrix.yaml")

@@ -1,7 +1,7 @@
 """One page of what the papers found, found again or not: findings.py RUNS OUT.md
 
-RUNS has a folder for each corpus (docs, packages), made by first_paper.yaml, and `second`, made by
-second_paper.yaml. RUNS/findings.html has the pictures, too. What is missing is left out, and said.
+RUNS has a folder for each corpus (docs, packages), made by findings.yaml, and `second`, made by
+matrix.yaml. RUNS/findings.html has the pictures, too. What is missing is left out, and said.
 """
 
 import argparse
@@ -162,7 +162,7 @@ def figures(folder: Path, corpus: str) -> List[Section]:
 def second_paper(folder: Path) -> List[Section]:
     path = folder / "matrix.json"
     if not path.exists():
-        return [Section("The second paper", ["not run: second_paper.yaml"])]
+        return [Section("The second paper", ["not run: matrix.yaml"])]
     return [Section("The second paper", items_of(read_json(path)))]
 
 
