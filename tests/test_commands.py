@@ -26,6 +26,7 @@ TRAINING = f"{SHAPE} --decoder-attention-heads 2 --max-update 4 --num-workers 0"
 SMALLER = {
     "--corpus pydocs": "--vocab-size 1000",
     "--corpus pysource": "--vocab-size 1000",
+    "--corpus packages": "--vocab-size 1000",
     "a.txt": "--vocab-size 400",
     "fairseq-train data": f"{TRAINING} --decoder-input-dim 16 --decoder-output-dim 16",
     "fairseq-train neg": TRAINING,
