@@ -5,11 +5,13 @@ matrix.yaml. RUNS/findings.html has the pictures, too. What is missing is left o
 """
 
 import argparse
+import re
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
 
+from fairseq_ebm.models.initialisation import COPY
 from fairseq_ebm.records import read_json
 from fairseq_ebm.reports import html, markdown
 from fairseq_ebm.reports.kinds import items_of
@@ -60,13 +62,16 @@ CLAIMS = (
 )
 
 
+COPIES = re.compile(rf".*{COPY}")
+
+
 class Gain(NamedTuple):
     gain: float
-    ci95: Tuple[float, float]
+    ci95: Optional[Sequence[float]]  # None: it may be anything
 
     @property
     def verdict(self) -> str:
-        if self.ci95[0] > 0:
+        if self.ci95 and self.ci95[0] > 0:
             return "found"
         return "not found" if self.gain <= 0 else "overlapping"
 
@@ -85,9 +90,9 @@ def gain_of(folder: Path, better: str, worse: Optional[str], part: str = "table"
     if record is None:
         return None
     if worse is None:
-        return Gain(record["gain"], tuple(record["gain_ci95"]))
+        return Gain(record["gain"], record["gain_ci95"])
     rows = [row for row in record.get("baselines", ()) if row["name"] == worse]
-    return Gain(rows[0]["gain"], tuple(rows[0]["gain_ci95"])) if rows else None
+    return Gain(rows[0]["gain"], rows[0]["gain_ci95"]) if rows else None
 
 
 def perplexity(record: Optional[Dict[str, Any]]) -> str:
@@ -104,9 +109,9 @@ def parameters(folder: Path, model: str) -> str:
     if not path.exists():
         return "–"
     state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["model"]
-    # fairseq keeps copies of an encoder layer's weights in the layer itself.
-    numbers = [t.numel() for n, t in state.items() if t.dim() and "in_proj" not in n]
-    return number(sum(numbers) / 1e6)
+    # Tied matrices are one; fairseq keeps copies of an encoder layer's weights in the layer itself.
+    own = {t.data_ptr(): t.numel() for n, t in state.items() if not COPIES.fullmatch(n)}
+    return number(sum(own.values()) / 1e6)
 
 
 def minutes(folder: Path, stage: str) -> Optional[float]:

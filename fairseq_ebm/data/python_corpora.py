@@ -54,8 +54,13 @@ def packages() -> Iterator[str]:
     again and again, and held-out text that training text contains would measure memory."""
     seen: Set[str] = set()
     for docstring in chain.from_iterable(_docstrings(_sources(_folder(p))) for p in PACKAGES):
-        paragraphs = [p for p in re.split(r"\n\s*\n", docstring) if p not in seen]
-        seen.update(paragraphs)
+        if not _is_text(docstring):
+            continue
+        paragraphs = []
+        for paragraph in re.split(r"\n\s*\n", docstring):
+            if paragraph.strip() not in seen:
+                seen.add(paragraph.strip())
+                paragraphs.append(paragraph)
         text = "\n\n".join(paragraphs)
         if _is_text(text):
             yield text

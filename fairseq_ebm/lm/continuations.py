@@ -23,7 +23,7 @@ def continuation_log_probs(decoder: Any, windows: Tensor, prefix: int, shared: i
         found = of_features(model, features.flatten(0, 2), targets)
     else:
         found = predictions(model, windows.flatten(0, 1), prefix)
-    parts = [(p - log_of_others(p, pad)).gather(1, tokens) for p, tokens in found]
+    parts = [p.gather(1, tokens) - log_of_others(p, pad) for p, tokens in found]
     return torch.cat(parts).view(*windows.shape[:2], -1)
 
 

@@ -21,16 +21,20 @@ NEGATIVES = "negatives"  # in fairseq's ``task_state``: manifests of the stores 
 
 
 @dataclass
-class PooledEnergyConfig(FairseqDataclass):
+class EnergyConfig(FairseqDataclass):
+    ngrams: int = fairseq_flag(
+        0,
+        "learn a number for every sequence of up to so many symbols by heart, too, and add those "
+        "of the continuation up; 0: none",
+    )
+
+
+@dataclass
+class PooledEnergyConfig(EnergyConfig):
     energy_pooling: ChoiceEnum(("mean", "sum", "first", "last")) = fairseq_flag(
         "mean",
         "features that are projected to the energy: their mean or sum over all positions, those of "
         "the first or those of the last; padding never counts",
-    )
-    ngrams: int = fairseq_flag(
-        0,
-        "also learn a number for every sequence of up to so many symbols, and add those of the "
-        "continuation up; 0: none",
     )
 
 
@@ -55,7 +59,7 @@ def transformer_config(cfg: Any, flags: type, **derived: Any) -> TransformerConf
 
 
 def manifests_of(task: Any) -> List[Mapping[str, Any]]:
-    """Of the stores that ``task`` trains on; none if it only loads what was trained."""
+    """Of the stores that ``task`` trains on, or that what it loads was trained on."""
     state = getattr(task, "state", None)
     return [] if state is None else list(state.state_dict.get(NEGATIVES, ()))
 
@@ -75,7 +79,7 @@ class EnergyModel(BaseFairseqModel):
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "EnergyModel":
         model = cls.make(cfg, task)
-        longest = getattr(cfg, "ngrams", 0)
+        longest = getattr(cfg, "ngrams", 0)  # older checkpoints do not say
         if longest < 0:
             raise UserError(f"--ngrams: {longest} is below 0")
         if longest:
@@ -92,6 +96,11 @@ class EnergyModel(BaseFairseqModel):
     def energy(self, tokens: Tensor) -> Tensor:
         """(N, T) -> (N,)"""
         return self._with_ngrams(self.of_windows(tokens), tokens)
+
+    @property
+    def counts_from_given(self) -> bool:
+        """Whether E depends on where continuations began in the stores that it was trained on."""
+        return self.ngrams is not None
 
     def of_rows(self, windows: Tensor, shared: int) -> Tensor:
         """What a family computes for ``forward``: (B, M, T) -> (B, M)"""

@@ -4,14 +4,13 @@ from typing import Any
 
 import torch
 from fairseq.data import Dictionary
-from fairseq.dataclass import FairseqDataclass
 from fairseq.models import register_model
 from torch import Tensor, nn
 
-from .energy import EnergyModel
+from .energy import EnergyConfig, EnergyModel
 
 
-@register_model("energy_linear", dataclass=FairseqDataclass)
+@register_model("energy_linear", dataclass=EnergyConfig)
 class LinearEnergy(EnergyModel):
     """A sum, not a mean: it grows with the length of the window."""
 

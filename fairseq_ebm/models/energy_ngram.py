@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from fairseq.data import Dictionary
-from fairseq.dataclass import FairseqDataclass
 from fairseq.models import register_model
 from torch import Tensor, nn
 
 from ..errors import UserError
 from ..options import fairseq_flag
-from .energy import EnergyModel
+from .energy import EnergyConfig, EnergyModel
 
 
 @dataclass
-class NgramEnergyConfig(FairseqDataclass):
+class NgramEnergyConfig(EnergyConfig):
     ngrams: int = fairseq_flag(4, "symbols of the longest sequence that has a number of its own")
 
 
@@ -26,7 +26,7 @@ class NgramEnergy(EnergyModel):
             raise UserError(f"--ngrams: {cfg.ngrams} is below 1")
 
     def of_windows(self, tokens: Tensor) -> Tensor:
-        return tokens.new_zeros(len(tokens), dtype=next(self.parameters()).dtype)
+        return tokens.new_zeros(len(tokens), dtype=torch.float32)
 
     def token_embedding(self) -> nn.Embedding:
         raise UserError("an energy_ngram has no vectors of symbols, and so no gradients there")

@@ -54,7 +54,8 @@ class RatioEnergy(EnergyModel):
     ) -> None:
         super().__init__(cfg, dictionary)
         self.base, self.start = Frozen(base.decoder), start.decoder
-        self.start.requires_grad_(not cfg.freeze_start)
+        if cfg.freeze_start:
+            self.start.requires_grad_(False)
         self.both = BidirectionalEnergy(cfg, dictionary) if cfg.encoder_layers else None
         self.register_buffer("prefix", torch.tensor(prefix))
 
@@ -68,8 +69,15 @@ class RatioEnergy(EnergyModel):
         (base, of_base), (start, of_start) = (
             take_in(Path(getattr(cfg, name)), task.data, flag) for name, flag in FLAGS.items()
         )
+        if getattr(start.decoder, "adaptive_softmax", None) is not None and not cfg.freeze_start:
+            problem = "has an adaptive softmax, which has no gradients here; add --freeze-start"
+            raise UserError(f"--start-lm: {cfg.start_lm}: {problem}")
         task.state.merge_state_dict({RATIO: {"base": of_base, "start": of_start}})
         return cls(cfg, task.dictionary, base, start, prefix)
+
+    @property
+    def counts_from_given(self) -> bool:
+        return True
 
     def of_rows(self, windows: Tensor, shared: int) -> Tensor:
         prefix = int(self.prefix)
@@ -88,7 +96,7 @@ class RatioEnergy(EnergyModel):
 
     def max_positions(self) -> int:
         parts = [part for part in (self.base.decoder, self.start, self.both) if part is not None]
-        return int(min(part.max_positions() for part in parts))
+        return int(min(super().max_positions(), *(part.max_positions() for part in parts)))
 
 
 def _prefix(cfg: RatioEnergyConfig, manifests: List[Mapping[str, Any]]) -> int:
@@ -96,9 +104,11 @@ def _prefix(cfg: RatioEnergyConfig, manifests: List[Mapping[str, Any]]) -> int:
     for name, flag in FLAGS.items():
         if not getattr(cfg, name):
             raise UserError(f"{flag}: needed by --arch energy_ratio")
+        if not Path(getattr(cfg, name)).is_file():
+            raise UserError(f"{flag}: {getattr(cfg, name)}: no such file")
     lms = {manifest["source"].get("language_model", {}).get("sha256") for manifest in manifests}
     if lms != {sha256_of(Path(cfg.base_lm))}:
-        raise UserError(f"--base-lm: {cfg.base_lm} has not written the negatives")
+        raise UserError(f"--base-lm: {cfg.base_lm} has not written all of the negatives")
     prefixes = {p for manifest in manifests for p in manifest["options"]["prefix_length"]}
     if len(prefixes) > 1 or any(m["options"]["right_to_left"] for m in manifests):
         needed = "negatives from left to right, all with prefixes of one length"

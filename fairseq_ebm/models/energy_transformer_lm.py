@@ -46,7 +46,7 @@ class CausalEnergy(EnergyModel):
         super().__init__(cfg, dictionary)
         if str(cfg.energy_pooling) == "first":
             problem = "a causal energy sees only the first symbol there"
-            raise UserError(f"--energy-pooling first: {problem}; use mean or last")
+            raise UserError(f"--energy-pooling first: {problem}; use mean, sum or last")
         width = cfg.decoder_embed_dim
         embed = Embedding(len(dictionary), width, self.padding)
         config = transformer_config(

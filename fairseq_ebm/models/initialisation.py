@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..lm.checkpoint import load_model
 from .energy import EnergyModel
+from .energy_ratio import RatioEnergy
 from .energy_roberta import BidirectionalEnergy
 from .energy_transformer_lm import CausalEnergy
 
@@ -73,6 +74,8 @@ def _features_of(source: BaseFairseqModel, model: EnergyModel, path: Path) -> Tu
         if isinstance(source, RobertaModel) and isinstance(model, BidirectionalEnergy):
             return source.encoder.sentence_encoder, "encoder.sentence_encoder."
     remedy = TAKES.get(type(model), "starts fresh: leave out --init-from")
+    if isinstance(model, RatioEnergy):
+        remedy = "has no bidirectional part to start so: add --encoder-layers"
     raise UserError(
         f"--init-from: {path} is a {type(source).__name__}, but a {type(model).__name__} {remedy}"
     )

@@ -18,8 +18,8 @@ BUCKETS = 1 << 20  # n-grams that fall into the same bucket share their number
 FACTORS = (0x9E3779B97F4A7C15 - 2**64, 0xC2B2AE3D27D4EB4F - 2**64)  # odd, of 64 bits, with sign
 MIX = 29
 
-# With Adam a parameter moves by about the learning rate whenever it is met. A network's rate would
-# be far too low for numbers that are met a few times in all.
+# With Adam a parameter moves by some learning rates whenever it is met. A network's rate would be
+# far too low for numbers that are met a few times in all.
 PER_STEP = 20.0
 
 Given = Tuple[int, int]  # tokens at the beginning and at the end that no continuation has
@@ -40,10 +40,10 @@ class NgramTable(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, T), padded at the end -> (N,), in float32"""
         first, last = self.given.tolist()
-        end = tokens.size(1) - last
-        buckets = torch.stack(ngrams(tokens, self.longest, self.padding))[:, :, first:end]
-        terms = self.numbers(buckets).squeeze(-1)  # (longest, N, T - given)
-        outside = tokens[:, first:end] == self.padding
+        buckets = torch.stack(ngrams(tokens, self.longest, self.padding))[:, :, first:]
+        terms = self.numbers(buckets).squeeze(-1)  # (longest, N, T - first)
+        ends = (tokens != self.padding).sum(dim=1, keepdim=True) - last
+        outside = torch.arange(first, tokens.size(1), device=tokens.device) >= ends
         return PER_STEP * terms.masked_fill(outside, 0.0).sum(dim=(0, 2), dtype=torch.float32)
 
 

@@ -18,7 +18,9 @@ from ..data.tokenizers import DICTIONARY_NAME, digest_of, require_same_dictionar
 from ..errors import UserError
 from ..models.checkpoint import SYMBOLS, read_energy, require_symbols
 from ..models.energy import NEGATIVES, EnergyModel
+from ..models.energy_ratio import RatioEnergy
 from ..models.initialisation import initialise
+from ..models.ngrams import given_by
 from ..negatives.pairs import Pairs
 from ..negatives.store import MANIFEST_NAME, Manifest, NegativesSubset, read_manifest
 from ..options import fairseq_flag
@@ -47,7 +49,8 @@ class ResidualEBMConfig(JointGenerationConfig):
     init_from: Optional[str] = fairseq_flag(
         None,
         "checkpoint whose features the energy starts from: a transformer_lm for "
-        "energy_transformer_lm; a RoBERTa, masked LM or transformer_lm for energy_roberta",
+        "energy_transformer_lm; a RoBERTa, masked LM or transformer_lm for energy_roberta and the "
+        "bidirectional part of energy_ratio",
     )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
@@ -134,7 +137,7 @@ class ResidualEBMTask(EnergyTask):
         if self._trains:
             before = self._restored_checkpoint()
             if before is not None:
-                self._go_on_from(before)
+                self._go_on_from(before, model)
             elif self.cfg.init_from:
                 initialise(model, Path(self.cfg.init_from), self.data)
         return model
@@ -151,15 +154,20 @@ class ResidualEBMTask(EnergyTask):
         first = cfg.continue_once or cfg.finetune_from_model
         return Path(first) if first else None
 
-    def _go_on_from(self, path: Path) -> None:
+    def _go_on_from(self, path: Path, model: EnergyModel) -> None:
         """fairseq's trainer does not give a task its state back: take it from the checkpoint."""
         state = read_energy(path, "going on from a checkpoint")["task_state"]
         require_symbols(state, self.dictionary, str(path), self.data)
         now = self.state.negatives
+        if model.counts_from_given and given_by(now) != given_by(state[NEGATIVES]):
+            elsewhere = "its continuations begin elsewhere than those of this store"
+            raise UserError(f"going on from {path}: {elsewhere}; use prefixes of one length")
         before = [manifest for manifest in state[NEGATIVES] if manifest not in now]
         self.state.merge_state_dict({NEGATIVES: [*now, *before]})
         if self.cfg.init_from:
             logger.info(f"going on from {path}: --init-from is not read again")
+        if isinstance(model, RatioEnergy):
+            logger.info(f"going on from {path}: both language models are those in it")
 
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
         criterion = super().build_criterion(cfg, *args, **kwargs)

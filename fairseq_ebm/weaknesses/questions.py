@@ -47,6 +47,7 @@ def _load(options: Weaknesses) -> Subject:
     subset = NegativesSubset(neg, options.gen_subset)
     energy = load_energy(options.path, neg, precision, device)
     energy.require_window(subset.window, "--path")
+    energy.model.token_embedding()  # or it has none, which is said before the work
     judges = {"energy": perturbations.energy_judge(energy.model)}
     lm = None
     if options.lm:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fairseq_ebm.data.windows import WindowOptions, Windows
+from fairseq_ebm.errors import UserError
 from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.scoring import token_log_probs
 from fairseq_ebm.models.checkpoint import load_energy
@@ -33,11 +34,11 @@ def better(run_program, sums, sums_lm, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def train(run_program, neg, better, sums_lm, tmp_path_factory):
-    def run(*flags, folder=None, fails=False):
+    def run(*flags, folder=None, fails=False, store=neg):
         folder = folder or tmp_path_factory.mktemp("trained")
         done = run_program(
             "fairseq-train",
-            *[neg, *PLUGIN, "--task", "residual_ebm_lm", "--criterion", "conditional_nce"],
+            *[store, *PLUGIN, "--task", "residual_ebm_lm", "--criterion", "conditional_nce"],
             *["--arch", "energy_ratio", "--base-lm", sums_lm, "--start-lm", better],
             *["--optimizer", "adam", "--batch-size", 32, "--seed", 1, "--cpu", "--num-workers", 0],
             *["--save-dir", folder, *flags],
@@ -86,7 +87,8 @@ def test_it_begins_as_the_start(train, more, sums, sums_lm, better, windows):
 
 
 def test_training_moves_the_start_and_never_the_base(train, sums, sums_lm, better):
-    energy = load_energy(train("--lr", 0.01, "--max-update", 8), sums, "fp32", CPU)
+    flags = ["--lr", 0.01, "--weight-decay", 0.1, "--max-update", 8]
+    energy = load_energy(train(*flags), sums, "fp32", CPU)
     base, start = (
         load_base_lm(path, sums, "fp32", CPU).model.decoder for path in (sums_lm, better)
     )
@@ -122,13 +124,36 @@ def test_resumed_training_ends_as_if_it_had_not_stopped(train, tmp_path):
         torch.testing.assert_close(parts[name], value, atol=1e-6, rtol=0, msg=name)
 
 
+def test_going_on_with_other_prefixes_is_refused(run_program, train, sums, sums_lm, neg, tmp_path):
+    shorter = tmp_path / "neg"
+    flags = ["--window", 10, "--stride", 10, "--prefix-length", PREFIX - 1, "--max-windows", 64]
+    flags += ["--subsets", "train,valid", "--cpu", "--dest", shorter]
+    done = run_program("fairseq-ebm negatives", sums, "--path", sums_lm, *flags)
+    assert done.returncode == 0, done.stderr
+    before = train("--lr", 0.01, "--max-update", 2)
+    flags = ["--finetune-from-model", before, "--lr", 0.01, "--max-update", 2]
+    message = train(*flags, store=shorter, fails=True).splitlines()[-1]
+    assert "its continuations begin elsewhere" in message
+
+
+def test_no_code_in_a_checkpoint_is_run(train, sums, tmp_path):
+    state = torch.load(train("--lr", 0.01, "--max-update", 1), weights_only=True)
+    flags = state["task_state"]["ratio"]["base"]["model"]
+    flags["adaptive_softmax_cutoff"] = f"[open({str(tmp_path / 'ran')!r}, 'w').close(), 10]"
+    torch.save(state, tmp_path / "energy.pt")
+    with pytest.raises(UserError, match="would run as code"):
+        load_energy(tmp_path / "energy.pt", sums, "fp32", CPU)
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [
         (["--base-lm", ""], "--base-lm: needed by --arch energy_ratio"),
         (["--start-lm", ""], "--start-lm: needed by --arch energy_ratio"),
-        (["--base-lm", "{better}"], "has not written the negatives"),
+        (["--base-lm", "{better}"], "has not written all of the negatives"),
         (["--start-lm", "nowhere.pt"], "--start-lm: nowhere.pt: no such file"),
+        (["--base-lm", "nowhere.pt"], "--base-lm: nowhere.pt: no such file"),
     ],
 )
 def test_what_does_not_fit(train, better, flags, message):

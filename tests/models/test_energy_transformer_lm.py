@@ -71,5 +71,5 @@ def test_dropout_is_applied_in_training_only():
 
 
 def test_the_first_symbol_alone_says_nothing():
-    with pytest.raises(UserError, match="use mean or last"):
+    with pytest.raises(UserError, match="use mean, sum or last"):
         build("energy_transformer_lm", energy_pooling="first")

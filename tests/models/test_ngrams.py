@@ -59,8 +59,9 @@ def test_what_comes_before_the_continuation_counts_for_nothing_but_context():
     assert not torch.equal(energy(rows), energy(other))
 
 
-def test_padding_counts_for_nothing():
-    energy, short = table(3), windows(length=8)[0]
+@pytest.mark.parametrize("given", [(0, 0), (3, 0), (0, 3)])
+def test_padding_counts_for_nothing(given):
+    energy, short = table(3, given), windows(length=8)[0]
     padded = torch.cat([short, short.new_full((4, 3), PADDING)], dim=1)
     torch.testing.assert_close(energy(padded), energy(short))
 

@@ -99,7 +99,7 @@ def test_init_from_nothing(run_program, neg, tmp_path):
         ("energy_linear", ["--max-tokens", 31], {}, " 31: a real window and its 1"),
         ("energy_linear", [], {"criterion": "cross_entropy"}, "--criterion cross_entropy: not for"),
         ("lstm_lm", [], {}, "--arch lstm_lm: not an energy"),
-        ("energy_transformer_lm", ["--energy-pooling", "first"], {}, "use mean or last"),
+        ("energy_transformer_lm", ["--energy-pooling", "first"], {}, "use mean, sum or last"),
         (
             "energy_roberta",
             ["--max-positions", 16],
