@@ -46,6 +46,23 @@ class NgramTable(nn.Module):
         outside = torch.arange(first, tokens.size(1), device=tokens.device) >= ends
         return PER_STEP * terms.masked_fill(outside, 0.0).sum(dim=(0, 2), dtype=torch.float32)
 
+    def changes(self, window: Tensor, symbols: int) -> Tensor:
+        """By how much the sum over a window (T,) changes when symbol v stands at t: (T, symbols)"""
+        rows, all_symbols = [], torch.arange(symbols, device=window.device)
+        for t in range(len(window)):
+            start = max(0, t - self.longest + 1)  # no sequence with t in it reaches further
+            near = window[start : t + self.longest].repeat(symbols, 1)
+            near[:, t - start] = all_symbols
+            ends = torch.arange(start, start + near.size(1), device=window.device)
+            counts = (ends >= max(t, int(self.given[0]))) & (
+                ends < len(window) - int(self.given[1])
+            )
+            buckets = torch.stack(ngrams(near, self.longest, self.padding))
+            terms = self.numbers(buckets).squeeze(-1).masked_fill(~counts, 0.0)
+            rows.append(terms.sum(dim=(0, 2), dtype=torch.float32))
+        sums = PER_STEP * torch.stack(rows)
+        return sums - sums.gather(1, window.unsqueeze(1))
+
 
 def ngrams(tokens: Tensor, longest: int, padding: int) -> List[Tensor]:
     """Buckets (N, T) of the n-grams of tokens (N, T) that end at each position, for n = 1, 2, …

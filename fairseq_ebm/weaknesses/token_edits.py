@@ -116,7 +116,10 @@ def first_order(model: EnergyModel, window: Tensor) -> Tensor:
     _, gradients = embedding_gradients(model, tokens.unsqueeze(0))
     vectors, slope = embedding.float(), gradients[0].float()
     now = (slope * vectors[tokens]).sum(dim=1, keepdim=True)
-    return (slope @ vectors.T - now).cpu()
+    change = slope @ vectors.T - now
+    if model.ngrams is not None:  # no function of the embedding: its change is computed
+        change = change + model.ngrams.changes(tokens, len(vectors))
+    return change.cpu()
 
 
 def embedding_gradients(model: EnergyModel, windows: Tensor) -> Tuple[Tensor, Tensor]:

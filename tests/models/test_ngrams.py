@@ -94,6 +94,19 @@ def test_where_continuations_begin_is_told_by_the_stores(options, given):
     assert given_by([{"options": each} for each in options]) == given
 
 
+@pytest.mark.parametrize("given", [(0, 0), (5, 0), (0, 6)])
+def test_the_change_when_a_symbol_is_replaced(given):
+    energy, window = table(3, given), windows()[0, 0]
+    changes = energy.changes(window, 60)
+    for t in range(len(window)):
+        edited = window.repeat(60, 1)
+        edited[:, t] = torch.arange(60)
+        edited[PADDING] = window  # padding would end the window
+        expected = energy(edited) - energy(window[None])
+        some = torch.arange(60) != PADDING
+        torch.testing.assert_close(changes[t][some], expected[some], atol=1e-3, rtol=1e-4)
+
+
 def test_it_stays_in_the_weights():
     manifest = {"options": {"prefix_length": [7]}}
     task = SimpleNamespace(state=SimpleNamespace(state_dict={"negatives": [manifest]}))

@@ -52,6 +52,15 @@ def test_ranking_is_that_of_small_moves(arch):
     assert best.tolist() == best_true.tolist()
 
 
+def test_ngrams_have_no_gradient_but_a_change():
+    model = build("energy_bilstm", ngrams=3)
+    plain = build("energy_bilstm")
+    plain.load_state_dict(model.state_dict(), strict=False)
+    added = first_order(model, WINDOW) - first_order(plain, WINDOW)
+    torch.testing.assert_close(added, model.ngrams.changes(WINDOW, SYMBOLS))
+    assert added.abs().max() > 0.1
+
+
 @pytest.mark.parametrize("arch", WITH_VECTORS)
 def test_gradients_belong_to_their_windows(arch):
     """Padding at the end, other windows beside it and a hook left behind would all show."""
