@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..options import fairseq_flag
-from .ngrams import NgramTable, given_by
+from .ngrams import BITS, MOST_BITS, NgramTable, given_by
 
 NEGATIVES = "negatives"  # in fairseq's ``task_state``: manifests of the stores to train on
 
@@ -26,6 +26,9 @@ class EnergyConfig(FairseqDataclass):
         0,
         "learn a number for every sequence of up to so many symbols by heart, too, and add those "
         "of the continuation up; 0: none",
+    )
+    ngram_bits: int = fairseq_flag(
+        BITS, f"sequences share 2 to this power of numbers, at most {MOST_BITS}"
     )
 
 
@@ -82,8 +85,12 @@ class EnergyModel(BaseFairseqModel):
         longest = getattr(cfg, "ngrams", 0)  # older checkpoints do not say
         if longest < 0:
             raise UserError(f"--ngrams: {longest} is below 0")
+        bits = getattr(cfg, "ngram_bits", BITS)
+        if not 0 < bits <= MOST_BITS:
+            raise UserError(f"--ngram-bits: {bits} is not between 1 and {MOST_BITS}")
         if longest:
-            model.ngrams = NgramTable(longest, model.padding, given_by(manifests_of(task)))
+            given = given_by(manifests_of(task))
+            model.ngrams = NgramTable(longest, model.padding, given, bits)
         return model
 
     @classmethod

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BUCKETS = 1 << 20  # n-grams that fall into the same bucket share their number
+BITS = 20  # 2 to this power are the buckets; n-grams that fall into the same one share its number
+MOST_BITS = 24  # that ``ngrams`` mixes well
 FACTORS = (0x9E3779B97F4A7C15 - 2**64, 0xC2B2AE3D27D4EB4F - 2**64)  # odd, of 64 bits, with sign
 MIX = 29
 
@@ -30,17 +31,17 @@ class NgramTable(nn.Module):
 
     given: Tensor
 
-    def __init__(self, longest: int, padding: int, given: Given = (0, 0)) -> None:
+    def __init__(self, longest: int, padding: int, given: Given = (0, 0), bits: int = BITS) -> None:
         super().__init__()
-        self.longest, self.padding = longest, padding
-        self.numbers = nn.Embedding(BUCKETS, 1)
+        self.longest, self.padding, self.bits = longest, padding, bits
+        self.numbers = nn.Embedding(1 << bits, 1)
         nn.init.zeros_(self.numbers.weight)
         self.register_buffer("given", torch.tensor(given))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, T), padded at the end -> (N,), in float32"""
         first, last = self.given.tolist()
-        buckets = torch.stack(ngrams(tokens, self.longest, self.padding))[:, :, first:]
+        buckets = torch.stack(ngrams(tokens, self.longest, self.padding, self.bits))[:, :, first:]
         terms = self.numbers(buckets).squeeze(-1)  # (longest, N, T - first)
         ends = (tokens != self.padding).sum(dim=1, keepdim=True) - last
         outside = torch.arange(first, tokens.size(1), device=tokens.device) >= ends
@@ -57,14 +58,14 @@ class NgramTable(nn.Module):
             counts = (ends >= max(t, int(self.given[0]))) & (
                 ends < len(window) - int(self.given[1])
             )
-            buckets = torch.stack(ngrams(near, self.longest, self.padding))
+            buckets = torch.stack(ngrams(near, self.longest, self.padding, self.bits))
             terms = self.numbers(buckets).squeeze(-1).masked_fill(~counts, 0.0)
             rows.append(terms.sum(dim=(0, 2), dtype=torch.float32))
         sums = PER_STEP * torch.stack(rows)
         return sums - sums.gather(1, window.unsqueeze(1))
 
 
-def ngrams(tokens: Tensor, longest: int, padding: int) -> List[Tensor]:
+def ngrams(tokens: Tensor, longest: int, padding: int, bits: int) -> List[Tensor]:
     """Buckets (N, T) of the n-grams of tokens (N, T) that end at each position, for n = 1, 2, …
 
     Before the window there is padding.
@@ -76,7 +77,7 @@ def ngrams(tokens: Tensor, longest: int, padding: int) -> List[Tensor]:
         token = before[:, start : start + tokens.size(1)] + 1
         hashed = hashed * FACTORS[0] + token * FACTORS[1]  # modulo 2^64
         hashed = hashed ^ (hashed >> MIX)
-        found.append((hashed * FACTORS[0] >> 40) & (BUCKETS - 1))
+        found.append((hashed * FACTORS[0] >> 40) & ((1 << bits) - 1))
     return found
 
 

@@ -27,7 +27,7 @@ def by_hand(energy, row):
     first, last = energy.given.tolist()
     for end, n in itertools.product(range(first, len(row) - last), range(1, energy.longest + 1)):
         sequence = [PADDING] * max(0, n - 1 - end) + row[max(0, end - n + 1) : end + 1]
-        bucket = ngrams.ngrams(torch.tensor([sequence]), n, PADDING)[-1][0, -1]
+        bucket = ngrams.ngrams(torch.tensor([sequence]), n, PADDING, energy.bits)[-1][0, -1]
         total += float(energy.numbers.weight[bucket])
     return ngrams.PER_STEP * total
 
@@ -40,14 +40,16 @@ def test_the_sum_over_all_sequences_in_the_continuation(longest, given):
     torch.testing.assert_close(energy(rows), torch.tensor(expected), atol=1e-3, rtol=1e-5)
 
 
-def test_sequences_have_numbers_of_their_own():
+@pytest.mark.parametrize("bits", [20, 24])
+def test_sequences_have_numbers_of_their_own(bits):
     """All sequences of up to 3 of 20 symbols: hardly any two fall into the same bucket."""
+    buckets = 2**bits
     rows = torch.tensor(list(itertools.product(range(4, 24), repeat=3)))
-    found = ngrams.ngrams(rows, 3, PADDING)
+    found = ngrams.ngrams(rows, 3, PADDING, bits)
     distinct = {int(b) for order in found for b in order[:, -1]}
     assert len(distinct) >= 20 + 400 + 8000 - 100  # by chance 35 fall together
-    assert max(distinct) < ngrams.BUCKETS and min(distinct) >= 0
-    assert max(distinct) > 0.99 * ngrams.BUCKETS and min(distinct) < 0.01 * ngrams.BUCKETS
+    assert max(distinct) < buckets and min(distinct) >= 0
+    assert max(distinct) > 0.99 * buckets and min(distinct) < 0.01 * buckets
 
 
 def test_what_comes_before_the_continuation_counts_for_nothing_but_context():
@@ -120,6 +122,12 @@ def test_it_stays_in_the_weights():
 def test_too_short(arch, longest):
     with pytest.raises(UserError, match=f"--ngrams: {longest} is below"):
         build(arch, ngrams=longest)
+
+
+@pytest.mark.parametrize("bits", [0, 25])
+def test_too_few_numbers_or_too_many(bits):
+    with pytest.raises(UserError, match=f"--ngram-bits: {bits} is not between 1 and 24"):
+        build("energy_ngram", ngram_bits=bits)
 
 
 def test_training_finds_the_distribution_of_an_enumerated_world():
