@@ -2,7 +2,7 @@
 # make quick   tests without examples, documented commands, the browser and the slowest of the others
 # make setup   .venv and installation only                  make lint   ruff, formatting, mypy
 # make bench   speed against peers                          make clean  removes what the others made
-# make findings   the papers' tables and claims, small: two hours, docs/findings.md
+# make findings   the papers' tables and claims, small: hours, docs/findings.md
 # make interruptions   the demo, killed in each of its stages, against one that nothing disturbed
 #
 # EXAMPLE=addition runs examples/addition instead of examples/demo, SIZE=full another size of it.
