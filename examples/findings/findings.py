@@ -44,6 +44,8 @@ CLAIMS = (
     ("JOINT UNIT is below BASE LM", "found", "unit-plain", None),
     ("JOINT UNIT is below RALM", "found", "unit-plain", "ralm"),
     ("JOINT UNIT is below BALM", "found", "unit-plain", "balm"),
+    ("JOINT with n-grams alone is below BASE LM", "", "ngrams", None),
+    ("JOINT with n-grams alone is below RALM", "", "ngrams", "ralm"),
     ("with n-grams, JOINT UNIT is below RALM", "", "unit", "ralm"),
     ("with n-grams, JOINT UNIT is below BALM", "", "unit", "balm"),
     ("a network adds to n-grams", "", "unit", "ngrams"),
