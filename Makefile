@@ -5,7 +5,7 @@
 # make findings   the papers' tables and claims, small: hours, docs/findings.md
 # make interruptions   the demo, killed in each of its stages, against one that nothing disturbed
 #
-# EXAMPLE=addition runs examples/addition instead of examples/demo, SIZE=full another size of it.
+# EXAMPLE=addition runs examples/addition instead of examples/demo, SIZE=tiny another size of it.
 # PYTHON=python3.10 chooses another interpreter (3.9 to 3.12).
 
 PYTHON ?= python3

@@ -11,7 +11,6 @@ from .page import Item, Named, Record, Table, between, number, percent
 
 KINDS = (("real", "real", GREY), ("base", "base LM", ORANGE), ("joint", "joint", BLUE))
 MODELS = {"base": "base LM", "joint": "joint model"}
-KINDS_APART = ("base", "joint", "gap")
 NEXT = ["base LM", "of its top", "joint", "of its top", "among all (95% of sampling)", "bounds"]
 
 
@@ -46,10 +45,9 @@ def _densities(named: Named, densities: Record) -> Table:
 def _nearer(named: Named, gaps: List[Record]) -> Table:
     rows = []
     for row in gaps:
-        scale, digits = (1, 2) if row["of"] == "log P" else (100, 2)
-        unit = " nats" if row["of"] == "log P" else "%"
-        far = [number(None if row[k] is None else scale * row[k], digits) for k in KINDS_APART]
-        gap = f"{far[2]}{unit}{between(row['gap_ci95'], digits, scale)}"
+        scale, unit = (1, " nats") if row["of"] == "log P" else (100, "%")
+        far = [number(None if row[k] is None else scale * row[k]) for k in ("base", "joint", "gap")]
+        gap = f"{far[2]}{unit}{between(row['gap_ci95'], scale=scale)}"
         rows.append([row["of"], far[0] + unit, far[1] + unit, gap])
     note = (
         "distance from real text, in the figures of the tables above; 95% intervals over prompts."
