@@ -23,6 +23,7 @@ from .pools import read_pools
 KIND = "generations"
 SIZES = (2, 3, 4)
 KINDS = ("real", "base", "joint")
+COLLECTIONS = 16  # of a text a prompt, whose shares of distinct n-grams are averaged
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,18 @@ class JudgedText:
 class Generation:
     """Of one prompt: what really follows, what the language model wrote, and the joint model.
     ``truncated``: proposals of top-k and the like, which say nothing of Z. ``expected``: mean log P
-    of each model's text under itself, by the whole pool: chance has less part in it."""
+    of each model's text under itself, by the whole pool: chance has less part in it. ``more``: of
+    each model several texts, for the same reason."""
 
     real: JudgedText
     base: JudgedText
     joint: JudgedText
     truncated: bool
     expected: Mapping[str, float] = field(default_factory=dict)
+    more: Mapping[str, List[List[int]]] = field(default_factory=dict)
+
+    def texts(self, kind: str) -> List[List[int]]:
+        return self.more.get(kind) or [getattr(self, kind).tokens]
 
 
 def analyse(options: Analyse) -> Record:
@@ -79,7 +85,18 @@ def generation_of(record: Record) -> Generation:
 
     first = {"tokens": pool["tokens"][0], "log_p": pool["log_p"][0], "energy": pool["energies"][0]}
     expected = {} if log_z is None else _expected(pool["log_p"], energies, log_z)
-    return Generation(judged(real), judged(first), judged(draw), truncated, expected)
+    more = _several(pool["tokens"], energies)
+    return Generation(judged(real), judged(first), judged(draw), truncated, expected, more)
+
+
+def _several(proposals: Sequence[List[int]], energies: Tensor) -> Dict[str, List[List[int]]]:
+    """Texts of both models: the first proposals, and as many that stand at even distances in the
+    joint model's distribution over the pool."""
+    count = min(COLLECTIONS, len(proposals))
+    ends = torch.softmax(-energies, dim=0).cumsum(dim=0)
+    places = torch.searchsorted(ends, (torch.arange(count).double() + 0.5) / count * ends[-1])
+    joint = [proposals[i] for i in places.tolist()]
+    return {"base": list(proposals[:count]), "joint": joint}
 
 
 def _expected(log_p: Sequence[float], energies: Tensor, log_z: float) -> Dict[str, float]:
@@ -100,9 +117,24 @@ def _log_z(energies: Tensor) -> float:
 
 
 def unique_ngrams(prompts: Sequence[Generation], sizes: Sequence[int] = SIZES) -> List[Record]:
-    """Share of distinct n-grams among all of each kind of text; the kinds are equally many."""
-    texts = {kind: [getattr(each, kind).tokens for each in prompts] for kind in KINDS}
-    return [{"n": n, **{kind: unique_ngram_share(texts[kind], n) for kind in KINDS}} for n in sizes]
+    """Share of distinct n-grams among all of a text a prompt: real ones, and each model's, of which
+    there are several such collections: the mean of their shares."""
+    texts = {kind: collections(prompts, kind) for kind in KINDS}
+    return [{"n": n, **{k: float(_mean_share(texts[k], n)) for k in KINDS}} for n in sizes]
+
+
+def collections(prompts: Sequence[Generation], kind: str) -> List[List[List[int]]]:
+    """Equally many, each of a text a prompt."""
+    texts = [each.texts(kind) for each in prompts]
+    return [[each[i] for each in texts] for i in range(min(map(len, texts)))]
+
+
+def _mean_share(of: Sequence[Sequence[List[int]]], n: int) -> np.ndarray:
+    return np.mean([unique_ngram_share(texts, n) for texts in of])
+
+
+def _mean_share_without_each(of: Sequence[Sequence[List[int]]], n: int) -> np.ndarray:
+    return np.mean([shares_without_each(texts, n) for texts in of], axis=0)
 
 
 def densities(generations: Sequence[Generation]) -> Optional[Record]:
@@ -128,11 +160,11 @@ def nearer(generations: Sequence[Generation], sizes: Sequence[int] = SIZES) -> L
     """How much nearer to real text the joint model's is than the base's, with 95% intervals over
     prompts: of each kind of n-grams the share of distinct ones, of log P the difference of means.
     ``base`` and ``joint`` are distances from real text, ``gap`` is the first less the second."""
-    texts = {kind: [getattr(each, kind).tokens for each in generations] for kind in KINDS}
+    texts = {kind: collections(generations, kind) for kind in KINDS}
     rows = []
     for n in sizes:
-        share = {kind: np.array(unique_ngram_share(texts[kind], n)) for kind in KINDS}
-        without = {kind: np.array(shares_without_each(texts[kind], n)) for kind in KINDS}
+        share = {kind: _mean_share(texts[kind], n) for kind in KINDS}
+        without = {kind: _mean_share_without_each(texts[kind], n) for kind in KINDS}
         rows.append({"of": f"{n}-grams", **_gap(share, without)})
     found = densities(generations)
     if found is not None:

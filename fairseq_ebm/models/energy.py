@@ -15,8 +15,13 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..options import fairseq_flag
-from .ngrams import BITS, MOST_BITS, NgramTable, given_by
+from .by_heart import ByHeart, given_by
+from .counts import BITS as COUNT_BITS
+from .counts import CountTable
+from .ngrams import BITS, MOST_BITS, NgramTable
+from .repeats import RepeatTable
 
+BY_HEART = ("ngrams", "counts", "repeats")
 NEGATIVES = "negatives"  # in fairseq's ``task_state``: manifests of the stores to train on
 
 
@@ -29,6 +34,19 @@ class EnergyConfig(FairseqDataclass):
     )
     ngram_bits: int = fairseq_flag(
         BITS, f"sequences share 2 to this power of numbers, at most {MOST_BITS}"
+    )
+    counts: int = fairseq_flag(
+        0,
+        "learn what it means how often the training text has the sequences of up to so many "
+        "symbols that end at each symbol of the continuation; 0: nothing",
+    )
+    count_bits: int = fairseq_flag(
+        COUNT_BITS, f"sequences share 2 to this power of counts, at most {MOST_BITS}"
+    )
+    repeats: int = fairseq_flag(
+        0,
+        "learn what it means that a sequence of up to so many symbols stood in the window before; "
+        "0: nothing",
     )
 
 
@@ -78,19 +96,23 @@ class EnergyModel(BaseFairseqModel):
         super().__init__()
         self.padding = dictionary.pad()
         self.ngrams: Optional[NgramTable] = None  # what it knows by heart, beside what it computes
+        self.counts: Optional[CountTable] = None
+        self.repeats: Optional[RepeatTable] = None
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "EnergyModel":
         model = cls.make(cfg, task)
-        longest = getattr(cfg, "ngrams", 0)  # older checkpoints do not say
-        if longest < 0:
-            raise UserError(f"--ngrams: {longest} is below 0")
-        bits = getattr(cfg, "ngram_bits", BITS)
-        if not 0 < bits <= MOST_BITS:
-            raise UserError(f"--ngram-bits: {bits} is not between 1 and {MOST_BITS}")
-        if longest:
-            given = given_by(manifests_of(task))
-            model.ngrams = NgramTable(longest, model.padding, given, bits)
+        longest = {name: getattr(cfg, name, 0) for name in BY_HEART}  # older checkpoints have none
+        bits = {name: getattr(cfg, name, BITS) for name in ("ngram_bits", "count_bits")}
+        _require_sizes(longest, bits)
+        given, padding = given_by(manifests_of(task)), model.padding
+        if longest["ngrams"]:
+            model.ngrams = NgramTable(longest["ngrams"], padding, given, bits["ngram_bits"])
+        if longest["counts"]:
+            model.counts = CountTable(longest["counts"], padding, given, bits["count_bits"])
+        if longest["repeats"]:
+            symbols = len(task.dictionary)
+            model.repeats = RepeatTable(longest["repeats"], symbols, padding, given)
         return model
 
     @classmethod
@@ -98,16 +120,23 @@ class EnergyModel(BaseFairseqModel):
         return cls(cfg, task.dictionary)
 
     def forward(self, windows: Tensor, shared: int = 0) -> Tensor:
-        return self._with_ngrams(self.of_rows(windows, shared), windows)
+        """In training mode, the first window of a row is of the text that was counted."""
+        real = windows[:, 0] if self.training else None
+        return self._with_by_heart(self.of_rows(windows, shared), windows, real)
 
     def energy(self, tokens: Tensor) -> Tensor:
         """(N, T) -> (N,)"""
-        return self._with_ngrams(self.of_windows(tokens), tokens)
+        return self._with_by_heart(self.of_windows(tokens)[None], tokens[None])[0]
+
+    @property
+    def by_heart(self) -> List[ByHeart]:
+        parts = (getattr(self, name) for name in BY_HEART)
+        return [part for part in parts if part is not None]
 
     @property
     def counts_from_given(self) -> bool:
         """Whether E depends on where continuations began in the stores that it was trained on."""
-        return self.ngrams is not None
+        return bool(self.by_heart)
 
     def of_rows(self, windows: Tensor, shared: int) -> Tensor:
         """What a family computes for ``forward``: (B, M, T) -> (B, M)"""
@@ -117,10 +146,13 @@ class EnergyModel(BaseFairseqModel):
         """What a family computes: (N, T) -> (N,)"""
         raise NotImplementedError
 
-    def _with_ngrams(self, energies: Tensor, windows: Tensor) -> Tensor:
-        if self.ngrams is None:
-            return energies
-        return energies.float() + self.ngrams(windows.flatten(0, -2)).view(energies.shape)
+    def _with_by_heart(
+        self, energies: Tensor, windows: Tensor, real: Optional[Tensor] = None
+    ) -> Tensor:
+        """(B, M), (B, M, T) -> (B, M)"""
+        for part in self.by_heart:
+            energies = energies.float() + part(windows, real)
+        return energies
 
     def token_embedding(self) -> nn.Embedding:
         """Where tokens become vectors; ``of_windows`` calls it once, with an input that ends in
@@ -130,6 +162,16 @@ class EnergyModel(BaseFairseqModel):
     def max_positions(self) -> int:
         """The longest window that the energy can read."""
         return 1 << 30  # no limit, unless a family has one
+
+
+def _require_sizes(longest: Mapping[str, int], bits: Mapping[str, int]) -> None:
+    for name, value in longest.items():
+        if value < 0:
+            raise UserError(f"--{name}: {value} is below 0")
+    for name, value in bits.items():
+        if not 0 < value <= MOST_BITS:
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"{flag}: {value} is not between 1 and {MOST_BITS}")
 
 
 class EnergyHead(nn.Module):

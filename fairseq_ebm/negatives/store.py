@@ -235,6 +235,14 @@ class NegativesSubset:
     def num_negatives(self) -> int:
         return int(self._arrays["negatives"].shape[1])
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """Of its windows, in their order: one starts at token number * stride of its text."""
+        return np.asarray(self._arrays["number"])
+
+    def real(self, i: int) -> np.ndarray:
+        return np.asarray(self._arrays.row(i)["window"])
+
     def __getitem__(self, i: int) -> Example:
         row = self._arrays.row(i)
         prefix_length = int(row["prefix_length"])

@@ -16,11 +16,12 @@ from omegaconf import II
 from ..criterions.energy_criterion import EnergyCriterion, in_words
 from ..data.tokenizers import DICTIONARY_NAME, digest_of, require_same_dictionary
 from ..errors import UserError
+from ..models.by_heart import given_by
 from ..models.checkpoint import SYMBOLS, read_energy, require_symbols
 from ..models.energy import NEGATIVES, EnergyModel
 from ..models.energy_ratio import RatioEnergy
 from ..models.initialisation import initialise
-from ..models.ngrams import given_by
+from ..negatives.covered import covered_text
 from ..negatives.pairs import Pairs
 from ..negatives.store import MANIFEST_NAME, Manifest, NegativesSubset, read_manifest
 from ..options import fairseq_flag
@@ -138,9 +139,15 @@ class ResidualEBMTask(EnergyTask):
             before = self._restored_checkpoint()
             if before is not None:
                 self._go_on_from(before, model)
-            elif self.cfg.init_from:
-                initialise(model, Path(self.cfg.init_from), self.data)
+            else:
+                self._begin(model)
         return model
+
+    def _begin(self, model: EnergyModel) -> None:
+        if self.cfg.init_from:
+            initialise(model, Path(self.cfg.init_from), self.data)
+        if model.counts is not None:
+            model.counts.count(covered_text(self.stores, self.cfg.train_subset))
 
     def _restored_checkpoint(self) -> Optional[Path]:
         """What fairseq's trainer is going to load, by the rules of ``load_checkpoint`` in its
@@ -162,6 +169,9 @@ class ResidualEBMTask(EnergyTask):
         if model.counts_from_given and given_by(now) != given_by(state[NEGATIVES]):
             elsewhere = "its continuations begin elsewhere than those of this store"
             raise UserError(f"going on from {path}: {elsewhere}; use prefixes of one length")
+        if model.counts is not None and any(each not in state[NEGATIVES] for each in now):
+            elsewhere = "what it has counted is the text of other stores"
+            raise UserError(f"going on from {path}: {elsewhere}; begin anew, or without --counts")
         before = [manifest for manifest in state[NEGATIVES] if manifest not in now]
         self.state.merge_state_dict({NEGATIVES: [*now, *before]})
         if self.cfg.init_from:

@@ -117,8 +117,8 @@ def first_order(model: EnergyModel, window: Tensor) -> Tensor:
     vectors, slope = embedding.float(), gradients[0].float()
     now = (slope * vectors[tokens]).sum(dim=1, keepdim=True)
     change = slope @ vectors.T - now
-    if model.ngrams is not None:  # no function of the embedding: its change is computed
-        change = change + model.ngrams.changes(tokens, len(vectors))
+    for part in model.by_heart:  # no functions of the embedding: their changes are computed
+        change = change + part.changes(tokens, len(vectors))
     return change.cpu()
 
 

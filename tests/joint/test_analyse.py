@@ -115,6 +115,17 @@ def test_each_kind_is_counted_over_all_prompts():
     assert three == {"n": 3, "real": 1.0, "base": 1 / 2, "joint": 1.0}
 
 
+def test_collections_are_of_each_models_own_text(tmp_path):
+    """Of four proposals, of which the joint model would write the last three times in four."""
+    tokens = [[1, 1], [2, 2], [3, 3], [4, 4]]
+    energies = [math.log(9), math.log(9), math.log(9), 0.0]  # weights 1, 1, 1, 9 of 12
+    pool = {"tokens": tokens, "energies": energies, "log_p": [-1.0] * 4}
+    path = written(tmp_path / "pools.jsonl", {**record(1, [5, 6], [1, 1], [4, 4]), "pools": [pool]})
+    (found,) = generations_of(path)
+    assert found.texts("base") == tokens and found.texts("real") == [[5, 6]]
+    assert found.texts("joint") == [[2, 2], [4, 4], [4, 4], [4, 4]]
+
+
 def test_how_much_nearer_to_real_text_the_joint_model_is():
     """Log P: the base's own text is 5 nats likelier than real text, the joint model's 2 nats less
     likely. Tokens: real and joint text never repeat a pair, half of the base's are one pair."""
@@ -177,13 +188,14 @@ def test_a_report_and_its_pictures(run_program, generated, tmp_path):
 def test_truncated_proposals(run_program, tmp_path):
     """n-grams need no Z; only densities are left out."""
     pools, out = tmp_path / "top.jsonl", tmp_path / "out.json"
-    records = [record(i, [4, 5, 6], [7, 8, 7], [4, 4, 4], truncated=i > 1) for i in (1, 2)]
+    pool, energies = ([7, 8, 7], [4, 4, 4]), (6.0, -6.0)
+    records = [record(i, [4, 5, 6], *pool, energies, truncated=i > 1) for i in (1, 2)]
     pools.write_text("".join(json.dumps(each) + "\n" for each in records))
     done = run_program("fairseq-ebm analyse", pools, "--results-path", out, "--draw")
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text())
     assert report["densities"] is None and report["num_prompts"] == 2
-    assert report["unique_ngrams"][0] == {"n": 2, "real": 0.5, "base": 0.5, "joint": 0.25}
+    assert report["unique_ngrams"][0] == {"n": 2, "real": 0.5, "base": 0.375, "joint": 0.25}
     assert done.stdout.count("no densities: proposals were truncated") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"top.jsonl", "out.json", "out.ngrams.svg"}
 

@@ -8,7 +8,8 @@ import torch
 
 from fairseq_ebm.errors import UserError
 from fairseq_ebm.models import ngrams
-from fairseq_ebm.models.ngrams import NgramTable, given_by
+from fairseq_ebm.models.by_heart import PER_STEP
+from fairseq_ebm.models.ngrams import NgramTable
 from fairseq_ebm.numerics.losses import conditional_nce
 from tests.models.energies import build, windows
 
@@ -21,6 +22,10 @@ def table(longest, given=(0, 0)):
     return result
 
 
+def total(energy, rows):
+    return energy(rows[None])[0]
+
+
 def by_hand(energy, row):
     """The sum over sequences, each looked up alone: as a window that it fills to its end."""
     total = 0.0
@@ -29,7 +34,7 @@ def by_hand(energy, row):
         sequence = [PADDING] * max(0, n - 1 - end) + row[max(0, end - n + 1) : end + 1]
         bucket = ngrams.ngrams(torch.tensor([sequence]), n, PADDING, energy.bits)[-1][0, -1]
         total += float(energy.numbers.weight[bucket])
-    return ngrams.PER_STEP * total
+    return PER_STEP * total
 
 
 @pytest.mark.parametrize("longest", [1, 2, 4])
@@ -37,7 +42,7 @@ def by_hand(energy, row):
 def test_the_sum_over_all_sequences_in_the_continuation(longest, given):
     energy, rows = table(longest, given), windows()[0]
     expected = [by_hand(energy, row) for row in rows.tolist()]
-    torch.testing.assert_close(energy(rows), torch.tensor(expected), atol=1e-3, rtol=1e-5)
+    torch.testing.assert_close(total(energy, rows), torch.tensor(expected), atol=1e-3, rtol=1e-5)
 
 
 @pytest.mark.parametrize("bits", [20, 24])
@@ -56,44 +61,16 @@ def test_what_comes_before_the_continuation_counts_for_nothing_but_context():
     energy, rows = table(3, (5, 0)), windows(rows=1, each=1)[0]
     other = rows.clone()
     other[:, :3] = 40  # further back than a sequence of 3 reaches from position 5
-    assert torch.equal(energy(rows), energy(other))
+    assert torch.equal(total(energy, rows), total(energy, other))
     other[:, 4] = 41
-    assert not torch.equal(energy(rows), energy(other))
+    assert not torch.equal(total(energy, rows), total(energy, other))
 
 
 @pytest.mark.parametrize("given", [(0, 0), (3, 0), (0, 3)])
 def test_padding_counts_for_nothing(given):
     energy, short = table(3, given), windows(length=8)[0]
     padded = torch.cat([short, short.new_full((4, 3), PADDING)], dim=1)
-    torch.testing.assert_close(energy(padded), energy(short))
-
-
-@pytest.mark.parametrize("arch", ["energy_transformer_lm", "energy_roberta", "energy_bilstm"])
-def test_every_family_can_have_them_added(arch):
-    batch = windows()
-    with_ngrams = build(arch, ngrams=3)
-    without = build(arch)
-    without.load_state_dict(
-        {n: v for n, v in with_ngrams.state_dict().items() if not n.startswith("ngrams.")}
-    )
-    added = with_ngrams.ngrams(batch.flatten(0, 1)).view(3, 4)
-    assert added.std() > 0.1
-    torch.testing.assert_close(with_ngrams(batch, 5), without(batch, 5) + added)
-
-
-@pytest.mark.parametrize(
-    "options, given",
-    [
-        ([], (0, 0)),
-        ([{"prefix_length": [32]}], (32, 0)),
-        ([{"prefix_length": [120, 140]}, {"prefix_length": [130]}], (120, 0)),
-        ([{"prefix_length": [32], "right_to_left": True}], (0, 32)),
-        ([{"prefix_length": [32]}, {"prefix_length": [32], "right_to_left": True}], (0, 0)),
-        ([{"prefix_length": [32]}, {}], (0, 0)),
-    ],
-)
-def test_where_continuations_begin_is_told_by_the_stores(options, given):
-    assert given_by([{"options": each} for each in options]) == given
+    torch.testing.assert_close(total(energy, padded), total(energy, short))
 
 
 @pytest.mark.parametrize("given", [(0, 0), (5, 0), (0, 6)])
@@ -104,7 +81,7 @@ def test_the_change_when_a_symbol_is_replaced(given):
         edited = window.repeat(60, 1)
         edited[:, t] = torch.arange(60)
         edited[PADDING] = window  # padding would end the window
-        expected = energy(edited) - energy(window[None])
+        expected = total(energy, edited) - total(energy, window[None])
         some = torch.arange(60) != PADDING
         torch.testing.assert_close(changes[t][some], expected[some], atol=1e-3, rtol=1e-4)
 
@@ -144,7 +121,7 @@ def test_training_finds_the_distribution_of_an_enumerated_world():
     energy = NgramTable(2, PADDING)
     optimizer = torch.optim.Adam(energy.parameters(), lr=0.002)
     for _ in range(400):  # the loss over all texts, weighted by their probabilities: no sampling
-        energies = energy(world + 4)
+        energies = total(energy, world + 4)
         loss = conditional_nce(energies, energies[:, None])  # of pairs (x, x): both parts of it
         real, generated = (
             torch.nn.functional.softplus(energies),
@@ -154,7 +131,7 @@ def test_training_finds_the_distribution_of_an_enumerated_world():
         optimizer.zero_grad()
         (truth.exp() * real + log_p.exp() * generated).sum().backward()
         optimizer.step()
-    joint = log_p - energy(world + 4).detach()
+    joint = log_p - total(energy, world + 4).detach()
     assert (truth - log_p).abs().max() > 0.3, "nothing to learn"
     torch.testing.assert_close(joint, truth, atol=0.02, rtol=0)
     assert float(joint.exp().sum()) == pytest.approx(1.0, abs=0.01)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from fairseq_ebm.negatives.store import NegativesSubset
 from tests.conftest import CHECKOUT
 from tests.models.energies import SMALL
 from tests.stores import random_store
@@ -57,6 +58,29 @@ def test_resuming_repeats_what_would_have_been(run_program, neg, tmp_path):
         torch.testing.assert_close(
             parameters(tmp_path / "parts")[name], value, atol=1e-6, rtol=0, msg=name
         )
+
+
+def test_counts_are_of_the_training_text_and_survive_resuming(run_program, tmp_path):
+    one = random_store(tmp_path / "one", count=40, negatives=4)
+    flags = ["--counts", 2, "--count-bits", 16, "--disable-validation", "--max-update"]
+
+    def trained(folder, updates, neg=one, **how):
+        return train(run_program, neg, "energy_ngram", tmp_path / folder, *flags, updates, **how)
+
+    trained("whole", 12)
+    trained("parts", 6)
+    trained("parts", 12)
+    whole, resumed = parameters(tmp_path / "whole"), parameters(tmp_path / "parts")
+    assert torch.equal(whole["counts.counts"], resumed["counts.counts"])
+    torch.testing.assert_close(whole["counts.numbers.weight"], resumed["counts.numbers.weight"])
+    windows = NegativesSubset(one, "train")
+    pairs = {tuple(w[i : i + 2]) for w in windows for w in [w.real.tolist()] for i in range(15)}
+    symbols = {symbol for each in windows for symbol in each.real.tolist()}
+    held = int((whole["counts.counts"] > 0).sum())
+    assert 0.98 * (len(pairs) + len(symbols)) < held <= len(pairs) + len(symbols)
+    two = random_store(tmp_path / "two", count=48, negatives=4, seed=2)
+    refused = trained("parts", 18, neg=two, fails=True)
+    assert "what it has counted is the text of other stores" in refused.done.stderr
 
 
 def test_init_from_is_read_once(run_program, sums, sums_lm, tmp_path):
