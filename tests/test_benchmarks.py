@@ -1,5 +1,8 @@
 """Benchmarks and the examples' scripts are beside the package: they still understand each other."""
 
+import random
+import runpy
+
 import pytest
 
 from tests.conftest import CHECKOUT
@@ -13,3 +16,13 @@ def test_benchmarks_say_what_they_measure(run_program, script):
     done = run_program(str(script), "--help")
     assert done.returncode == 0, done.stderr
     assert "usage: " in done.stdout
+
+
+def test_probabilities_of_n_grams_sum_to_one():
+    model = runpy.run_path(str(CHECKOUT / "benchmarks" / "ngram_lm.py"))["NgramLM"]
+    draw = random.Random(1)
+    text = [draw.choice((4, 4, 5, 6, 7)) for _ in range(300)]
+    lm = model(text, symbols=9, order=3)
+    for context in ((), (4,), (5, 6), (6, 8), (8, 8), (4, 5, 6)):
+        assert sum(lm.probability((*context, v)) for v in range(9)) == pytest.approx(1.0)
+    assert lm.probability((4,)) > lm.probability((5,)) > lm.probability((8,)) > 0

@@ -7,7 +7,8 @@ matrix.yaml. RUNS/findings.html has the pictures, too. What is missing is left o
 import argparse
 import re
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from statistics import mean, stdev
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
@@ -27,6 +28,8 @@ MODELS = {
     "balm": ("BALM", "15.74, 16.99"),
     "unit-plain": ("JOINT UNIT", "15.57, 16.98"),
     "ngrams": ("JOINT, n-grams alone", ""),
+    "by-heart": ("JOINT, n-grams and repetitions alone", ""),
+    "counted": ("JOINT, n-grams, repetitions and counts alone", ""),
     "unit": ("JOINT UNIT with n-grams", ""),
     "bit": ("JOINT BIT with n-grams", "14.61, –"),
     "bit-external": ("JOINT BIT*, other corpus, with n-grams", "14.37, 15.72"),
@@ -35,6 +38,7 @@ MODELS = {
     "deeper": ("deeper LM (BASE-24L)", "14.89, –"),
     "unit-deeper": ("JOINT UNIT with n-grams on the deeper LM", "13.01 (BIT), –"),
     "unit-balm": ("JOINT UNIT with n-grams on BALM", ""),
+    "counted-balm": ("JOINT, n-grams, repetitions and counts alone, on BALM", ""),
 }
 # (what is claimed, what the paper has, the better model, the worse one); None: its own base.
 CLAIMS = (
@@ -48,6 +52,10 @@ CLAIMS = (
     ("JOINT with n-grams alone is below RALM", "", "ngrams", "ralm"),
     ("with n-grams, JOINT UNIT is below RALM", "", "unit", "ralm"),
     ("with n-grams, JOINT UNIT is below BALM", "", "unit", "balm"),
+    ("repetitions add to n-grams", "", "by-heart", "ngrams"),
+    ("JOINT with both is below RALM", "", "by-heart", "ralm"),
+    ("counts of the training text add to both", "", "counted", "by-heart"),
+    ("JOINT with all three is below BALM", "", "counted", "balm"),
     ("a network adds to n-grams", "", "unit", "ngrams"),
     ("n-grams add to a network", "", "ngrams", "unit-plain"),
     ("JOINT BIT is below JOINT UNIT", "found", "bit", "unit"),
@@ -61,8 +69,34 @@ CLAIMS = (
     ),
     ("an energy improves the deeper LM, too", "found", "unit-deeper", None),
     ("an energy improves the best LM, too", "found", "unit-balm", None),
+    ("an energy of counts improves the best LM, too", "", "counted-balm", None),
+)
+SEEDS = ("", "-2", "-3")  # of the better model's training, behind its name
+SEEDED = (
+    ("RALM is below BASE LM", "ralm", "base"),
+    ("JOINT UNIT is below BASE LM", "unit-plain", None),
+    ("JOINT UNIT is below RALM", "unit-plain", "ralm"),
+    ("JOINT, n-grams and repetitions, is below BASE LM", "by-heart", None),
+    ("JOINT, n-grams and repetitions, is below RALM", "by-heart", "ralm"),
 )
 
+
+Figures = Sequence[Tuple[str, Sequence[str]]]
+FIRST_PAPER: Figures = (
+    ("Figure 1: gain at every position", ("positions-unit", "positions-bit")),
+    ("Figure 2, left: bounds against the number of samples", ("curve",)),
+    ("Figures 2, right, and 3: what the models write", ("analysis",)),
+    ("Table 3: the next token", ("next",)),
+)
+SECOND_PAPER: Figures = (
+    ("Figure 4, TF-IDF and all scores that need no training; UniT without n-grams", ("scores",)),
+    (
+        "Figure 3: energies by the ranking loss, margin 0.1, and by ranking NCE",
+        ("ranking", "ranking-nce"),
+    ),
+    ("What is known by heart, counts too, as a detector", ("counted",)),
+    ("Figure 2, section 5.6: one word changed, random symbols, attacks", ("words",)),
+)
 
 COPIES = re.compile(rf".*{COPY}")
 
@@ -151,14 +185,23 @@ def claims_table(folders: Dict[str, Path]) -> Table:
     return Table(["claim", "paper", *heads], rows, note)
 
 
-def figures(folder: Path, corpus: str) -> List[Section]:
+def seeds_table(folder: Path) -> Optional[Table]:
+    rows = []
+    for claim, better, worse in SEEDED:
+        found = [gain_of(folder, better + seed, worse) for seed in SEEDS]
+        gains = [100 * each.gain for each in found if each is not None]
+        if len(gains) == len(SEEDS):
+            verdicts = ", ".join(dict.fromkeys(each.verdict for each in found if each is not None))
+            spread = f"{mean(gains):.2f}% ± {stdev(gains):.2f}"
+            rows.append([claim, *(f"{gain:.2f}%" for gain in gains), spread, verdicts])
+    heads = ["claim", "seed 1", "seed 2", "seed 3", "mean ± standard deviation", "verdicts"]
+    note = "one base LM and one set of negatives; another seed of the better model's training."
+    return Table(heads, rows, note) if rows else None
+
+
+def figures(folder: Path, corpus: str, shown: Figures) -> List[Section]:
     made = []
-    for title, names in (
-        ("Figure 1: gain at every position", ("positions-unit", "positions-bit")),
-        ("Figure 2, left: bounds against the number of samples", ("curve",)),
-        ("Figures 2, right, and 3: what the models write", ("analysis",)),
-        ("Table 3: the next token", ("next",)),
-    ):
+    for title, names in shown:
         records = [read(folder, f"figures/{name}") for name in names]
         items = [item for record in records if record is not None for item in items_of(record)]
         if items:
@@ -181,8 +224,14 @@ def sections(runs: Path) -> List[Section]:
     ]
     made.append(Section("The first paper's claims", [claims_table(folders)]))
     for corpus, folder in folders.items():
-        made += figures(folder, corpus)
-    return made + second_paper(runs / "second")
+        seeds = seeds_table(folder)
+        if seeds is not None:
+            made.append(Section(f"Three seeds ({corpus})", [seeds]))
+        made += figures(folder, corpus, FIRST_PAPER)
+    made += second_paper(runs / "second")
+    for corpus, folder in folders.items():
+        made += figures(folder, corpus, SECOND_PAPER)
+    return made
 
 
 def main(words: Optional[Sequence[str]] = None) -> None:

@@ -23,6 +23,7 @@ from .tfidf import TfIdfScorer, labelled
 from .whole_texts import BlockOptions, TextScores, score_texts
 
 KIND = "detection"
+ENERGY = "energy"  # the name of its scores
 
 
 class LoadedModels(NamedTuple):
@@ -75,6 +76,7 @@ def natural_threshold(name: str, scorers: Sequence[Scorer]) -> Optional[float]:
 
 def _judge_stores(options: Discriminate) -> Record:
     rows: List[Record] = []
+    shown: List[Record] = []
     for neg in options.stores:
         subsets = {name: NegativesSubset(neg, name) for name in (VALID, options.gen_subset)}
         models = _load(options, neg)
@@ -82,16 +84,42 @@ def _judge_stores(options: Discriminate) -> Record:
         scorers = _scorers(models, options)
         if options.learns_words:
             scorers.append(_tfidf(options.tfidf_from or neg, neg))
-        scores = {}
+        scores: Dict[str, Dict[str, Scores]] = {}
         for name, subset in subsets.items():
             members = chosen(subset, options.max_windows, options.seed)
             bar = progress(batches(subset, members), f"{neg.name}: {name} (batches)")
             scores[name] = score_windows(bar, scorers)
         for name, test in scores[options.gen_subset].items():
             line = thresholds(scores[VALID][name], natural_threshold(name, scorers))
-            measured = row_by_prefix_length(test, line, options.seed)
+            margin = models.energy.margin if models.energy and name == ENERGY else None
+            measured = row_by_prefix_length(test, line, options.seed, margin)
             rows.append({"scorer": name, "input": str(neg), **measured})
-    return {"rows": rows, "provenance": _provenance(options, models)}
+        if options.show:  # of the subset judged last
+            texts, energies = load_tokenizer(neg), scores[options.gen_subset][ENERGY]
+            found = zip(members[: options.show], energies.real, energies.generated)
+            shown += [shown_window(subset, texts, str(neg), *each) for each in found]
+    record = {"rows": rows, "provenance": _provenance(options, models)}
+    return {**record, "shown": shown} if options.show else record
+
+
+def shown_window(
+    subset: NegativesSubset, tokenizer: Tokenizer, store: str, i: int, real: float, others: Any
+) -> Record:
+    """What texts share, and each with its energy, the lowest first. P2 figure 4."""
+    example = subset[i]
+    prefix = example.prefix_length
+    part = slice(0, len(example.real) - prefix)
+    shared = slice(len(example.real) - prefix, None)
+    if not subset.manifest.right_to_left:
+        part, shared = slice(prefix, None), slice(0, prefix)
+    judged = [(real, example.real, "real")]
+    judged += [(e, tokens, "generated") for e, tokens in zip(others, example.negatives)]
+    texts = [
+        {"by": by, "energy": float(energy), "text": tokenizer.decode(tokens[part].tolist())}
+        for energy, tokens, by in sorted(judged, key=lambda each: each[0])
+    ]
+    context = tokenizer.decode(example.real[shared].tolist())
+    return {"input": store, "window": i, "context": context, "texts": texts}
 
 
 def _tfidf(neg: Path, judged: Path) -> TfIdfScorer:

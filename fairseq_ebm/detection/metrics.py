@@ -124,7 +124,9 @@ def _with_interval(name: str, figure: Optional[Figure]) -> Record:
     return {name: figure.value, f"{name}_ci95": (float(low), float(high))}
 
 
-def row_by_prefix_length(test: Scores, given: Thresholds, seed: int) -> Record:
+def row_by_prefix_length(
+    test: Scores, given: Thresholds, seed: int, margin: Optional[float] = None
+) -> Record:
     """``row`` of all texts and by the number of tokens they share; ``differences`` of pairs."""
     assert test.shared is not None
     parts = [
@@ -132,21 +134,24 @@ def row_by_prefix_length(test: Scores, given: Thresholds, seed: int) -> Record:
         for length in np.unique(test.shared)
     ]
     whole = {**row(test, given, seed), "by_prefix_length": parts}
-    return {**whole, "differences": differences(test.real, test.generated)}
+    return {**whole, "differences": differences(test.real, test.generated, margin)}
 
 
-def differences(real: np.ndarray, generated: np.ndarray) -> Record:
+def differences(real: np.ndarray, generated: np.ndarray, margin: Optional[float] = None) -> Record:
     """Scores of generated texts (N, K) minus that of the real one in their place (N,): a histogram
-    with bars of equal width, one of them beginning at 0."""
+    with bars of equal width, one of them beginning at 0. Above the ``margin`` of a ranking loss,
+    that loss is 0."""
     apart = generated - real[:, None]
     width = max(float(apart.max() - apart.min()), 1e-6) / BARS
     bars = np.floor(apart / width).astype(int).ravel()
     first = bars.min()
     edges = width * np.arange(first, bars.max() + 2)
+    beyond = {"margin": margin, "above_margin": float((apart >= margin).mean())} if margin else {}
     return {
         "mean": float(apart.mean()),
         "standard_deviation": float(apart.std()),
         "above_zero": float((apart > 0).mean()),
+        **beyond,
         "edges": edges.tolist(),
         "counts": np.bincount(bars - first).tolist(),
     }

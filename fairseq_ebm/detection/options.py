@@ -30,6 +30,9 @@ class Discriminate(Drawing, Machine, Seeded):
     tfidf_from: Optional[Path] = file(None, "the same, but learnt from the store NEG", "NEG")
     gen_subset: str = text("test", "subset to judge", group="stores")
     max_windows: Optional[int] = whole(None, "judge at most so many windows, at random", 1)
+    show: int = whole(
+        0, "print the texts of so many windows, real and generated, by their scores", 0
+    )
     real: Optional[Path] = file(
         None, "texts of people", "R.jsonl", group='whole texts, a line {"text": …} each'
     )
@@ -68,6 +71,8 @@ class Discriminate(Drawing, Machine, Seeded):
             raise OptionError("no scorer: give {path}, {lm} or {tfidf}")
         if self.draw and not (self.stores and self.path):
             raise OptionError("{draw}: draws an energy ({path}) on stores of negatives")
+        if self.show and not (self.stores and self.path):
+            raise OptionError("{show}: shows what an energy ({path}) says of stores of negatives")
         if self.gen_subset == VALID:
             raise OptionError(f"{{gen_subset}} {VALID}: sets the thresholds, and cannot judge too")
 

@@ -30,6 +30,7 @@ class LoadedEnergy(Loaded):
     negatives: Tuple[Manifest, ...]
     criterion: str
     no_density: Optional[str]  # why exp(-E) is no ratio of densities, if so
+    margin: Optional[float] = None  # of the ranking loss, if it was trained with that
 
     @property
     def window(self) -> int:
@@ -68,8 +69,9 @@ def load_energy(path: Path, data: Path, precision: str, device: torch.device) ->
     sha256, negatives = sha256_of(path), negatives_of(state, path)
     architecture, criterion = (state["cfg"][name]["_name"] for name in ("model", "criterion"))
     no_density = _why_no_density(state["cfg"], negatives)
+    margin = state["cfg"]["criterion"].get("energy_margin")
     return LoadedEnergy(
-        model, path, sha256, architecture, precision, negatives, criterion, no_density
+        model, path, sha256, architecture, precision, negatives, criterion, no_density, margin
     )
 
 

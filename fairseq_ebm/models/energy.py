@@ -119,9 +119,10 @@ class EnergyModel(BaseFairseqModel):
     def make(cls, cfg: Any, task: Any) -> "EnergyModel":
         return cls(cfg, task.dictionary)
 
-    def forward(self, windows: Tensor, shared: int = 0) -> Tensor:
-        """In training mode, the first window of a row is of the text that was counted."""
-        real = windows[:, 0] if self.training else None
+    def forward(self, windows: Tensor, shared: int = 0, real: Optional[Tensor] = None) -> Tensor:
+        """``real`` (B, T): the window of the training text that a row is about; in training mode
+        the row's first. Whatever counts that text leaves it out."""
+        real = windows[:, 0] if real is None and self.training else real
         return self._with_by_heart(self.of_rows(windows, shared), windows, real)
 
     def energy(self, tokens: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ..errors import UserError
 from .figures import BLUE, ORANGE
-from .page import Item, Named, Record, Table, plain, share_of
+from .page import Item, Named, Record, Table, number, one_line, plain, share_of
 
 KEYS = {
     "accuracy": "accuracy",
@@ -48,9 +48,18 @@ def items(named: Named) -> Iterator[Item]:
         also = ", ".join(f"{text[key]:,} {words}" for key, words in COUNTS.items() if text[key])
         words = f"{path}: {text['texts']:,} texts, {text['blocks']:,} blocks"
         yield words + f" ({also})" * bool(also)
+    for window in named.record.get("shown", ()):
+        yield _shown(window)
     drawn = [row for row in scored if row["scorer"] == "energy" and row.get("differences")]
     if drawn:
         yield named.picture("differences", HIGHER, _draw, drawn, panels=len(drawn))
+
+
+def _shown(window: Record) -> Table:
+    rows = [
+        [number(text["energy"]), text["by"], one_line(text["text"])] for text in window["texts"]
+    ]
+    return Table(["energy", "by", "text"], rows, f"after: {one_line(window['context'])}")
 
 
 def _draw(rows: Sequence[Record], figure: Figure) -> None:
@@ -64,6 +73,10 @@ def _draw(rows: Sequence[Record], figure: Figure) -> None:
         axes.bar(edges[:-1], heights, widths, align="edge", color=colours)
         axes.axvline(0, color="black", linewidth=0.8)
         above = f"{row['differences']['above_zero']:.1%} above 0"
+        margin = row["differences"].get("margin")
+        if margin:
+            axes.axvline(margin, color="red", linewidth=0.8)
+            above += f", {row['differences']['above_margin']:.1%} above the margin of {margin:g}"
         axes.set_title(f"{plain(Path(row['input']).name)}: {above}")
         axes.set(xlabel="energy of generated − energy of real text", ylabel="density")
 

@@ -86,6 +86,10 @@ def share_of(record: Record, name: str, digits: int = 1) -> str:
     return percent(record.get(name), digits) + between(record.get(f"{name}_ci95"), digits, 100)
 
 
+def one_line(text: str) -> str:
+    return text.replace("\n", " ⏎ ")
+
+
 def plain(text: str) -> str:
     """For a picture: two dollars would open and close a formula."""
     return text.replace("$", r"\$")

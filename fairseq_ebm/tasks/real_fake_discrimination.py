@@ -46,7 +46,7 @@ def keep_hardest(model: Any, sample: Dict[str, Any]) -> Dict[str, Any]:
     """The batch with one negative a window, the one with the lowest energy: (B, 2, T)."""
     windows, shared = sample["net_input"]["windows"], sample["net_input"]["shared"]
     model.eval()
-    hardest = hardest_negative(model(windows[:, 1:], shared))
+    hardest = hardest_negative(model(windows[:, 1:], shared, windows[:, 0]))
     kept = windows[torch.arange(len(windows)), 1 + hardest]
     pairs = torch.stack([windows[:, 0], kept], dim=1)
     return {**sample, "net_input": {"windows": pairs, "shared": shared}}

@@ -21,7 +21,7 @@ from ..negatives.store import NegativesSubset
 from ..numerics.discrimination import balanced_accuracy, credit_above
 from ..options import Record
 from .perturbations import Judge, mean
-from .units import padded, stacked
+from .units import editable, padded, stacked
 
 Attack = Callable[[str, float, Random], str]
 
@@ -58,6 +58,9 @@ ATTACKS: Dict[str, Attack] = {
     "no articles": _somewhere(r"\b(?i:an?|the) ", lambda *_: ""),
     "other digits": _somewhere("[0-9]", _other_digit),
 }
+
+
+RANDOM = "random symbols"
 
 
 class MarkedWindow(NamedTuple):
@@ -123,7 +126,8 @@ def attacked(
     threshold: float,
     seed: int,
 ) -> Iterator[Record]:
-    """A row for the text as it is, for what encoding it again does alone, and for each attack.
+    """A row for the text as it is, for what encoding it again does alone, for symbols at random in
+    its place (P2, section 5.6), and for each attack.
 
     Models do not always spell as the tokenizer would: only the second row is what attacks can be
     compared with. Real text stays as it is."""
@@ -137,12 +141,24 @@ def attacked(
     yield row("none", original, original)
     again = stacked([rewritten(text, tokenizer, str) for text in texts.generated])
     yield row("encoded again", original, again)
+    yield row(RANDOM, original, stacked(list(randomised(texts.generated, tokenizer, seed))))
     for name, attack in ATTACKS.items():
         windows = []
         for i, text in enumerate(texts.generated):
             change = partial(attack, share=share, random=Random(f"{seed}/{name}/{i}"))
             windows.append(rewritten(text, tokenizer, change))
         yield row(name, again, stacked(windows))
+
+
+def randomised(
+    texts: Sequence[MarkedWindow], tokenizer: Tokenizer, seed: int
+) -> Iterator[np.ndarray]:
+    """Windows (T,) whose part is symbols drawn at random, all with equal probability."""
+    symbols = np.flatnonzero(editable(tokenizer.dictionary).numpy())
+    for i, text in enumerate(texts):
+        window, random = text.window.copy(), Random(f"{seed}/{RANDOM}/{i}")
+        window[text.part] = random.choices(symbols, k=len(window[text.part]))
+        yield window
 
 
 def by_visible_tokens(

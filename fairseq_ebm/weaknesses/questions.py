@@ -20,7 +20,7 @@ from . import attacks, perturbations, token_edits
 from .attacks import WindowPairs
 from .options import Weaknesses
 from .perturbations import Judge, Places
-from .units import UNITS, Unit
+from .units import UNITS, Unit, editable
 
 Scored = Tuple[WindowPairs, Scores]
 VISIBLE = (5, 10, 20, 40)
@@ -82,7 +82,7 @@ def weaknesses(options: Weaknesses) -> Record:
         "threshold": {"value": threshold, "from": origin},
         "perturbations": _perturbations(subject, options),
         "token_edits": _token_edits(subject, options),
-        "attacks": list(progress(attacked, "attacks", 2 + len(attacks.ATTACKS))),
+        "attacks": list(progress(attacked, "attacks", 3 + len(attacks.ATTACKS))),
         "visible_tokens": list(progress(visible, "visible tokens", len(lengths))),
         "provenance": _provenance(subject, options),
     }
@@ -139,7 +139,7 @@ def _holding(unit: Unit, windows: torch.Tensor, word: str) -> Tuple[torch.Tensor
 
 def _token_edits(subject: Subject, options: Weaknesses) -> Record:
     model, energy, nll = subject.energy.model, subject.judges["energy"], subject.judges.get("nll")
-    allowed = token_edits.editable(subject.tokenizer.dictionary)
+    allowed = editable(subject.tokenizer.dictionary)
     editor = token_edits.Editor(model, energy, nll, allowed, options.edits, options.top_edits)
     answers: Record = {}
     for kind, texts, direction in zip(("real", "generated"), subject.texts, (1, -1)):

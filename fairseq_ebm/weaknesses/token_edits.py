@@ -13,7 +13,6 @@ from statistics import median
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
-from fairseq.data import Dictionary
 from torch import Tensor
 
 from ..data.tokenizers import NUM_SPECIAL, Tokenizer
@@ -140,13 +139,6 @@ def embedding_gradients(model: EnergyModel, windows: Tensor) -> Tuple[Tensor, Te
         hook.remove()
     (gradients,) = torch.autograd.grad(energies.sum(), vectors)
     return energies.detach(), gradients[:, -windows.size(1) :]
-
-
-def editable(dictionary: Dictionary) -> Tensor:
-    """The symbols that text is made of (V,): neither special, nor fairseq's filling of a dictionary
-    up to a round size."""
-    filling = [symbol.startswith("madeupword") for symbol in dictionary.symbols]
-    return torch.tensor([i >= NUM_SPECIAL and not fills for i, fills in enumerate(filling)])
 
 
 def report(texts: Sequence[EditedText], direction: int, threshold: float) -> Record:

@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
+from fairseq.data import Dictionary
 from torch import Tensor
 
 from ..data.tokenizers import NUM_SPECIAL, Tokenizer
@@ -177,3 +178,10 @@ def stacked(windows: Sequence[np.ndarray]) -> Tensor:
 
 Unit = Union[Tokens, Words]
 UNITS: Dict[str, Callable[[Tokenizer], Unit]] = {"token": Tokens, "word": Words}
+
+
+def editable(dictionary: Dictionary) -> Tensor:
+    """The symbols that text is made of (V,): neither special, nor fairseq's filling of a dictionary
+    up to a round size."""
+    filling = [symbol.startswith("madeupword") for symbol in dictionary.symbols]
+    return torch.tensor([i >= NUM_SPECIAL and not fills for i, fills in enumerate(filling)])

@@ -24,9 +24,14 @@ def stages_of(path: Path, content: Names, folder: Path, size: Optional[str] = No
     for name, given in section(path, content, "stages", needed=True).items():
         if not isinstance(given, dict) or not str(given.get("run") or "").strip():
             raise UserError(f"{path}: stage {name}: has no command (run)")
-        if str(given.get("only", size)) == str(size):
+        if str(size) in _sizes(given.get("only", size)):
             stages[str(name)] = stage_of(path, str(name), given, words, stages, folder)
     return list(stages.values())
+
+
+def _sizes(only: Any) -> List[str]:
+    """That a stage is there for: one, or several."""
+    return [str(size) for size in (only if isinstance(only, list) else [only])]
 
 
 def words_of(path: Path, content: Names, size: Any) -> Dict[str, str]:

@@ -75,6 +75,28 @@ def test_only_conditional_nce_draws_a_line_of_its_own(discriminate, store, sums_
     assert report["rows"][0]["natural_threshold"] is report["rows"][0]["accuracy_natural"] is None
 
 
+def test_texts_are_shown_by_their_energies(discriminate, store, sums_energy):
+    report, printed = discriminate(store, "--path", sums_energy, "--show", 2)
+    assert len(report["shown"]) == 2
+    for window in report["shown"]:
+        energies = [text["energy"] for text in window["texts"]]
+        assert energies == sorted(energies) and len(energies) == 3
+        assert [text["by"] for text in window["texts"]].count("real") == 1
+        assert all(text["text"] in printed for text in window["texts"])
+        assert f"after: {window['context']}" in printed
+    sums = [w["context"] + t["text"] for w in report["shown"] for t in w["texts"]]
+    assert all(re.fullmatch(r"[0-9 +=]+\n*.*", each) for each in sums)
+
+
+def test_a_ranking_loss_is_zero_beyond_its_margin(discriminate, store, sums_energy, tmp_path):
+    state = torch.load(sums_energy, weights_only=True)
+    state["cfg"]["criterion"].update(_name="energy_ranking", energy_margin=0.5)
+    torch.save(state, tmp_path / "ranking.pt")
+    report, _ = discriminate(store, "--path", tmp_path / "ranking.pt", "--draw")
+    found = report["rows"][0]["differences"]
+    assert found["margin"] == 0.5 and found["above_margin"] <= found["above_zero"]
+
+
 @pytest.fixture(scope="module")
 def words(tmp_path_factory):
     """Stores of which one has real and generated continuations of the test subset exchanged."""

@@ -94,6 +94,9 @@ def test_differences_of_pairs():
     edges, counts = np.array(found["edges"]), np.array(found["counts"])
     assert counts.sum() == 4 and len(edges) == len(counts) + 1 and (edges == 0).sum() == 1
     assert counts[edges[:-1] >= 0].sum() == 3 and edges[0] <= -0.5 and edges[-1] >= 3
+    assert "margin" not in found
+    ranked = differences(np.array([0.0, 1.0]), np.array([[0.25, -0.5], [4.0, 1.0]]), 0.25)
+    assert (ranked["margin"], ranked["above_margin"]) == (0.25, 0.5)
     alike = differences(np.zeros(5), np.zeros((5, 2)))
     assert sum(alike["counts"]) == 10 and alike["above_zero"] == 0.0
 

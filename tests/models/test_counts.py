@@ -132,8 +132,10 @@ def test_only_training_takes_the_real_window_out():
     energy.counts.count(TEXT)
     batch = torch.stack([torch.from_numpy(TEXT[i : i + 14]) for i in (10, 40, 70)])[None]
     judged = energy(batch)
+    left_out = energy(batch[:, 1:], 0, batch[:, 0])
     energy.train()
     assert not torch.equal(energy(batch), judged)
+    assert torch.equal(energy(batch)[:, 1:], left_out)
     assert torch.equal(energy.energy(batch[0]), judged[0])
 
 

@@ -23,6 +23,23 @@ def test_a_panel_for_each_energy(tmp_path):
     assert below != above == far
 
 
+def test_the_margin_of_a_ranking_loss(tmp_path):
+    report = detection()
+    report["rows"][0]["differences"].update(margin=0.25, above_margin=0.625)
+    (path,) = draw(report, tmp_path / "out.json")
+    assert "neg: 75.0% above 0, 62.5% above the margin of 0.25" in texts(path)
+
+
+def test_texts_are_shown_on_one_line_each():
+    window = {"context": "a\nb", "texts": [{"energy": -1.5, "by": "real", "text": "c\nd"}]}
+    (table,) = [
+        t
+        for t in items_of({**detection(), "shown": [window]})
+        if getattr(t, "heads", [""])[0] == "energy"
+    ]
+    assert table.rows == [["-1.50", "real", "c ⏎ d"]] and table.note == "after: a ⏎ b"
+
+
 def test_nothing_to_draw(tmp_path):
     """Whole texts stand in no pairs, and a language model's scores are on no one scale."""
     report = detection()

@@ -12,7 +12,7 @@ from fairseq_ebm.detection.metrics import Scores
 from fairseq_ebm.errors import UserError
 from fairseq_ebm.negatives.store import NegativesSubset
 from fairseq_ebm.weaknesses import attacks
-from fairseq_ebm.weaknesses.attacks import ATTACKS, LOOK_ALIKES, MarkedWindow, WindowPairs
+from fairseq_ebm.weaknesses.attacks import ATTACKS, LOOK_ALIKES, RANDOM, MarkedWindow, WindowPairs
 from tests.stores import random_store
 
 PAD, EOS = 1, 2
@@ -139,7 +139,8 @@ def test_a_word_is_enough_to_be_found(tokenizer):
         row["attack"]: row
         for row in attacks.attacked(texts, tokenizer, energy, 1.0, threshold=0.0, seed=1)
     }
-    assert list(rows) == ["none", "encoded again", *ATTACKS]
+    assert list(rows) == ["none", "encoded again", RANDOM, *ATTACKS]
+    assert rows[RANDOM]["changed"] == 1.0
     assert rows["none"]["accuracy"] == rows["encoded again"]["accuracy"] == 1.0
     assert rows["none"]["changed"] == rows["encoded again"]["changed"] == 0.0
     assert rows["no articles"]["accuracy"] == rows["no articles"]["auroc"] == 0.5
@@ -156,6 +157,16 @@ def test_the_same_seed_gives_the_same_rows(tokenizer):
         return list(attacks.attacked(texts, tokenizer, energy, 0.5, 0.0, seed))
 
     assert rows(1) == rows(1) and rows(1) != rows(2)
+
+
+def test_symbols_at_random_stand_in_the_part_alone(tokenizer):
+    text = windows(tokenizer, ["The king saw a dog and so I say what the king saw"])
+    texts = [MarkedWindow(text.window, slice(3, 9))] * 200
+    found = np.stack(list(attacks.randomised(texts, tokenizer, 1)))
+    assert (found[:, :3] == text.window[:3]).all() and (found[:, 9:] == text.window[9:]).all()
+    drawn, symbols = found[:, 3:9], len(tokenizer.dictionary)
+    assert drawn.min() >= 4 and drawn.max() < symbols
+    assert len(np.unique(drawn)) > 0.5 * min(symbols, 1200)
 
 
 def test_symbols_that_no_dictionary_has():

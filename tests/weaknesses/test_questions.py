@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fairseq_ebm.files import sha256_of
-from fairseq_ebm.weaknesses.attacks import ATTACKS
+from fairseq_ebm.weaknesses.attacks import ATTACKS, RANDOM
 
 
 def store(run_program, folder, sums, lm, *more):
@@ -63,7 +63,12 @@ def test_a_report_and_its_pictures(weaknesses, neg, sums_energy, sums_lm):
         for example in part["examples"]:
             assert all(edit["position"] > 4 for edit in example["edits"])
 
-    assert [row["attack"] for row in report["attacks"]] == ["none", "encoded again", *ATTACKS]
+    assert [row["attack"] for row in report["attacks"]] == [
+        "none",
+        "encoded again",
+        RANDOM,
+        *ATTACKS,
+    ]
     rows = {row["attack"]: row for row in report["attacks"]}
     assert rows["encoded again"]["energy"] == rows["none"]["energy"]
     assert rows["other digits"]["changed"] > 0.5 and rows["homoglyphs"]["changed"] == 0.0

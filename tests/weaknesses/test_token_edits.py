@@ -6,6 +6,7 @@ import torch
 from fairseq_ebm.weaknesses import token_edits
 from fairseq_ebm.weaknesses.perturbations import energy_judge
 from fairseq_ebm.weaknesses.token_edits import Edit, EditedText, Editor, first_order
+from fairseq_ebm.weaknesses.units import editable
 from tests.models.energies import SMALL, SYMBOLS, build, dictionary
 
 WINDOW = torch.tensor([7, 30, 12, 51, 30, 9])
@@ -77,7 +78,7 @@ def test_gradients_belong_to_their_windows(arch):
 
 def linear_editor(edits, top=10):
     model = build("energy_linear")
-    allowed = token_edits.editable(dictionary())
+    allowed = editable(dictionary())
     return Editor(model, energy_judge(model), None, allowed, edits, top)
 
 
@@ -116,7 +117,7 @@ def test_edits_of_a_sum_are_the_best_there_are(direction):
 def test_signs_are_counted_from_true_changes():
     """A judge that says the reverse of the model agrees with nothing."""
     model = build("energy_linear")
-    allowed = token_edits.editable(dictionary())
+    allowed = editable(dictionary())
     reverse = Editor(model, lambda windows: -energy_judge(model)(windows), None, allowed, 1, 7)
     found = reverse.edit(WINDOW, slice(2, 6), 1)
     assert (found.agreeing, found.checked) == (0, 7)
@@ -131,7 +132,7 @@ def test_no_token_is_edited_twice_and_none_outside_the_part():
 @pytest.mark.parametrize("arch", WITH_VECTORS)
 def test_edits_of_every_family_keep_to_text(arch):
     model = build(arch)
-    allowed = token_edits.editable(dictionary())
+    allowed = editable(dictionary())
     nll = lambda windows: windows.double().mean(dim=1)  # noqa: E731
     found = Editor(model, energy_judge(model), nll, allowed, 3, 20).edit(WINDOW, slice(2, 6), -1)
     now = WINDOW.clone()
@@ -151,7 +152,7 @@ def test_edits_of_every_family_keep_to_text(arch):
 def test_what_may_be_put_in():
     made = dictionary(6)
     made.add_symbol("madeupword0000")
-    assert token_edits.editable(made).tolist() == [False] * 4 + [True, True, False]
+    assert editable(made).tolist() == [False] * 4 + [True, True, False]
 
 
 def edited(*energies, nll=None):

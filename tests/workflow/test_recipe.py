@@ -36,7 +36,7 @@ RECIPE = {
         "first": {"title": "the first", "run": "{write} {first} {wait} {say}"},
         "deep/second": {"run": "{write} {deep/second} {wait} {first}/out.json"},
         "third": {"run": "{write} {third} {wait} alone"},
-        "fourth": {"run": "{write} {fourth} 0 tall", "only": "big"},
+        "fourth": {"run": "{write} {fourth} 0 tall", "only": ["big", "huge"]},
     },
 }
 
