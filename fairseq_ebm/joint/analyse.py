@@ -23,7 +23,7 @@ from .pools import read_pools
 KIND = "generations"
 SIZES = (2, 3, 4)
 KINDS = ("real", "base", "joint")
-COLLECTIONS = 16  # of a text a prompt, whose shares of distinct n-grams are averaged
+COLLECTIONS = 64  # of a text a prompt, whose shares of distinct n-grams are averaged
 
 
 @dataclass(frozen=True)

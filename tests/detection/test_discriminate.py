@@ -82,10 +82,8 @@ def test_texts_are_shown_by_their_energies(discriminate, store, sums_energy):
         energies = [text["energy"] for text in window["texts"]]
         assert energies == sorted(energies) and len(energies) == 3
         assert [text["by"] for text in window["texts"]].count("real") == 1
-        assert all(text["text"] in printed for text in window["texts"])
+        assert all(f"{energy:.2f}" in printed for energy in energies)
         assert f"after: {window['context']}" in printed
-    sums = [w["context"] + t["text"] for w in report["shown"] for t in w["texts"]]
-    assert all(re.fullmatch(r"[0-9 +=]+\n*.*", each) for each in sums)
 
 
 def test_a_ranking_loss_is_zero_beyond_its_margin(discriminate, store, sums_energy, tmp_path):
