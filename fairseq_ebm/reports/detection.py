@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ..errors import UserError
 from .figures import BLUE, ORANGE
-from .page import Item, Named, Record, Table, number, one_line, plain, share_of
+from .page import Item, Named, Record, Table, number, one_line, percent, plain, share_of
 
 KEYS = {
     "accuracy": "accuracy",
@@ -51,8 +51,20 @@ def items(named: Named) -> Iterator[Item]:
     for window in named.record.get("shown", ()):
         yield _shown(window)
     drawn = [row for row in scored if row["scorer"] == "energy" and row.get("differences")]
+    yield from (_apart(named, row, several) for row in drawn)
     if drawn:
         yield named.picture("differences", HIGHER, _draw, drawn, panels=len(drawn))
+
+
+def _apart(named: Named, row: Record, several: bool) -> str:
+    found = row["differences"]
+    words = (
+        f"{HIGHER}: {number(found['mean'])} on average, above 0 in {percent(found['above_zero'])}"
+    )
+    if found.get("margin"):
+        beyond = f"above the margin of {found['margin']:g} in {percent(found['above_margin'])}"
+        words += f", {beyond}, where the ranking loss is 0"
+    return named.says(f"{row['input']}: " * several + f"{words}.")
 
 
 def _shown(window: Record) -> Table:

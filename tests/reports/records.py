@@ -55,7 +55,8 @@ def detection():
     names = ("accuracy", "accuracy_natural", "p_at_1", "auroc", "tpr_at_fpr_5")
     row = {"scorer": "energy", "input": "neg", "n_real": 4, "n_fake": 8}
     row |= {name: 0.75 for name in names} | {f"{name}_ci95": [0.7, 0.8] for name in names}
-    row["differences"] = {"above_zero": 0.75, "edges": [-1.0, 0.0, 1.0, 2.0], "counts": [2, 5, 1]}
+    row["differences"] = {"mean": 1.5, "above_zero": 0.75, "counts": [2, 5, 1]}
+    row["differences"]["edges"] = [-1.0, 0.0, 1.0, 2.0]
     none = {"scorer": "lrr", "accuracy_natural": None, "accuracy_natural_ci95": None}
     return {"kind": "detection", "rows": [row, {**row, **none}]}
 

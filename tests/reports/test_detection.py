@@ -28,6 +28,10 @@ def test_the_margin_of_a_ranking_loss(tmp_path):
     report["rows"][0]["differences"].update(margin=0.25, above_margin=0.625)
     (path,) = draw(report, tmp_path / "out.json")
     assert "neg: 75.0% above 0, 62.5% above the margin of 0.25" in texts(path)
+    (said,) = [i for i in items_of(report) if isinstance(i, str) and "on average" in i]
+    assert said.endswith(
+        "above 0 in 75.0%, above the margin of 0.25 in 62.5%, where the ranking loss is 0."
+    )
 
 
 def test_texts_are_shown_on_one_line_each():
