@@ -95,6 +95,7 @@ SECOND_PAPER: Figures = (
         ("ranking", "ranking-nce"),
     ),
     ("What is known by heart, counts too, as a detector", ("counted",)),
+    ("Table 6: whole texts, the energy in-domain, then one of windows", ("whole", "whole-windows")),
     ("Figure 2, section 5.6: one word changed, random symbols, attacks", ("words",)),
 )
 

@@ -19,8 +19,8 @@ from .metrics import Scores, Thresholds, row, row_by_prefix_length, thresholds
 from .options import VALID, Discriminate
 from .scorers import EnergyScorer, LanguageModelScorer, Scorer
 from .stores import batches, chosen, score_windows
-from .tfidf import TfIdfScorer, labelled
-from .whole_texts import BlockOptions, TextScores, score_texts
+from .tfidf import TfIdf, TfIdfScorer, labelled, labelled_texts
+from .whole_texts import BlockOptions, Reader, TextScores, score_texts
 
 KIND = "detection"
 ENERGY = "energy"  # the name of its scores
@@ -132,7 +132,7 @@ def _tfidf(neg: Path, judged: Path) -> TfIdfScorer:
         every = batches(subset, range(len(subset)))
         bar = progress(every, f"{neg.name}: words of {name} (batches)")
         texts.append(labelled(tokenizer, bar))
-    return TfIdfScorer(tokenizer, *texts)
+    return TfIdfScorer(tokenizer, TfIdf(*texts))
 
 
 def _judge_files(options: Discriminate) -> Record:
@@ -147,9 +147,10 @@ def _judge_files(options: Discriminate) -> Record:
         require_known_texts(path, tokenizer, flag, options.skip_bad_lines)
     texts: Dict[str, Record] = {}
     scores: Dict[str, Dict[str, Any]] = {}
-    for name, path in options.files.items():
+    readers = {"tfidf": _words_of_files(options).scores} if options.tfidf else {}
+    for name, path in options.judged_files.items():
         bad: Bad = [] if options.skip_bad_lines else None
-        scored, counts = _score_file(path, tokenizer, scorers, blocks, bad)
+        scored, counts = _score_file(path, tokenizer, scorers, blocks, readers, bad)
         scores[name], texts[str(path)] = scored.scores, counts
     rows = []
     for name in scores["real"]:
@@ -164,11 +165,25 @@ def _judge_files(options: Discriminate) -> Record:
     return {"rows": rows, "texts": texts, "provenance": _provenance(options, models)}
 
 
+def _words_of_files(options: Discriminate) -> TfIdf:
+    def read(name: str) -> List[str]:
+        bad: Bad = [] if options.skip_bad_lines else None
+        return list(progress(read_texts(options.files[name], bad), f"words of {name} (texts)"))
+
+    parts = [(read(f"{part}_real"), read(f"{part}_fake")) for part in ("train", VALID)]
+    return TfIdf(*(labelled_texts(*part) for part in parts))
+
+
 def _score_file(
-    path: Path, tokenizer: Tokenizer, scorers: Sequence[Scorer], blocks: BlockOptions, bad: Bad
+    path: Path,
+    tokenizer: Tokenizer,
+    scorers: Sequence[Scorer],
+    blocks: BlockOptions,
+    readers: Dict[str, Reader],
+    bad: Bad,
 ) -> "tuple[TextScores, Record]":
     texts = progress(read_texts(path, bad), f"{path.name} (texts)")
-    scored = score_texts(texts, tokenizer, scorers, blocks)
+    scored = score_texts(texts, tokenizer, scorers, blocks, readers)
     if not scored.sizes:
         raise UserError(f"{path}: no text in it that could be scored")
     short, too_short = (0, scored.short) if blocks.skip_short else (scored.short, 0)

@@ -26,7 +26,10 @@ class Discriminate(Drawing, Machine, Seeded):
     stores: Tuple[Path, ...] = file((), "stores of negatives", "NEG", argument=True, many=True)
     path: Optional[Path] = file(None, "an energy", "ENERGY.pt", group="scorers")
     lm: Optional[Path] = file(None, "a language model: six scores in one pass", "LM.pt")
-    tfidf: bool = flag("words and word pairs, by logistic regression on each store's train subset")
+    tfidf: bool = flag(
+        "words and word pairs, by logistic regression on each store's train subset, or of whole "
+        "texts on those of --train-real and --train-fake"
+    )
     tfidf_from: Optional[Path] = file(None, "the same, but learnt from the store NEG", "NEG")
     gen_subset: str = text("test", "subset to judge", group="stores")
     max_windows: Optional[int] = whole(None, "judge at most so many windows, at random", 1)
@@ -39,6 +42,8 @@ class Discriminate(Drawing, Machine, Seeded):
     fake: Optional[Path] = file(None, "generated texts", "F.jsonl")
     valid_real: Optional[Path] = file(None, "texts of people, to set thresholds", "R.jsonl")
     valid_fake: Optional[Path] = file(None, "generated texts, to set thresholds", "F.jsonl")
+    train_real: Optional[Path] = file(None, "texts of people, for --tfidf to learn from", "R.jsonl")
+    train_fake: Optional[Path] = file(None, "generated texts, for --tfidf", "F.jsonl")
     like: Optional[Path] = file(None, "prepared text with the scorers' vocabulary", "DATA")
     window: Optional[int] = whole(None, "tokens of a block (default: the energy's, or 160)", 1)
     stride: Optional[int] = whole(None, "from one block to the next (default: half a window)", 1)
@@ -48,8 +53,12 @@ class Discriminate(Drawing, Machine, Seeded):
 
     @property
     def files(self) -> Dict[str, Path]:
-        names = ("real", "fake", "valid_real", "valid_fake")
+        names = (f"{part}{kind}" for part in ("", "valid_", "train_") for kind in ("real", "fake"))
         return {name: path for name in names if (path := getattr(self, name))}
+
+    @property
+    def judged_files(self) -> Dict[str, Path]:
+        return {n: path for n, path in self.files.items() if not n.startswith("train_")}
 
     @property
     def learns_words(self) -> bool:
@@ -63,10 +72,7 @@ class Discriminate(Drawing, Machine, Seeded):
         self._check_files()
         if self.real and not self.like:
             raise OptionError("{like}: needed with {real} and {fake}")
-        if self.real and self.learns_words:
-            raise OptionError("{tfidf}: learns from a train subset; not with {real} and {fake}")
-        if self.tfidf and self.tfidf_from:
-            raise OptionError("{tfidf}: {tfidf_from} is given too; drop one")
+        self._check_words()
         if not (self.path or self.lm or self.learns_words):
             raise OptionError("no scorer: give {path}, {lm} or {tfidf}")
         if self.draw and not (self.stores and self.path):
@@ -76,11 +82,25 @@ class Discriminate(Drawing, Machine, Seeded):
         if self.gen_subset == VALID:
             raise OptionError(f"{{gen_subset}} {VALID}: sets the thresholds, and cannot judge too")
 
+    def _check_words(self) -> None:
+        if self.real and self.tfidf_from:
+            raise OptionError("{tfidf_from}: a store; with {real} and {fake} use {tfidf}")
+        if self.real and self.tfidf and not {"valid_real", "train_real"} <= set(self.files):
+            needed = "{train_real}, {train_fake}, {valid_real} and {valid_fake}"
+            raise OptionError(f"{{tfidf}}: with {{real}} and {{fake}} it learns from {needed}")
+        if self.train_real and not self.tfidf:
+            raise OptionError("{train_real}: only {tfidf} learns from it")
+        if self.tfidf and self.tfidf_from:
+            raise OptionError("{tfidf}: {tfidf_from} is given too; drop one")
+
     def _check_files(self) -> None:
-        for one, other in (("real", "fake"), ("valid_real", "valid_fake")):
+        for part in ("", "valid_", "train_"):
+            one, other = f"{part}real", f"{part}fake"
             if (one in self.files) != (other in self.files):
                 raise OptionError(f"{{{one}}} and {{{other}}}: give both")
         for one in ("real", "fake"):
             if one in self.files and self.files.get(f"valid_{one}") == self.files[one]:
                 problem = f"thresholds are set on other texts than those of {{{one}}}"
                 raise OptionError(f"{{valid_{one}}}: {problem}")
+            if one in self.files and self.files.get(f"train_{one}") == self.files[one]:
+                raise OptionError(f"{{train_{one}}}: holds what is to be judged, {{{one}}}")

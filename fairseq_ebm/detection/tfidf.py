@@ -1,6 +1,6 @@
 """The baseline that only knows words: scikit-learn's TF-IDF and logistic regression."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
@@ -20,18 +20,15 @@ STRENGTHS = [2.0**power for power in range(-4, 9, 2)]  # values of C: strong to 
 Labelled = Tuple[List[str], np.ndarray]  # texts, and which of them are generated
 
 
-class TfIdfScorer:
-    """Reads only continuations: what a real window and those in its place share says nothing."""
+class TfIdf:
+    """Learnt from ``train``; the strength of its regularisation is the best of ``valid``."""
 
-    names = ("tfidf",)
-
-    def __init__(self, tokenizer: Tokenizer, train: Labelled, valid: Labelled) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, train: Labelled, valid: Labelled) -> None:
         self.vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=5, max_features=FEATURES)
         try:
             features = self.vectorizer.fit_transform(train[0])
         except ValueError:
-            problem = "no word is in 5 texts of the train subset; use a store with more text"
+            problem = "no word is in 5 texts to train on; give it more text"
             raise UserError(f"--tfidf: {problem}") from None
         held_out = self.vectorizer.transform(valid[0])
         self.accuracy, self.strength, self.model = max(
@@ -49,9 +46,21 @@ class TfIdfScorer:
         real, generated = (torch.from_numpy(scores[truth == kind]) for kind in (False, True))
         return balanced_accuracy(real, generated), strength, model
 
+    def scores(self, texts: Sequence[str]) -> np.ndarray:
+        """Higher: more likely generated."""
+        return np.asarray(self.model.decision_function(self.vectorizer.transform(texts)))
+
+
+class TfIdfScorer:
+    """Reads only continuations: what a real window and those in its place share says nothing."""
+
+    names = ("tfidf",)
+
+    def __init__(self, tokenizer: Tokenizer, words: TfIdf) -> None:
+        self.tokenizer, self.words = tokenizer, words
+
     def __call__(self, texts: Tensor, before: int, after: int) -> Dict[str, Tensor]:
-        words = continuations(self.tokenizer, texts, before, after)
-        scores = self.model.decision_function(self.vectorizer.transform(words))
+        scores = self.words.scores(continuations(self.tokenizer, texts, before, after))
         return {"tfidf": torch.from_numpy(scores).view(texts.shape[:2])}
 
 
@@ -71,3 +80,8 @@ def labelled(tokenizer: Tokenizer, batches: Iterable[Batch]) -> Labelled:
         windows, each = batch.texts.shape[:2]
         generated.append((torch.arange(each) > 0).repeat(windows))
     return texts, torch.cat(generated).numpy()
+
+
+def labelled_texts(real: Sequence[str], generated: Sequence[str]) -> Labelled:
+    labels = np.arange(len(real) + len(generated)) >= len(real)
+    return [*real, *generated], labels

@@ -1,8 +1,9 @@
 """Scores of texts of any length: the mean over the overlapping blocks that each is cut into."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import types
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Dict, List, Tuple
+from typing import Callable, Dict, List, Tuple
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from ..errors import UserError
 from .scorers import Scorer
 
 BLOCKS = 64  # scored at once
+
+Reader = Callable[[Sequence[str]], np.ndarray]  # scores of texts that it reads as a whole
 
 
 @dataclass(frozen=True)
@@ -40,20 +43,32 @@ class TextScores:
 
 
 def score_texts(
-    texts: Iterable[str], tokenizer: Tokenizer, scorers: Sequence[Scorer], options: BlockOptions
+    texts: Iterable[str],
+    tokenizer: Tokenizer,
+    scorers: Sequence[Scorer],
+    options: BlockOptions,
+    readers: Mapping[str, Reader] = types.MappingProxyType({}),
 ) -> TextScores:
-    """Holds no more than ``BLOCKS`` blocks and one text at a time."""
+    """Holds no more than ``BLOCKS`` blocks and one text at a time. ``readers``, by the names of
+    their scores, read whole texts."""
     result = TextScores()
+    whole: Dict[str, List[float]] = {name: [] for name in readers}
+
+    def read(text: str) -> None:
+        for name, reader in readers.items():
+            whole[name] += reader([text]).tolist()
+
     sums: Dict[str, List[float]] = {}
-    for members, blocks in _batches(texts, tokenizer, options, result):
+    for members, blocks in _batches(texts, tokenizer, options, result, read):
         for scorer in scorers:
             for name, values in scorer(blocks.unsqueeze(1), 0, 0).items():
                 total = sums.setdefault(name, [])
                 total += [0.0] * (len(result.sizes) - len(total))
                 for i, value in zip(members, values[:, 0].tolist()):
                     total[i] += value
-    for name, total in sums.items():
-        result.scores[name] = np.array(total) / np.array(result.sizes)
+    means = {name: np.array(total) / np.array(result.sizes) for name, total in sums.items()}
+    result.scores = {**means, **{name: np.array(values) for name, values in whole.items()}}
+    for name in result.scores:
         bad = ~np.isfinite(result.scores[name])
         if bad.any():
             raise UserError(f"{name}: not finite for {bad.sum()} texts")
@@ -61,9 +76,13 @@ def score_texts(
 
 
 def _batches(
-    texts: Iterable[str], tokenizer: Tokenizer, options: BlockOptions, counts: TextScores
+    texts: Iterable[str],
+    tokenizer: Tokenizer,
+    options: BlockOptions,
+    counts: TextScores,
+    read: Callable[[str], None],
 ) -> Iterator[Tuple[List[int], Tensor]]:
-    """Numbers of texts and their blocks (B, T), counted as they come."""
+    """Numbers of texts and their blocks (B, T), counted as they come; ``read`` gets what counts."""
     members: List[int] = []
     blocks: List[np.ndarray] = []
     for text in texts:
@@ -73,6 +92,7 @@ def _batches(
         counts.short += bool(len(tokens)) and short
         if not len(tokens) or (short and options.skip_short):
             continue
+        read(text)
         starts = options.starts(len(tokens))
         counts.sizes.append(len(starts))
         for start in starts:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.stores import random_store, write_store
+from tests.stores import random_store, write_dictionary, write_store
 
 NAMES = {"energy", "log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt"}
 NAMES |= {"log_likelihood_whole"}
@@ -156,6 +156,35 @@ def test_whole_texts(discriminate, files, sums, sums_energy, sums_lm):
     assert 0 < rows["energy"]["accuracy_threshold"] < 1
 
 
+def test_words_of_whole_texts(discriminate, tmp_path):
+    """Generated texts prefer other words; a text is read from end to end."""
+    write_dictionary(tmp_path / "data", 30)
+    generator, paths = np.random.default_rng(1), {}
+    for part in ("", "valid-", "train-"):
+        for kind in ("real", "fake"):
+            texts = []
+            for length in generator.integers(5, 60, 150):
+                draws = generator.random(length) ** (1.0 if kind == "real" else 1.4)
+                texts.append(" ".join(f"w{int(30 * each)}" for each in draws))
+            paths[f"--{part}{kind}"] = tmp_path / f"{part}{kind}.jsonl"
+            lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+            paths[f"--{part}{kind}"].write_text(lines)
+    flags = [each for pair in paths.items() for each in pair]
+    report, _ = discriminate(*flags, "--like", tmp_path / "data", "--tfidf", "--window", 16)
+    (row,) = report["rows"]
+    assert (row["scorer"], row["n_real"], row["n_fake"]) == ("tfidf", 150, 150)
+    assert 0.65 < row["accuracy"] < 0.95 and row["accuracy_threshold"] is not None
+    assert set(report["provenance"]["files"]) == {each[2:].replace("-", "_") for each in paths}
+    short, _ = discriminate(
+        *flags, "--like", tmp_path / "data", "--tfidf", "--window", 16, "--skip-short"
+    )
+    assert short["rows"][0]["n_real"] < 150
+    paths["--train-real"] = paths["--real"]
+    flags = [each for pair in paths.items() for each in pair]
+    told = discriminate(*flags, "--like", tmp_path / "data", "--tfidf", fails=True)
+    assert "--train-real: holds what is to be judged, --real" in told
+
+
 def test_a_broken_line(discriminate, files, sums, sums_energy, tmp_path):
     broken = tmp_path / "broken.jsonl"
     lines = files[0].read_text().splitlines()
@@ -196,7 +225,21 @@ def test_wrong_command_lines(discriminate, store, files, sums, sums_energy, sums
         ),
         (["--real", real, "--path", sums_energy], "--real and --fake: give both"),
         (["--real", real, "--fake", fake, "--path", sums_energy], "--like: needed"),
-        (["--real", real, "--fake", fake, "--like", sums, "--tfidf"], "--tfidf: learns from"),
+        (
+            ["--real", real, "--fake", fake, "--like", sums, "--tfidf"],
+            "--tfidf: with --real and --fake it learns from --train-real, --train-fake",
+        ),
+        (
+            ["--real", real, "--fake", fake, "--like", sums, "--tfidf-from", store],
+            "--tfidf-from: a store",
+        ),
+        (
+            [
+                *["--real", real, "--fake", fake, "--like", sums, "--path", sums_energy],
+                *["--train-real", files[2], "--train-fake", files[3]],
+            ],
+            "--train-real: only --tfidf learns from it",
+        ),
         ([store, "--path", sums_energy, "--gen-subset", "valid"], "--gen-subset valid: sets"),
         ([store, "--path", sums_lm], "not an energy"),
         ([store, "--lm", sums_energy], "not a"),

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from fairseq_ebm.data.tokenizers import load_tokenizer
 from fairseq_ebm.detection.stores import batches
-from fairseq_ebm.detection.tfidf import STRENGTHS, TfIdfScorer, labelled
+from fairseq_ebm.detection.tfidf import STRENGTHS, TfIdf, TfIdfScorer, labelled
 from fairseq_ebm.errors import UserError
 from fairseq_ebm.negatives.store import NegativesSubset
 from tests.stores import random_store, write_store
@@ -38,7 +38,7 @@ def words(rows):
 def test_it_is_scikit_learns_pipeline(neg):
     tokenizer, subset = load_tokenizer(neg), NegativesSubset(neg, "valid")
     train, valid = (labelled(tokenizer, batches_of(neg, m)) for m in (range(300), range(300, 350)))
-    scorer = TfIdfScorer(tokenizer, train, valid)
+    scorer = TfIdfScorer(tokenizer, TfIdf(train, valid))
 
     def direct(members):
         texts, generated = [], []
@@ -59,7 +59,7 @@ def test_it_is_scikit_learns_pipeline(neg):
         reached = balanced_accuracy_score(truth, pipeline.predict(texts))
         if best is None or reached > best[0]:
             best = (reached, strength, pipeline)
-    assert (scorer.accuracy, scorer.strength) == (pytest.approx(best[0]), best[1])
+    assert (scorer.words.accuracy, scorer.words.strength) == (pytest.approx(best[0]), best[1])
     assert best[0] > 0.6
     texts, _ = direct(range(350, 400))
     expected = best[2].decision_function(texts).reshape(50, 3)
@@ -73,4 +73,4 @@ def test_too_little_text(tmp_path):
     neg = random_store(tmp_path / "neg", count=2)
     texts = labelled(load_tokenizer(neg), batches_of(neg, range(2)))
     with pytest.raises(UserError, match="--tfidf"):
-        TfIdfScorer(load_tokenizer(neg), texts, texts)
+        TfIdf(texts, texts)
