@@ -39,7 +39,7 @@ class Arguments(Quiet):
     train: int = whole(1500, "texts of each kind to train on", 1)
     judged: int = whole(300, "texts of each kind in valid and test", 1)
     least: int = whole(64, "tokens of the shortest", 1)
-    most: int = whole(256, "tokens of the longest", 1)
+    most: int = whole(160, "tokens of the longest", 1)
 
 
 def documents(text: np.ndarray, eos: int) -> Iterator[np.ndarray]:
@@ -74,6 +74,7 @@ def main(options: Arguments) -> None:
     register()
     tokenizer = load_tokenizer(options.data)
     lm = load_base_lm(options.lm, options.data, "fp32", torch.device("cpu"), "LM.pt")
+    lm.require_window(options.most, "--most")
     sampler, eos = Sampler(lm.model), tokenizer.dictionary.eos()
     options.dest.mkdir(parents=True, exist_ok=True)
     for split in ("train", "valid", "test"):

@@ -59,7 +59,7 @@ def _load(options: Discriminate, data: Path) -> LoadedModels:
 def _scorers(models: LoadedModels, options: Discriminate) -> List[Scorer]:
     scorers: List[Scorer] = []
     if models.energy is not None:
-        probability = options.mean_of == "probability"
+        probability = options.mean_of == "probability" and options.real is not None
         draws_one = models.energy.criterion == "conditional_nce"
         line = (0.5 if probability else 0.0) if draws_one else None
         scorers.append(EnergyScorer(models.energy.model, probability, line))

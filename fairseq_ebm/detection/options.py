@@ -34,7 +34,7 @@ class Discriminate(Drawing, Machine, Seeded):
     gen_subset: str = text("test", "subset to judge", group="stores")
     max_windows: Optional[int] = whole(None, "judge at most so many windows, at random", 1)
     show: int = whole(
-        0, "print the texts of so many windows, real and generated, by their scores", 0
+        0, "print the texts of so many windows, real and generated, by their energies", 0
     )
     real: Optional[Path] = file(
         None, "texts of people", "R.jsonl", group='whole texts, a line {"text": …} each'
@@ -99,8 +99,11 @@ class Discriminate(Drawing, Machine, Seeded):
             if (one in self.files) != (other in self.files):
                 raise OptionError(f"{{{one}}} and {{{other}}}: give both")
         for one in ("real", "fake"):
-            if one in self.files and self.files.get(f"valid_{one}") == self.files[one]:
+            test, valid, train = (
+                self.files.get(f"{part}{one}") for part in ("", "valid_", "train_")
+            )
+            if test and test == valid:
                 problem = f"thresholds are set on other texts than those of {{{one}}}"
                 raise OptionError(f"{{valid_{one}}}: {problem}")
-            if one in self.files and self.files.get(f"train_{one}") == self.files[one]:
-                raise OptionError(f"{{train_{one}}}: holds what is to be judged, {{{one}}}")
+            if train and train in (test, valid):
+                raise OptionError(f"{{train_{one}}}: texts to learn from are others than to judge")

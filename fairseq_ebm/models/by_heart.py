@@ -34,8 +34,9 @@ class ByHeart(nn.Module):
         ``real`` (B, T), in training: the window of the training text that a row is about."""
         raise NotImplementedError
 
-    def changes(self, window: Tensor, symbols: int) -> Tensor:
-        """By how much the sum over a window (T,) changes when symbol v stands at t: (T, symbols)"""
+    def changes(self, window: Tensor, symbols: int, places: Tensor) -> Tensor:
+        """By how much the sum over a window (T,) changes when symbol v stands at one of ``places``
+        (P,): (P, symbols)"""
         raise NotImplementedError
 
     def forward(self, windows: Tensor, real: Optional[Tensor] = None) -> Tensor:
@@ -43,7 +44,7 @@ class ByHeart(nn.Module):
         first, last = self.given.tolist()
         terms = self.terms(windows, first, real).float()
         ends = (windows != self.padding).sum(dim=2, keepdim=True) - last
-        outside = torch.arange(first, windows.size(2), device=windows.device) >= ends
+        outside = torch.arange(windows.size(2), device=windows.device)[first:] >= ends
         return PER_STEP * terms.masked_fill(outside, 0.0).sum(dim=2)
 
 
@@ -52,10 +53,11 @@ class Local(ByHeart):
 
     longest: int
 
-    def changes(self, window: Tensor, symbols: int) -> Tensor:
+    @torch.no_grad()
+    def changes(self, window: Tensor, symbols: int, places: Tensor) -> Tensor:
         rows, all_symbols = [], torch.arange(symbols, device=window.device)
         first, last = self.given.tolist()
-        for t in range(len(window)):
+        for t in places.tolist():
             start = max(0, t - self.longest + 1)  # no term with t in it reaches further
             near = window[start : t + self.longest].repeat(symbols, 1)
             near[:, t - start] = all_symbols
@@ -64,7 +66,7 @@ class Local(ByHeart):
             terms = self.terms(near.unsqueeze(1), 0).squeeze(1).float()
             rows.append(terms.masked_fill(~counts, 0.0).sum(dim=1))
         sums = PER_STEP * torch.stack(rows)
-        return sums - sums.gather(1, window.unsqueeze(1))
+        return sums - sums.gather(1, window[places].unsqueeze(1))
 
 
 def given_by(manifests: List[Mapping[str, Any]]) -> Given:

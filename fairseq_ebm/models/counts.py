@@ -8,6 +8,7 @@ text is not: in training, the real window of a row is taken out of the counts fi
 learn nothing but that.
 """
 
+import logging
 from collections.abc import Iterator
 from typing import Optional, Tuple
 
@@ -25,6 +26,9 @@ MOST = 255
 FIRST_OF_LEVEL = (1, 2, 3, 5, 9, 17, 33, 65, 129)  # counts from which the next level begins
 LEVELS = len(FIRST_OF_LEVEL) + 1
 BLOCK = 1 << 20  # tokens that are counted at a time
+FULL = 0.25  # of the buckets
+
+logger = logging.getLogger(__name__)
 
 
 class CountTable(Local):
@@ -48,9 +52,16 @@ class CountTable(Local):
             found += torch.bincount(buckets[whole], minlength=len(found))
         total = found.add_(self.counts.cpu()).clamp_(max=MOST)
         self.counts.copy_(total.to(torch.uint8))
+        held = float((total > 0).double().mean())
+        words = f"--counts: {held:.1%} of 2^{self.bits} buckets hold sequences of the training text"
+        if held > FULL:
+            lost = "so that as many of those that it lacks seem to be there"
+            logger.warning(f"{words}, {lost}; raise --count-bits")
+        else:
+            logger.info(words)
 
     def terms(self, windows: Tensor, first: int, real: Optional[Tensor] = None) -> Tensor:
-        start = max(0, first - self.longest)  # whatever counts at ``first`` begins no earlier
+        start = max(0, first - self.longest + 1)  # whatever counts at ``first`` begins no earlier
         levels = self._levels(windows[:, :, start:], real)
         total = torch.zeros_like(windows[:, :, first:], dtype=torch.float32)
         before = torch.zeros_like(levels[0])  # of sequences without their last symbol
@@ -71,7 +82,8 @@ class CountTable(Local):
             if own is not None:
                 # The window's own: those that are whole in it, as others were not counted for it.
                 mine = own[n][:, None, None, n:] == buckets.view(windows.shape).unsqueeze(-1)
-                counts = (counts - mine.sum(dim=-1)).clamp_(min=0)
+                left = (counts - mine.sum(dim=-1)).clamp_(min=0)
+                counts = torch.where(counts == MOST, counts, left)  # so many that nothing is lost
             levels.append(torch.bucketize(counts, self.edges, right=True))
         return tuple(levels)
 

@@ -37,21 +37,23 @@ class RepeatTable(ByHeart):
         symbols = windows[:, :, first:] * KINDS + lengths.clamp(max=KINDS - 1)
         return (self.lengths(lengths).float() + self.of_symbols(symbols)).squeeze(-1)
 
-    def changes(self, window: Tensor, symbols: int) -> Tensor:
+    @torch.no_grad()
+    def changes(self, window: Tensor, symbols: int, places: Tensor) -> Tensor:
         """Symbols that the window does not have repeat nothing, so that one of them shows what all
         of them do; only their own numbers differ."""
-        at, held = torch.arange(len(window), device=window.device), window.unique()
-        foreign = [v for v in range(symbols) if v != self.padding and v not in held][:1]
+        held = window.unique()
+        others = {self.padding, *held.tolist()}
+        foreign = [v for v in range(len(others) + 1) if v not in others and v < symbols][:1]
         tried = torch.cat([held, held.new_tensor(foreign)])  # (S,)
-        edited = window.repeat(len(window), len(tried), 1)  # (T, S, T)
-        edited[at, :, at] = tried
+        edited = window.repeat(len(places), len(tried), 1)  # (P, S, T)
+        edited[torch.arange(len(places)), :, places] = tried
         sums = self(edited)
         first, last = self.given.tolist()
-        counted = ((at >= first) & (at < len(window) - last)).unsqueeze(1)
-        own = PER_STEP * self.of_symbols.weight.float()[::KINDS, 0] * counted  # (T, symbols)
+        counted = ((places >= first) & (places < len(window) - last)).unsqueeze(1)
+        own = PER_STEP * self.of_symbols.weight.float()[::KINDS, 0] * counted  # (P, symbols)
         result = own + (sums - own[:, tried])[:, -1:]
         result[:, held] = sums[:, : len(held)]
-        return result - result.gather(1, window.unsqueeze(1))
+        return result - result.gather(1, window[places].unsqueeze(1))
 
 
 def repeated(tokens: Tensor, longest: int, first: int = 0) -> Tensor:

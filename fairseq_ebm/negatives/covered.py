@@ -15,32 +15,38 @@ HOLE = -1  # in a text: what lies beyond is another
 def covered_text(stores: Sequence[Path], subset: str) -> np.ndarray:
     """Tokens (L,), each of them once, with a ``HOLE`` wherever windows leave some out.
 
-    Stores of the same text, by other language models or with other windows, are one."""
-    by_text: Dict[Tuple[str, str], List[NegativesSubset]] = {}
+    Stores of the same text are one: by other language models, with other windows; or, of texts from
+    elsewhere, beside other generated ones."""
+    by_text: Dict[str, List[Tuple[Path, NegativesSubset]]] = {}
     for store in stores:
         windows = NegativesSubset(store, subset)
-        text = windows.manifest.source.get("text", {}).get(subset)
-        by_text.setdefault(("text", text) if text else ("store", str(store)), []).append(windows)
-    parts = [_laid_out(subsets, kind == "text") for (kind, _), subsets in by_text.items()]
-    return np.concatenate(parts)
+        source = windows.manifest.source
+        text = source.get("text", {}).get(subset) or source.get("real") or str(store)
+        by_text.setdefault(str(text), []).append((store, windows))
+    return np.concatenate([_laid_out(each) for each in by_text.values()])
 
 
-def _laid_out(subsets: Sequence[NegativesSubset], in_their_places: bool) -> np.ndarray:
+def _laid_out(stores: Sequence[Tuple[Path, NegativesSubset]]) -> np.ndarray:
     """A text as far as it is covered; windows of unknown places stand apart."""
-    placed = [(each, _starts(each, in_their_places)) for each in subsets]
+    placed = [(each, _starts(store, each)) for store, each in stores]
     end = max(int(starts[-1]) + each.window for each, starts in placed)
     text = np.full(end + 1, HOLE, dtype=np.int32)
     for each, starts in placed:
         for i, start in enumerate(starts):
-            text[start : start + each.window] = each.real(i)
+            place, real = text[start : start + each.window], each.real(i)
+            if ((place != HOLE) & (place != real)).any():
+                stores_of = ", ".join(str(store) for store, _ in stores)
+                problem = f"{stores_of}: of the same texts, but cut in different ways"
+                raise UserError(f"--counts: {problem}; make them with the same options")
+            place[:] = real
     return text
 
 
-def _starts(subset: NegativesSubset, in_their_places: bool) -> np.ndarray:
-    options = subset.manifest.options
-    if in_their_places:
-        return subset.numbers * int(options["stride"])
-    if (options.get("stride") or subset.window) < subset.window:
-        problem = "windows of texts from elsewhere overlap, so that words would be counted twice"
-        raise UserError(f"--counts: {problem}; make them with --stride {subset.window}")
-    return np.arange(len(subset)) * (subset.window + 1)
+def _starts(store: Path, subset: NegativesSubset) -> np.ndarray:
+    window, stride = subset.window, subset.manifest.options.get("stride")
+    if "text" in subset.manifest.source:
+        return subset.numbers * int(stride)
+    if (stride or window) < window:
+        problem = f"{store}: windows of texts from elsewhere overlap, and would be counted twice"
+        raise UserError(f"--counts: {problem}; make the store with --stride {window}")
+    return subset.numbers * (window + 1)

@@ -2,11 +2,12 @@
 from prepared text, with fairseq's programs that generate, text of both (``joint_generation``)."""
 
 import dataclasses
+import json
 import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 import torch
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
@@ -55,6 +56,7 @@ class ResidualEBMConfig(JointGenerationConfig):
     )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
+    valid_subset: str = II("dataset.valid_subset")
     max_tokens: Optional[int] = II("dataset.max_tokens")
     max_tokens_valid: Optional[int] = II("dataset.max_tokens_valid")
     save_dir: str = II("checkpoint.save_dir")
@@ -148,6 +150,9 @@ class ResidualEBMTask(EnergyTask):
             initialise(model, Path(self.cfg.init_from), self.data)
         if model.counts is not None:
             model.counts.count(covered_text(self.stores, self.cfg.train_subset))
+            if self.cfg.train_subset in (self.cfg.valid_subset or "").split(","):
+                told = "what was counted tells real text, and means nothing for other text"
+                logger.warning(f"--valid-subset {self.cfg.train_subset}, with --counts: {told}")
 
     def _restored_checkpoint(self) -> Optional[Path]:
         """What fairseq's trainer is going to load, by the rules of ``load_checkpoint`` in its
@@ -163,15 +168,17 @@ class ResidualEBMTask(EnergyTask):
 
     def _go_on_from(self, path: Path, model: EnergyModel) -> None:
         """fairseq's trainer does not give a task its state back: take it from the checkpoint."""
-        state = read_energy(path, "going on from a checkpoint")["task_state"]
+        whole = read_energy(path, "going on from a checkpoint")
+        state = whole["task_state"]
         require_symbols(state, self.dictionary, str(path), self.data)
         now = self.state.negatives
         if model.counts_from_given and given_by(now) != given_by(state[NEGATIVES]):
             elsewhere = "its continuations begin elsewhere than those of this store"
             raise UserError(f"going on from {path}: {elsewhere}; use prefixes of one length")
-        if model.counts is not None and any(each not in state[NEGATIVES] for each in now):
-            elsewhere = "what it has counted is the text of other stores"
-            raise UserError(f"going on from {path}: {elsewhere}; begin anew, or without --counts")
+        counted = (known(state[NEGATIVES]), whole["cfg"]["dataset"]["train_subset"])
+        if model.counts is not None and counted != (known(now), self.cfg.train_subset):
+            elsewhere = "what it has counted (--counts) is the text of other stores or subsets"
+            raise UserError(f"going on from {path}: {elsewhere}; begin anew")
         before = [manifest for manifest in state[NEGATIVES] if manifest not in now]
         self.state.merge_state_dict({NEGATIVES: [*now, *before]})
         if self.cfg.init_from:
@@ -211,3 +218,12 @@ class ResidualEBMTask(EnergyTask):
 
     def max_positions(self) -> Optional[int]:
         return self._max_positions
+
+
+def known(manifests: Iterable[Mapping[str, Any]]) -> Set[str]:
+    """Stores, whatever was added to them later, by whichever version."""
+    changing = ("subsets", "versions")
+    return {
+        json.dumps({k: v for k, v in manifest.items() if k not in changing}, sort_keys=True)
+        for manifest in manifests
+    }

@@ -91,7 +91,7 @@ class Editor(NamedTuple):
 
     def _rank(self, window: Tensor, free: Tensor, direction: int) -> List[Tuple[int, int, float]]:
         """The ``top`` edits (position, symbol, predicted change) that push furthest."""
-        change = first_order(self.model, window)  # (T, V)
+        change = first_order(self.model, window, free)  # (T, V)
         may = free.unsqueeze(1) & self.allowed
         may[torch.arange(len(window)), window] = False
         pushes = (direction * change).masked_fill(~may, -torch.inf).flatten()
@@ -108,16 +108,20 @@ class Editor(NamedTuple):
         return int((true * predicted > 0).sum())
 
 
-def first_order(model: EnergyModel, window: Tensor) -> Tensor:
-    """∇_t E · (emb(v) - emb(x_t)) for each token t of a window (T,) and each symbol v: (T, V)"""
+def first_order(model: EnergyModel, window: Tensor, free: Optional[Tensor] = None) -> Tensor:
+    """∇_t E · (emb(v) - emb(x_t)) for each token t of a window (T,) and each symbol v: (T, V). What
+    an energy knows by heart, no function of embeddings, is exact, and left out unless a token is
+    ``free`` (T,) to change."""
     embedding = model.token_embedding().weight.detach()
     tokens = window.to(embedding.device)
     _, gradients = embedding_gradients(model, tokens.unsqueeze(0))
     vectors, slope = embedding.float(), gradients[0].float()
     now = (slope * vectors[tokens]).sum(dim=1, keepdim=True)
     change = slope @ vectors.T - now
-    for part in model.by_heart:  # no functions of the embedding: their changes are computed
-        change = change + part.changes(tokens, len(vectors))
+    free = torch.ones_like(window, dtype=torch.bool) if free is None else free
+    places = free.nonzero().squeeze(1).to(tokens.device)
+    for part in model.by_heart:
+        change[places] += part.changes(tokens, len(vectors), places)
     return change.cpu()
 
 

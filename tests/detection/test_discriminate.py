@@ -182,7 +182,7 @@ def test_words_of_whole_texts(discriminate, tmp_path):
     paths["--train-real"] = paths["--real"]
     flags = [each for pair in paths.items() for each in pair]
     told = discriminate(*flags, "--like", tmp_path / "data", "--tfidf", fails=True)
-    assert "--train-real: holds what is to be judged, --real" in told
+    assert "--train-real: texts to learn from are others than to judge" in told
 
 
 def test_a_broken_line(discriminate, files, sums, sums_energy, tmp_path):

@@ -1,5 +1,7 @@
 """What all kinds of numbers known by heart share."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from tests.models.energies import build, windows
 
 PADDING = 1
 KINDS = {"ngrams": 3, "counts": 3, "repeats": 4}
+PREFIX_OF_5 = {"options": {"prefix_length": [5]}}
 
 
 class OfSymbols(ByHeart):
@@ -40,6 +43,15 @@ def test_the_sum_over_the_continuation_alone(given):
 )
 def test_where_continuations_begin_is_told_by_the_stores(options, given):
     assert given_by([{"options": each} for each in options]) == given
+
+
+@pytest.mark.parametrize("length", [1, 3, 5, 6])
+@pytest.mark.parametrize("part", KINDS)
+def test_a_text_shorter_than_its_context_has_no_continuation(part, length):
+    task = SimpleNamespace(state=SimpleNamespace(state_dict={"negatives": [PREFIX_OF_5]}))
+    energy = build("energy_ngram", task=task, **KINDS)
+    batch = windows(length=11, shared=0)[:, :, :length]
+    assert bool((getattr(energy, part)(batch) == 0).all()) == (length <= 5)
 
 
 @pytest.mark.parametrize(

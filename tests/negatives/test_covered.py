@@ -14,10 +14,10 @@ from tests.negatives.test_store import MANIFEST
 TEXT = np.random.default_rng(1).integers(4, 90, size=400)
 
 
-def store(neg, numbers, window=10, stride=4, text="1" * 64, windows=None):
+def store(neg, numbers, window=10, stride=4, text="1" * 64, windows=None, real=None):
     """Windows of ``TEXT`` with these numbers."""
     options = {**MANIFEST.options, "stride": stride, "window": window}
-    source = {**MANIFEST.source, "text": {"train": text}} if text else {"files": []}
+    source = {"text": {"train": text}} if text else {"real": real}
     data = neg.parent / "data"
     data.mkdir(exist_ok=True)
     (data / "dict.txt").write_text("a 1\n")
@@ -76,5 +76,17 @@ def test_texts_from_elsewhere_have_no_places(tmp_path):
     neg = store(tmp_path / "neg", [0, 1], stride=10, text=None, windows=windows)
     assert parts(covered_text([neg], "train")) == [TEXT[:10].tolist(), TEXT[100:110].tolist()]
     overlapping = store(tmp_path / "two", [0, 1], stride=5, text=None, windows=windows)
-    with pytest.raises(UserError, match="counted twice; make them with --stride 10"):
+    with pytest.raises(UserError, match="counted twice; make the store with --stride 10"):
         covered_text([overlapping], "train")
+
+
+def test_texts_from_elsewhere_beside_two_kinds_of_generated_ones(tmp_path):
+    windows = [TEXT[:10], TEXT[100:110]]
+    one, two = (
+        store(tmp_path / name, [0, 1], stride=10, text=None, windows=windows, real="r")
+        for name in ("one", "two")
+    )
+    assert parts(covered_text([one, two], "train")) == [TEXT[:10].tolist(), TEXT[100:110].tolist()]
+    other = store(tmp_path / "three", [0, 1], stride=10, text=None, windows=windows[::-1], real="r")
+    with pytest.raises(UserError, match="cut in different ways; make them with the same options"):
+        covered_text([one, other], "train")

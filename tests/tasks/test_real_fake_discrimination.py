@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from fairseq_ebm.models.counts import LEVELS
 from fairseq_ebm.tasks.real_fake_discrimination import keep_hardest
 from tests.models.energies import build, windows
 from tests.stores import random_store
@@ -19,6 +20,27 @@ def test_the_hardest_is_the_lowest_energy():
         expected = batch[row, 1 + energies[row].argmin()]
         assert torch.equal(kept["windows"][row], torch.stack([batch[row, 0], expected]))
     assert kept["shared"] == 5 and sample["net_input"]["windows"] is batch
+
+
+def test_the_hardest_by_counts_that_leave_the_real_window_out():
+    """The first negatives are the real windows themselves: if these were counted, they would be
+    the hardest."""
+    model = build("energy_ngram", counts=2).train()
+    with torch.no_grad():
+        model.ngrams.numbers.weight.zero_()
+        model.counts.numbers.weight.zero_()
+        model.counts.numbers.weight.view(2, LEVELS, LEVELS)[:, :, 1:] = -1.0  # counted looks real
+    generator = torch.Generator().manual_seed(1)
+    real = torch.randint(4, 30, (6, 12), generator=generator)
+    other = torch.randint(30, 60, (6, 12), generator=generator)
+    for window in (*real, other[:, :3].flatten(), other[:, 3:].flatten()):
+        model.counts.count(window.numpy())
+    batch = torch.stack([real, real, other], dim=1)
+    sample = {"id": torch.arange(6), "net_input": {"windows": batch, "shared": 0}}
+    kept = keep_hardest(model, sample)["net_input"]["windows"]
+    assert torch.equal(kept[:, 1], other)
+    counted = model.eval()(batch)
+    assert (counted[:, 1] < counted[:, 2]).all()
 
 
 @pytest.fixture(scope="module")

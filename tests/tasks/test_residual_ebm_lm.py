@@ -78,9 +78,13 @@ def test_counts_are_of_the_training_text_and_survive_resuming(run_program, tmp_p
     symbols = {symbol for each in windows for symbol in each.real.tolist()}
     held = int((whole["counts.counts"] > 0).sum())
     assert 0.98 * (len(pairs) + len(symbols)) < held <= len(pairs) + len(symbols)
-    two = random_store(tmp_path / "two", count=48, negatives=4, seed=2)
+    random_store(one, count=40, negatives=4, subsets=("test",))
+    trained("parts", 14)  # the same store, with more in it
+    two = random_store(tmp_path / "two", count=40, negatives=4, seed=2, stride=16)
     refused = trained("parts", 18, neg=two, fails=True)
-    assert "what it has counted is the text of other stores" in refused.done.stderr
+    assert "what it has counted (--counts) is the text of other stores" in refused.done.stderr
+    flags[:-1] += ["--valid-subset", "train"]
+    assert "--valid-subset train, with --counts: " in trained("warned", 1).done.stdout
 
 
 def test_init_from_is_read_once(run_program, sums, sums_lm, tmp_path):
