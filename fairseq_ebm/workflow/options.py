@@ -14,8 +14,8 @@ class Run(Quiet):
     to DIR/matrix.md and DIR/matrix.json. docs/formats.md describes both files.
 
       fairseq-ebm run examples/demo/demo.yaml --dest runs/demo --jobs 2
-      fairseq-ebm run examples/demo/demo.yaml --dest runs/demo --size full --dry-run
-      fairseq-ebm run examples/matrix/small.yaml --dest runs/matrix --jobs 2 --cpu
+      fairseq-ebm run examples/demo/demo.yaml --dest runs/demo --size large --dry-run
+      fairseq-ebm run examples/findings/matrix.yaml --dest runs/matrix --jobs 2 --cpu
 
     Started again, it skips what is done, resumes what was interrupted, and rebuilds what
     changed with all that depends on it: a command, a file that a command names, the version
