@@ -172,8 +172,8 @@ def first_table(folder: Path, corpus: str) -> Table:
     heads = ["model", "test perplexity", "valid", "effective samples", "million parameters"]
     note = (
         f"{CORPORA[corpus]}; lower and upper bound, 95% intervals over windows; minutes of this "
-        "part's training, two stages at a time. A table of n-grams has 1.05 million numbers; counts "
-        "are 16.8 million bytes, taken for numbers here."
+        "part's training, two stages at a time. A table of n-grams has 1.05 million numbers; of "
+        "counts there are 16.8 million, a byte each."
     )
     return Table([*heads, "minutes", "the paper's"], rows, note)
 
