@@ -90,7 +90,7 @@ FIRST_PAPER: Figures = (
 )
 SECOND_PAPER: Figures = (
     (
-        "The second paper's figure 4, TF-IDF and all scores that need no training; UniT without n-grams",
+        "The second paper's figure 4, TF-IDF and all scores without training; UniT alone",
         ("scores",),
     ),
     (
