@@ -43,6 +43,15 @@ def runs(tmp_path):
     return tmp_path
 
 
+def test_minutes_of_what_is_done(script, tmp_path):
+    states = tmp_path / ".stages"
+    states.mkdir()
+    (states / "unit.json").write_text('{"done": true, "seconds": 90}')
+    (states / "bit.json").write_text('{"done": false}')
+    found = [script["minutes"](tmp_path, name) for name in ("unit", "bit", "ralm")]
+    assert found == [1.5, None, None]
+
+
 def test_verdicts(script, runs):
     (table,) = [script["claims_table"]({"docs": runs / "docs"})]
     verdicts = {row[0]: row[2:] for row in table.rows}

@@ -159,7 +159,8 @@ def parameters(folder: Path, model: str) -> str:
 
 def minutes(folder: Path, stage: str) -> Optional[float]:
     state = folder / ".stages" / f"{stage}.json"
-    return read_json(state)["seconds"] / 60 if state.exists() else None
+    seconds = read_json(state).get("seconds") if state.exists() else None  # none: under way
+    return None if seconds is None else seconds / 60
 
 
 def first_table(folder: Path, corpus: str) -> Table:
