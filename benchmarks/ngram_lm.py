@@ -84,6 +84,12 @@ def windows_of(data: Path, subset: str, most: int) -> Tensor:
     return torch.from_numpy(np.stack([windows.tokens(i) for i in range(len(windows))])).long()
 
 
+def share_in(text: Sequence[int], other: Sequence[int], n: int) -> float:
+    """Of the n-grams of ``other``: which share stands in ``text`` word for word?"""
+    known = set(zip(*(text[i:] for i in range(n))))
+    return float(np.mean([ngram in known for ngram in zip(*(other[i:] for i in range(n)))]))
+
+
 def mixed(one: Tensor, other: Tensor, share: float) -> Tensor:
     return torch.logaddexp(one + math.log1p(-share), other + math.log(share))
 
@@ -115,6 +121,9 @@ def main() -> None:
         both = perplexity(mixed(test, counted["test"], share))
         rows.append([str(path), f"{perplexity(test):.2f}", f"{both:.2f}", f"{share:.2f}"])
     heads = ["language model", "alone", "mixed with 5-grams", "their share"]
+    test_text = running_text(given.data, "test").tolist()
+    shares = (f"{share_in(text, test_text, n):.1%} of its {n}-grams" for n in (4, 8, 16))
+    print(f"test has in common with train: {', '.join(shares)}")
     print(tabulate(rows, heads, disable_numparse=True))
 
 
