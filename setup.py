@@ -46,7 +46,7 @@ setup(
         "jinja2",  # which torch brings
     ],
     extras_require={
-        "hf": ["transformers>=4.40,<5"],
+        "hf": ["transformers>=4.40"],
         "dev": [
             "mpmath",  # 60 digits
             "pytest>=8",

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Dict, Optional, Tuple
 
 from ..errors import OptionError
-from ..options import REQUIRED, Quiet, choice, file, whole
+from ..options import REQUIRED, Quiet, choice, file, text, whole
 
 SPLITS = ("train", "valid", "test")
 BUILT_IN = ("pydocs", "pysource", "packages", "addition")
 VOCAB_SIZE = 8000
+HUGGING_FACE = "hf:"  # before a model's folder
 DIGITS = 10
 
 
@@ -22,6 +23,7 @@ class Prepare(Quiet):
       fairseq-ebm prepare --corpus pydocs --dest data/pydocs
       fairseq-ebm prepare --train a.txt b.txt --valid v.txt --test t.txt --dest data/mine
       fairseq-ebm prepare --test other.txt --vocab-from data/mine --dest data/other
+      fairseq-ebm prepare --corpus pydocs --tokenizer hf:MODEL_DIR --dest data/gpt2
 
     In files, every line is a document and ends in </s>. Text is kept as it is, to the byte.
     """
@@ -46,12 +48,22 @@ class Prepare(Quiet):
         1, 10**7,
     )  # fmt: skip
     vocab_from: Optional[Path] = file(None, "use this prepared directory's vocabulary", "DATA")
+    tokenizer: Optional[str] = text(
+        None,
+        "use the tokenizer of a Hugging Face model: its own symbols, in its own order "
+        "(pip install 'fairseq-ebm[hf]')",
+        "hf:MODEL_DIR",
+    )
     digits: int = whole(DIGITS, "addition only: digits of a term", 1, 1000)
     seed: int = whole(1, "addition only: which sums")
 
     @property
     def files(self) -> Dict[str, Tuple[Path, ...]]:
         return {split: paths for split in SPLITS if (paths := getattr(self, split))}
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        return Path(str(self.tokenizer)[len(HUGGING_FACE) :])
 
     def check(self) -> None:
         super().check()
@@ -66,5 +78,13 @@ class Prepare(Quiet):
             raise OptionError("{digits}: of {corpus} addition only; drop it")
         if self.vocab_size and self.vocab_from:
             raise OptionError("{vocab_size}: {vocab_from} brings the vocabulary; drop one")
-        if self.files and not self.train and not self.vocab_from:
-            raise OptionError("{train}: needed to make a vocabulary, unless {vocab_from} has one")
+        if self.tokenizer and not self.tokenizer.startswith(HUGGING_FACE):
+            raise OptionError(f"{{tokenizer}}: give {HUGGING_FACE}MODEL_DIR, not {self.tokenizer}")
+        if self.tokenizer and (self.vocab_size or self.vocab_from):
+            other = "vocab_size" if self.vocab_size else "vocab_from"
+            raise OptionError(f"{{{other}}}: {{tokenizer}} brings the vocabulary; drop one")
+        if self.tokenizer and self.corpus == "addition":
+            raise OptionError("{tokenizer}: {corpus} addition has symbols of its own; drop it")
+        if self.files and not (self.train or self.vocab_from or self.tokenizer):
+            others = "{vocab_from} or {tokenizer} has one"
+            raise OptionError(f"{{train}}: needed to make a vocabulary, unless {others}")

@@ -2,8 +2,9 @@
 
     dict.txt              the vocabulary, most frequent symbol first
     {split}.bin, .idx     the documents' tokens, each document ended by </s>
-    sentencepiece.model   how text becomes tokens; or GPT-2's encoder.json and vocab.bpe, or
-                          none, for symbols
+    sentencepiece.model   how text becomes tokens; or GPT-2's encoder.json and vocab.bpe, or a
+                          Hugging Face tokenizer's tokenizer.json and hugging_face.json, or none,
+                          for symbols
     prepare.json          what was done: a PreparedText
 
 Text is read once to learn what is in it, once to make a vocabulary, and once to encode it; the
@@ -27,6 +28,7 @@ from ..options import Record
 from ..progress import progress
 from ..provenance import versions
 from ..records import read_json, require_version, write_json
+from . import hugging_face
 from .options import SPLITS, VOCAB_SIZE, Prepare
 from .sources import TextFiles, built_in_corpus, libraries_of
 from .survey import Survey, survey
@@ -57,6 +59,7 @@ class SplitCounts(Survey):
     tokens: int
     unknown: int  # tokens that are <unk>
     tokens_sha256: str  # of {split}.bin
+    altered: int = 0  # documents that a Hugging Face tokenizer does not give back as they were
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +76,10 @@ class PreparedText:
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """How text becomes tokens: sentencepiece of some ``size``, symbols, or a copy of another's."""
+    """How text becomes tokens: sentencepiece of some ``size``, symbols, a copy of other prepared
+    text's, or a Hugging Face tokenizer; the last two have a ``source``."""
 
-    kind: str  # "sentencepiece", "symbols" or "copy"
+    kind: str  # "sentencepiece", "symbols", "copy" or "hugging_face"
     size: int = 0
     source: Path = Path()
 
@@ -97,6 +101,9 @@ def prepare_text(options: Prepare) -> Record:
     if options.vocab_from:
         recorded["vocab_from"] = str(options.vocab_from)
         vocabulary = Vocabulary("copy", source=options.vocab_from)
+    elif options.tokenizer:
+        recorded["tokenizer"] = str(options.tokenizer)
+        vocabulary = Vocabulary("hugging_face", source=options.tokenizer_folder)
     elif vocabulary.kind == "sentencepiece":
         recorded["vocab_size"] = vocabulary.size
     record = prepare(splits, vocabulary, recorded, options.dest)
@@ -132,6 +139,8 @@ def _already_prepared(
         what = "prepared from other text"
     elif vocabulary.kind == "copy" and hashes != _vocabulary_hashes(vocabulary.source):
         what = "prepared with another vocabulary"
+    elif vocabulary.kind == "hugging_face" and not _is_of(vocabulary.source, dest):
+        what = "prepared with another tokenizer"
     elif any(not (dest / f"{s}.{end}").exists() for s in surveys for end in ("bin", "idx")):
         what = "prepared, but files are missing"
     else:
@@ -141,7 +150,14 @@ def _already_prepared(
 
 def _without_paths(options: Record) -> Record:
     """What files are called does not matter; what is in them is compared itself."""
-    return {k: value for k, value in options.items() if k not in (*SPLITS, "vocab_from")}
+    of_vocabulary = ("vocab_from", "tokenizer")
+    return {k: value for k, value in options.items() if k not in (*SPLITS, *of_vocabulary)}
+
+
+def _is_of(source: Path, dest: Path) -> bool:
+    """Whether ``dest`` has the tokenizer of the Hugging Face model in ``source``."""
+    original = hugging_face.load_original(source, "--tokenizer")
+    return original.files() == {name: (dest / name).read_bytes() for name in hugging_face.NAMES}
 
 
 def load_record(data: Path) -> PreparedText:
@@ -160,9 +176,11 @@ def _write(
 ) -> PreparedText:
     tokenizer, is_ordered = _vocabulary(splits, surveys, vocabulary, folder)
     dtype = indexed_dataset.best_fitting_int_dtype(len(tokenizer.dictionary))
+    altered = {}
     for split, documents in splits.items():
         documents = progress(documents, f"encoding {split}", surveys[split].documents)
-        if _encode(documents, tokenizer, folder / split, dtype) != surveys[split].sha256:
+        sha256, altered[split] = _encode(documents, tokenizer, folder / split, dtype)
+        if sha256 != surveys[split].sha256:
             raise UserError(f"--{split}: the text changed while it was read; run again")
     dictionary = tokenizer.dictionary
     if not is_ordered:
@@ -176,6 +194,7 @@ def _write(
             tokens=tokens.size,
             unknown=sum(int((chunk == dictionary.unk()).sum()) for chunk in _chunks(tokens)),
             tokens_sha256=sha256_of(folder / f"{split}.bin"),
+            altered=altered[split],
             **dataclasses.asdict(surveyed),
         )
     found = {"size": len(dictionary), "sha256": _vocabulary_hashes(folder)}
@@ -200,6 +219,12 @@ def _vocabulary(
         for symbol in sorted({s for text in splits["train"] for s in text.split()}):
             dictionary.add_symbol(symbol)
         return SymbolTokenizer(dictionary), False
+    if vocabulary.kind == "hugging_face":
+        original = hugging_face.load_original(vocabulary.source, "--tokenizer")
+        for name, content in original.files().items():
+            (folder / name).write_bytes(content)
+        original.dictionary.save(str(folder / DICTIONARY_NAME))
+        return original, True
     tokenizer = load_tokenizer(vocabulary.source)
     for name in VOCABULARY_FILES:
         if (vocabulary.source / name).exists():
@@ -207,17 +232,21 @@ def _vocabulary(
     return tokenizer, True
 
 
-def _encode(documents: Iterable[str], tokenizer: Tokenizer, prefix: Path, dtype: type) -> str:
-    """Writes a split; returns the hash of its text."""
-    text_hash = hashlib.sha256()
+def _encode(
+    documents: Iterable[str], tokenizer: Tokenizer, prefix: Path, dtype: type
+) -> Tuple[str, int]:
+    """Writes a split; returns the hash of its text, and how many documents were altered."""
+    text_hash, altered = hashlib.sha256(), 0
+    may_alter = isinstance(tokenizer, hugging_face.HuggingFaceTokenizer)
     builder = indexed_dataset.MMapIndexedDatasetBuilder(f"{prefix}.bin", dtype=dtype)
     eos = tokenizer.dictionary.eos()
     for batch in _batches(documents):
         text_hash.update("".join(text + "\n" for text in batch).encode("utf-8"))
-        for indices in tokenizer.encode(batch):
+        for text, indices in zip(batch, tokenizer.encode(batch)):
             builder.add_item(torch.from_numpy(np.append(indices, eos)))
+            altered += may_alter and tokenizer.decode(indices) != text
     builder.finalize(f"{prefix}.idx")
-    return text_hash.hexdigest()
+    return text_hash.hexdigest(), altered
 
 
 def _batches(documents: Iterable[str]) -> Iterator[List[str]]:

@@ -14,11 +14,14 @@ import sentencepiece
 from fairseq.data import Dictionary
 
 from ..errors import UserError
+from . import hugging_face
 from .gpt2_bpe import ENCODER_NAME, MERGES_NAME, load_gpt2
 
 MODEL_NAME = "sentencepiece.model"
 DICTIONARY_NAME = "dict.txt"
-VOCABULARY_FILES = (DICTIONARY_NAME, MODEL_NAME, ENCODER_NAME, MERGES_NAME)
+VOCABULARY_FILES = (
+    DICTIONARY_NAME, MODEL_NAME, ENCODER_NAME, MERGES_NAME, *hugging_face.NAMES,
+)  # fmt: skip
 SPACE = "\u2581"  # sentencepiece's sign for a space
 SPACE_SIGN_BYTES = [f"<0x{byte:02X}>" for byte in SPACE.encode("utf-8")]
 NUM_SPECIAL = 4  # <s> <pad> </s> <unk>, the first four in fairseq and in our models alike
@@ -51,9 +54,11 @@ class Tokenizer(Protocol):
 
 
 def load_tokenizer(data: Union[str, Path]) -> Tokenizer:
-    """The tokenizer of prepared data: sentencepiece's or GPT-2's if its files are there, else the
-    symbols themselves."""
+    """The tokenizer of prepared data: Hugging Face's, sentencepiece's or GPT-2's if its files are
+    there, else the symbols themselves."""
     dictionary = load_dictionary(Path(data) / DICTIONARY_NAME)
+    if any((Path(data) / name).exists() for name in hugging_face.NAMES):
+        return hugging_face.load_prepared(Path(data), dictionary)
     model = Path(data) / MODEL_NAME
     if not model.exists():
         is_gpt2 = any((Path(data) / name).exists() for name in (ENCODER_NAME, MERGES_NAME))

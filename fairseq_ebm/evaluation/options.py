@@ -27,7 +27,11 @@ class EvalLM(Drawing, Sampling, Shards, Seeded):
     work = "evaluation.eval_lm:eval_lm"
 
     data: Optional[Path] = file(None, "prepared directory", "DATA", argument=True)
-    path: Optional[str] = text(None, "checkpoints, in any order", "LM.pt[:ENERGY.pt]")
+    path: Optional[str] = text(
+        None,
+        "checkpoints, in any order; a language model may be hf:MODEL_DIR, of Hugging Face",
+        "LM.pt[:ENERGY.pt]",
+    )
     merge: Optional[Path] = file(None, "join the shards of a report", "OUT.json")
     gen_subset: str = text("test", "split to evaluate", group="windows")
     window: int = whole(160, "tokens of a window", 1)

@@ -8,8 +8,10 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
+from ..data.options import HUGGING_FACE
 from ..errors import UserError
 from ..lm.checkpoint import LoadedLM, load_base_lm, read_checkpoint
+from ..lm.hugging_face import folder_of
 from ..lm.sampler import Sampler
 from ..models.checkpoint import LoadedEnergy, is_energy, load_energy, trained_window
 from ..negatives.store import Manifest
@@ -97,16 +99,31 @@ def load_joint_checkpoints(
 
 
 def split_path(path: str) -> Tuple[Path, Optional[Path]]:
-    paths = [Path(part) for part in path.split(os.pathsep) if part]
-    for each in paths:
+    paths = list(map(Path, split_names(path)))
+    files = [each for each in paths if folder_of(each) is None]
+    for each in files:
         if not each.is_file():
             raise UserError(f"--path: {each}: no such file")
-    energies = [each for each in paths if is_energy(each)]
+    energies = [each for each in files if is_energy(each)]
     models = [each for each in paths if each not in energies]
     if len(models) > 1:
         for each in models:  # one may be no checkpoint at all, which its own error says
-            read_checkpoint(each, "--path")
+            if each in files:
+                read_checkpoint(each, "--path")
     if len(models) != 1 or len(energies) > 1:
         found = f"language models: {len(models)}, energies: {len(energies)}"
         raise UserError(f"--path: {path}: {found}; give one language model, and one energy or none")
     return models[0], energies[0] if energies else None
+
+
+def split_names(path: str) -> List[str]:
+    """At colons, but for that of hf:FOLDER."""
+    names: List[str] = []
+    before = ""
+    for part in path.split(os.pathsep):
+        if f"{part}:" == HUGGING_FACE and not before:
+            before = HUGGING_FACE
+        elif part:
+            names.append(before + part)
+            before = ""
+    return names

@@ -20,7 +20,11 @@ class NextToken(Reporting, Sampling, Seeded):
     work = "joint.next_token:next_token"
 
     data: Path = file(REQUIRED, "prepared directory, for its vocabulary", "DATA", argument=True)
-    path: str = text(REQUIRED, "checkpoints, in any order", "LM.pt:ENERGY.pt")
+    path: str = text(
+        REQUIRED,
+        "checkpoints, in any order; a language model may be hf:MODEL_DIR, of Hugging Face",
+        "LM.pt:ENERGY.pt",
+    )
     prefix: str = text(REQUIRED, "the text that is continued", "TEXT")
     top: int = whole(10, "candidates to show", 1)
     candidates: int = whole(128, "symbols that the language model finds likeliest", 2)

@@ -17,6 +17,7 @@ from ..data.tokenizers import DICTIONARY_NAME, load_dictionary, require_same_dic
 from ..errors import OptionError, UserError
 from ..files import require_complete, sha256_of
 from ..registration import register
+from . import hugging_face
 
 # fairseq's older models (RoBERTa, LSTMs, convolutions) keep their flags in checkpoints as a
 # Namespace: a plain container, which torch.load refuses from version 2.6 on unless it is told.
@@ -58,8 +59,16 @@ class LoadedLM(Loaded):
 def load_base_lm(
     path: Path, data: Path, precision: str, device: torch.device, flag: str = "--path"
 ) -> LoadedLM:
-    """Loads ``path``, passed as ``flag``, for use with the dictionary of ``data``."""
+    """Loads ``path``, passed as ``flag``, for use with the dictionary of ``data``: a checkpoint of
+    fairseq's, or hf:FOLDER."""
     require_precision(precision, device)
+    folder = hugging_face.folder_of(path)
+    if folder is not None:
+        found = hugging_face.find(folder, DTYPES[precision], flag)
+        decoder = hugging_face.decoder_of(found, folder, data, flag)
+        model = FairseqLanguageModel(decoder).eval().to(device)
+        dictionary, names = model.decoder.dictionary, (found.sha256, found.architecture)
+        return LoadedLM(model, path, *names, precision, dictionary, right_to_left=False)
     model, config = load_model(path, data, flag)
     if not isinstance(model, FairseqLanguageModel):
         raise UserError(f"{flag}: {path}: a {type(model).__name__} is not a language model")
@@ -68,6 +77,12 @@ def load_base_lm(
     dictionary = load_dictionary(data / DICTIONARY_NAME)
     sha256, right_to_left = sha256_of(path), reads_right_to_left(config)
     return LoadedLM(model, path, sha256, architecture, precision, dictionary, right_to_left)
+
+
+def digest_of_model(path: Path) -> str:
+    """SHA-256 of a checkpoint, or of the files of hf:FOLDER."""
+    folder = hugging_face.folder_of(path)
+    return sha256_of(path) if folder is None else hugging_face.digest_of_files(folder)
 
 
 def require_precision(precision: str, device: torch.device) -> None:

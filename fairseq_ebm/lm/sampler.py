@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, List, NamedTuple, Optional, Union
+from typing import Any, List, NamedTuple, Optional
 
 import torch
 from fairseq.models import FairseqLanguageModel
@@ -13,10 +13,11 @@ from ..data.streams import WindowStream
 from ..errors import OptionError, UserError
 from ..numerics.drawing import UNTRUNCATED, SymbolDraws, Truncation, draw
 from . import layers, transformer
+from .hugging_face import HuggingFaceDecoder
 from .incremental import IncrementalStepper
 from .product import ProductDecoder, ProductStepper
 
-Stepper = Union[transformer.TransformerStepper, IncrementalStepper, ProductStepper]
+Stepper = Any  # of this package's, which all have the interface of ``TransformerStepper``
 
 ROWS = {"cpu": 1024, "cuda": 16384}  # the most samples drawn at once ...
 BYTES = {"cpu": 1 << 30, "cuda": 24 << 30}  # ... and the most that their caches and logits take
@@ -48,6 +49,10 @@ def stepper_of(model: Any) -> Stepper:
     decoder = model.decoder
     if isinstance(decoder, ProductDecoder):
         return ProductStepper([stepper_of(FairseqLanguageModel(part)) for part in decoder.parts])
+    if isinstance(decoder, HuggingFaceDecoder):
+        from .shared_prefix import stepper_of as stepper_of_hugging_face  # noqa: PLC0415 an extra
+
+        return stepper_of_hugging_face(decoder)
     if layers.is_supported(decoder):
         return transformer.TransformerStepper(decoder)
     return IncrementalStepper(model)

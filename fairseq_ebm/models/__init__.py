@@ -8,5 +8,6 @@ from . import (  # noqa: F401
     energy_ratio,
     energy_roberta,
     energy_transformer_lm,
+    hugging_face_lm,
     residual_lm,
 )

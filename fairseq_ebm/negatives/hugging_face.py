@@ -9,9 +9,7 @@ documents are lines it is a line feed, both ways, and an end-of-text symbol is r
 model writes on behind it, as its own training text went on.
 """
 
-import hashlib
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer
 from ..data.windows import running_text
 from ..errors import UserError
-from ..files import sha256_of
+from ..lm import hugging_face
 from ..lm.checkpoint import DTYPES, require_precision
 from ..lm.sampler import require_truncation
 from ..numerics.drawing import Truncation
@@ -50,55 +48,11 @@ class HuggingFaceLM:
 
 def load_hugging_face(path: Path, precision: str, device: torch.device) -> HuggingFaceLM:
     require_precision(precision, device)
-    if not (path / "config.json").is_file():
-        problem = "not a directory of a Hugging Face model (no config.json in it)"
-        raise UserError(f"--hf: {path}: {problem}")
-    try:
-        import transformers  # noqa: PLC0415 an extra, and slow to import
-    except ImportError:
-        remedy = "pip install 'fairseq-ebm[hf]'"
-        raise UserError(f"--hf: transformers is not installed; {remedy}") from None
-    transformers.logging.set_verbosity_error()  # we tell what happens ourselves
-    transformers.logging.disable_progress_bar()
-    model, tokenizer = _load(path, DTYPES[precision])
+    found = hugging_face.find(path, DTYPES[precision], "--hf")
+    model, tokenizer = found.model.to(device), found.tokenizer
     of_model = model.generation_config.eos_token_id  # one, several or none
     ends = {*(of_model if isinstance(of_model, list) else [of_model]), tokenizer.eos_token_id}
-    architecture, model = type(model).__name__, model.eval().to(device)
-    return HuggingFaceLM(model, tokenizer, ends - {None}, digest_of_files(path), architecture)
-
-
-def _load(path: Path, dtype: torch.dtype) -> Tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
-
-    safe = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), **safe)
-        model, report = AutoModelForCausalLM.from_pretrained(
-            str(path), torch_dtype=dtype, output_loading_info=True, **safe
-        )
-    except Exception as error:  # whatever transformers raises
-        what = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
-        problem = f"not a causal language model with its tokenizer ({what})"
-        raise UserError(f"--hf: {path}: {problem}") from None
-    trained_as = ", ".join(model.config.architectures or [])
-    if report["missing_keys"] or "MaskedLM" in trained_as or model.config.is_encoder_decoder:
-        raise UserError(f"--hf: {path}: holds a {trained_as}, not a causal language model")
-    symbols = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > symbols:
-        sizes = f"the tokenizer has {len(tokenizer)} symbols and the model {symbols}"
-        raise UserError(f"--hf: {path}: {sizes}: they do not belong together")
-    return model, tokenizer
-
-
-def digest_of_files(folder: Path) -> str:
-    """SHA-256 of a line for each file: its own, two spaces, its name. Hidden ones do not count,
-    such as the notes of a download."""
-    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        if not any(part.startswith(".") for part in name.split("/")):
-            digest.update(os.fsencode(f"{sha256_of(folder / name)}  {name}\n"))
-    return digest.hexdigest()
+    return HuggingFaceLM(model, tokenizer, ends - {None}, found.sha256, found.architecture)
 
 
 def documents_are_lines(data: Path, tokenizer: Tokenizer) -> bool:

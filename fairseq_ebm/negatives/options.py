@@ -26,11 +26,16 @@ class Negatives(Quiet, Sampling, Shards, Seeded):
     work = "negatives.generate:negatives"
 
     data: Optional[Path] = file(None, "prepared directory", "DATA", argument=True)
-    path: Optional[Path] = file(None, "checkpoint of the base language model", "LM.pt")
+    path: Optional[Path] = file(
+        None,
+        "checkpoint of the base language model, or hf:MODEL_DIR of one of Hugging Face",
+        "LM.pt",
+    )
     hf: Optional[Path] = file(
         None,
-        "instead of --path: directory of a Hugging Face causal language model and its tokenizer; "
-        "such negatives train energies that tell text apart, but give no perplexity",
+        "instead of --path: directory of a Hugging Face language model with another tokenizer than "
+        "DATA's, which reads and writes it as text; such negatives train energies that tell text "
+        "apart, but give no perplexity",
         "MODEL_DIR",
     )
     dest: Optional[Path] = file(None, "the store to write", "NEG")

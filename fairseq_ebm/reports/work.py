@@ -17,6 +17,9 @@ def prepared(named: Named) -> Iterator[Item]:
             yield f"note: distinct documents of {split} that are in train too: {also}"
         if counts["unknown"]:
             yield f"note: {counts['unknown']:,} tokens of {split} are not in the vocabulary (<unk>)"
+        if counts.get("altered"):
+            also = f"{counts['altered']:,} documents of {split}"
+            yield f"note: {also} come back altered: the tokenizer loses a part of such text"
 
 
 def negatives(named: Named) -> Iterator[Item]:

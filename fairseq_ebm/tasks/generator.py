@@ -13,12 +13,17 @@ from torch import Tensor
 from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
-from ..files import sha256_of
 from ..joint.checkpoints import doubts, split_path
 from ..joint.continuation import ContinuedPrompt, GenerationOptions, continue_prompt
 from ..joint.model import Joint
 from ..joint.pools import real_of, record_of
-from ..lm.checkpoint import read_config, reads_right_to_left, require_left_to_right
+from ..lm.checkpoint import (
+    digest_of_model,
+    read_config,
+    reads_right_to_left,
+    require_left_to_right,
+)
+from ..lm.hugging_face import folder_of
 from ..models.checkpoint import WINDOW, negatives_of, read_energy, trained_window
 from ..negatives.store import Manifest
 from ..records import strict_json
@@ -36,6 +41,7 @@ class KnownModels:
 
     data: Path
     lm_path: Path
+    lm_sha256: str
     energy_path: Optional[Path]
     negatives: Tuple[Manifest, ...]
     precision: str
@@ -54,19 +60,21 @@ def looked_at(cfg: JointGenerationConfig, data: Path) -> KnownModels:
         )
     if cfg.fp16 and cfg.cpu:
         raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
-    config = read_config(lm_path, data, "--path")
-    require_left_to_right(lm_path, reads_right_to_left(config))
+    if folder_of(lm_path) is None:
+        config = read_config(lm_path, data, "--path")
+        require_left_to_right(lm_path, reads_right_to_left(config))
+    lm_sha256 = digest_of_model(lm_path)
     negatives: Tuple[Manifest, ...] = ()
     if energy_path is not None:
         negatives = negatives_of(read_energy(energy_path, "--path"), energy_path)
     sources = [manifest.source.get("language_model", {}) for manifest in negatives]
-    if any(source.get("sha256") != sha256_of(lm_path) for source in sources):
+    if any(source.get("sha256") != lm_sha256 for source in sources):
         logger.warning(
             f"--path: {energy_path}: not trained on negatives of {lm_path} alone: together they "
             "are no model of the text"
         )
     precision = "fp16" if cfg.fp16 else "bf16" if cfg.bf16 else "fp32"
-    return KnownModels(data, lm_path, energy_path, negatives, precision)
+    return KnownModels(data, lm_path, lm_sha256, energy_path, negatives, precision)
 
 
 class JointGenerator:
@@ -83,7 +91,7 @@ class JointGenerator:
         self.tokenizer: Tokenizer = load_tokenizer(models.data)
         # Several language models that continue a prompt must not do so with the same numbers.
         alone = joint.energy is None
-        self._own = f"{sha256_of(models.lm_path)[:16]}-" if alone else ""
+        self._own = f"{models.lm_sha256[:16]}-" if alone else ""
         self.eos = self.tokenizer.dictionary.eos()  # fairseq leaves it out of what it prints
         self._models = models
         self._doubted: Set[str] = set()

@@ -1,8 +1,10 @@
 """Text of a language model and an energy together, by fairseq-generate and fairseq-interactive:
 what ``residual_ebm_lm`` does with prepared text."""
 
+import os
 from pathlib import Path
-from typing import Any, List, Tuple
+from tempfile import TemporaryDirectory
+from typing import Any, List, Optional, Tuple
 
 import torch
 from fairseq.models import FairseqLanguageModel
@@ -12,8 +14,10 @@ from ..joint.continuation import GenerationOptions
 from ..joint.model import Joint
 from ..launchers import launched, local_rank
 from ..lm.checkpoint import require_positions
+from ..lm.hugging_face import folder_of
 from ..lm.sampler import Sampler, require_truncation
 from ..models.energy import EnergyModel
+from ..models.hugging_face_lm import write_stand_in
 from ..negatives.store import read_manifest
 from ..numerics.drawing import Truncation
 from .energy_task import EnergyTask
@@ -33,6 +37,7 @@ class JointGenerationTask(EnergyTask):
         if cfg.path:
             self._known = looked_at(cfg, data)
             take_part(cfg)
+            self._stand_in = stand_in(cfg, self._known)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         window = self.cfg.window or self._known.window
@@ -72,6 +77,20 @@ class JointGenerationTask(EnergyTask):
 
     def max_positions(self) -> None:
         return None
+
+
+def stand_in(cfg: Any, known: KnownModels) -> "Optional[TemporaryDirectory[str]]":
+    """fairseq's programs read --path once the task is made: for a Hugging Face model they find a
+    checkpoint there that names its folder. It is deleted with what is returned."""
+    folder = folder_of(known.lm_path)
+    if folder is None:
+        return None
+    temporary = TemporaryDirectory()
+    path = Path(temporary.name) / "hugging_face.pt"
+    write_stand_in(path, folder, known.precision)
+    names = [str(each) for each in (path, known.energy_path) if each is not None]
+    cfg._get_parent().common_eval.path = os.pathsep.join(names)
+    return temporary
 
 
 def take_part(cfg: JointGenerationConfig) -> None:

@@ -214,7 +214,7 @@ def test_bad_lines_are_passed_over_and_counted(run_program, sums, tmp_path):
 def sums_hugging_face(tmp_path_factory):
     """A random GPT-2 that writes sums' symbols."""
     pytest.importorskip("transformers")
-    from tests.negatives.tiny_hugging_face import random_model, words  # noqa: PLC0415 needs transformers
+    from tests.lm.tiny_hugging_face import random_model, words  # noqa: PLC0415 needs transformers
 
     symbols = [*"0123456789", "+", "="]
     folder = tmp_path_factory.mktemp("hf") / "gpt2"

@@ -12,15 +12,16 @@ from fairseq_ebm.data.streams import WindowStream
 from fairseq_ebm.data.tokenizers import load_tokenizer
 from fairseq_ebm.data.windows import WindowOptions, Windows
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.lm.hugging_face import digest_of_files
 from fairseq_ebm.negatives import filling, store
 from fairseq_ebm.negatives.filling import fill
-from fairseq_ebm.negatives.hugging_face import HuggingFaceAuthor, digest_of_files, load_hugging_face
+from fairseq_ebm.negatives.hugging_face import HuggingFaceAuthor, load_hugging_face
 from fairseq_ebm.numerics.drawing import UNTRUNCATED, Truncation
 from fairseq_ebm.numerics.truncation import truncated_log_probs
 from tests.data.test_tokenizers import ENGLISH
 
 pytest.importorskip("transformers")
-from tests.negatives.tiny_hugging_face import (
+from tests.lm.tiny_hugging_face import (
     characters,
     letters,
     random_model,
