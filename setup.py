@@ -47,6 +47,7 @@ setup(
     ],
     extras_require={
         "hf": ["transformers>=4.40"],
+        "lora": ["transformers>=4.40", "peft"],
         "dev": [
             "mpmath",  # 60 digits
             "pytest>=8",
@@ -54,6 +55,7 @@ setup(
             "ruff",
             "mypy",
             "transformers>=4.40,<5",
+            "peft",
             "selenium>=4.12",
         ],
     },

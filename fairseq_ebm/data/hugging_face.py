@@ -8,8 +8,8 @@ numbers never occur. Text is only text: what looks like a special symbol in it i
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -41,6 +41,11 @@ class Symbols:
     def never(self) -> Tuple[int, ...]:
         """No text has them: they are never drawn."""
         return tuple(sorted({self.start, *self.special} - {self.end, self.unknown}))
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Symbols":
+        """From what JSON has."""
+        return cls(**{**values, "special": tuple(values["special"])})
 
     def read_as(self) -> np.ndarray:
         """(4 + count,): what a model reads in place of each of fairseq's symbols."""
@@ -84,6 +89,18 @@ class HuggingFaceTokenizer:
         ids = self.backend.encode(text.replace(SPACE, sign), add_special_tokens=False).ids
         ids = _replaced(ids, self._bytes_of(nothing), [])
         return _replaced(ids, self._bytes_of(sign), self._bytes_of(SPACE))
+
+    def difference(self, other: "HuggingFaceTokenizer") -> Optional[str]:
+        """The first in which ``other`` is not as this one, in words: there and here."""
+        for each in fields(Symbols):
+            here, there = (getattr(of.symbols, each.name) for of in (self, other))
+            if here != there:
+                return f"{each.name} {there} there and {here} here"
+        for number in range(self.symbols.count):
+            here, there = (of.backend.id_to_token(number) for of in (self, other))
+            if here != there:
+                return f"symbol {number} is {there!r} there and {here!r} here"
+        return None
 
     def _bytes_of(self, character: str) -> List[int]:
         """The symbols of its bytes, or none, if bytes have no symbols of their own."""
@@ -133,14 +150,21 @@ def load_prepared(data: Path, dictionary: Dictionary) -> HuggingFaceTokenizer:
             raise UserError(f"{data / name}: no such file; {both}")
     try:
         backend = Tokenizer.from_file(str(data / TOKENIZER_NAME))
-        symbols = Symbols(**json.loads((data / SYMBOLS_NAME).read_text(encoding="utf-8")))
-        symbols = replace(symbols, special=tuple(symbols.special))
+        symbols = Symbols.of(json.loads((data / SYMBOLS_NAME).read_text(encoding="utf-8")))
     except Exception as error:  # the library raises a bare one
         raise UserError(f"{data}: not a Hugging Face tokenizer ({error}); copy it again") from None
     if len(dictionary) != FIRST + symbols.count:
         sizes = f"{symbols.count} symbols, and its dictionary {len(dictionary) - FIRST}"
         raise UserError(f"{data}: the tokenizer has {sizes}: they do not belong together")
     return HuggingFaceTokenizer(_plain(backend), symbols, dictionary)
+
+
+def from_parts(tokenizer: str, symbols: Mapping[str, Any]) -> HuggingFaceTokenizer:
+    """From what ``files`` gives: the text of the one, the values of the other."""
+    from tokenizers import Tokenizer  # noqa: PLC0415 an extra
+
+    known = Symbols.of(symbols)
+    return HuggingFaceTokenizer(_plain(Tokenizer.from_str(tokenizer)), known, dictionary_of(known))
 
 
 def load_original(folder: Path, flag: str) -> HuggingFaceTokenizer:
@@ -186,22 +210,6 @@ def _plain(backend: Any) -> Any:
     backend.no_padding()
     backend.encode_special_tokens = True  # "<s>" in a text is these three characters
     return backend
-
-
-def require_same_symbols(ours: HuggingFaceTokenizer, data: Path, theirs: Any, where: str) -> None:
-    """Else raises an error that opens with ``where`` and names the first symbol that differs:
-    those of ``data`` are ``ours``, and a model was trained with ``theirs``."""
-    if ours.symbols != theirs.symbols:
-        names = ("count", "start", "end", "unknown", "special")
-        pairs = ((n, getattr(ours.symbols, n), getattr(theirs.symbols, n)) for n in names)
-        name, here, there = next(pair for pair in pairs if pair[1] != pair[2])
-        difference = f"{name} {there} there and {here} here"
-        raise UserError(f"{where}: another tokenizer than that of {data}: {difference}")
-    for number in range(ours.symbols.count):
-        here, there = (each.backend.id_to_token(number) for each in (ours, theirs))
-        if here != there:
-            difference = f"symbol {number} is {there!r} there and {here!r} here"
-            raise UserError(f"{where}: another tokenizer than that of {data}: {difference}")
 
 
 def import_transformers(flag: str) -> Any:

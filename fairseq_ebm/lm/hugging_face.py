@@ -29,7 +29,6 @@ from ..data.hugging_face import (
     first_line,
     import_transformers,
     of_transformers,
-    require_same_symbols,
 )
 from ..data.options import HUGGING_FACE
 from ..data.tokenizers import load_tokenizer
@@ -63,7 +62,7 @@ def folder_of(path: Union[str, Path]) -> Optional[Path]:
 
 def find(folder: Path, dtype: torch.dtype, flag: str) -> Found:
     """Nothing is fetched, and no code that comes with a model is run."""
-    _require_whole(folder, flag)
+    require_whole(folder, flag)
     transformers = import_transformers(flag)
     safe: Dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -89,7 +88,7 @@ def find(folder: Path, dtype: torch.dtype, flag: str) -> Found:
     return Found(model.eval(), tokenizer, digest_of_files(folder))
 
 
-def _require_whole(folder: Path, flag: str) -> None:
+def require_whole(folder: Path, flag: str) -> None:
     if not (folder / CONFIG_NAME).is_file():
         problem = f"not a directory of a Hugging Face model (no {CONFIG_NAME} in it)"
         raise UserError(f"{flag}: {folder}: {problem}")
@@ -128,7 +127,9 @@ def decoder_of(found: Found, folder: Path, data: Path, flag: str) -> "HuggingFac
     if not isinstance(ours, HuggingFaceTokenizer):
         remedy = f"fairseq-ebm prepare --tokenizer {HUGGING_FACE}{folder} makes such text"
         raise UserError(f"{where}: {data} was not prepared with this model's tokenizer; {remedy}")
-    require_same_symbols(ours, data, of_transformers(found.tokenizer, folder, flag), where)
+    difference = ours.difference(of_transformers(found.tokenizer, folder, flag))
+    if difference is not None:
+        raise UserError(f"{where}: another tokenizer than that of {data}: {difference}")
     return HuggingFaceDecoder(ours.dictionary, found.model, ours.symbols)
 
 

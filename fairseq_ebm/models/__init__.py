@@ -3,6 +3,7 @@
 from . import (  # noqa: F401
     base_lm,
     energy_bilstm,
+    energy_hf,
     energy_linear,
     energy_ngram,
     energy_ratio,

@@ -62,7 +62,7 @@ def load_energy(path: Path, data: Path, precision: str, device: torch.device) ->
     require_symbols(state["task_state"], dictionary, f"--path: {path}", data)
     config = OmegaConf.create(state["cfg"]["model"])
     kept = SimpleNamespace(state_dict=state["task_state"])
-    task = SimpleNamespace(dictionary=dictionary, state=kept)
+    task = SimpleNamespace(dictionary=dictionary, state=kept, data=data)
     model = models.build_model(config, task, from_checkpoint=True)
     model.load_state_dict(state["model"], strict=True)
     model.eval().to(device=device, dtype=DTYPES[precision])

@@ -1,6 +1,7 @@
 """What all energies share: windows in, one number per window out; low means real."""
 
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, List, Mapping, Optional
 
@@ -119,11 +120,14 @@ class EnergyModel(BaseFairseqModel):
     def make(cls, cfg: Any, task: Any) -> "EnergyModel":
         return cls(cfg, task.dictionary)
 
-    def forward(self, windows: Tensor, shared: int = 0, real: Optional[Tensor] = None) -> Tensor:
+    def forward(
+        self, windows: Tensor, shared: int = 0, real: Optional[Tensor] = None, **more: Any
+    ) -> Tensor:
         """``real`` (B, T): the window of the training text that a row is about; in training mode
-        the row's first. Whatever counts that text leaves it out."""
+        the row's first. Whatever counts that text leaves it out. ``more``: what ``reads_ahead``
+        has made of the windows."""
         real = windows[:, 0] if real is None and self.training else real
-        return self._with_by_heart(self.of_rows(windows, shared), windows, real)
+        return self._with_by_heart(self.of_rows(windows, shared, **more), windows, real)
 
     def energy(self, tokens: Tensor) -> Tensor:
         """(N, T) -> (N,)"""
@@ -138,6 +142,12 @@ class EnergyModel(BaseFairseqModel):
     def counts_from_given(self) -> bool:
         """Whether E depends on where continuations began in the stores that it was trained on."""
         return bool(self.by_heart)
+
+    @property
+    def reads_ahead(self) -> Optional[Callable[[Tensor], Tensor]]:
+        """What those who make batches may do with windows (N, T) while the model is busy; it is
+        given as ``read``."""
+        return None
 
     def of_rows(self, windows: Tensor, shared: int) -> Tensor:
         """What a family computes for ``forward``: (B, M, T) -> (B, M)"""

@@ -1,5 +1,6 @@
 """Real windows beside what was generated in their place: the batches that energies train on."""
 
+from collections.abc import Callable
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
@@ -29,8 +30,10 @@ class Pairs(FairseqDataset):
         negatives: Optional[int] = 1,
         seed: int = 1,
         training: bool = True,
+        read: Optional[Callable[[torch.Tensor], torch.Tensor]] = None,
     ) -> None:
         super().__init__()
+        self._read = read
         self.subsets, self.padding = list(subsets), padding
         self.seed, self.training, self.epoch = seed, training, 0
         held = min(subset.num_negatives for subset in self.subsets)
@@ -67,17 +70,21 @@ class Pairs(FairseqDataset):
         return philox((self.seed % 2**32) << 32 | self.epoch % 2**32, stream)
 
     def collater(self, samples: List[Dict[str, Any]]) -> Dict[str, Any]:
-        """``windows`` (B, 1 + K, T), padded at the end; all in a row agree in ``shared`` tokens."""
+        """``windows`` (B, 1 + K, T), padded at the end; all in a row agree in ``shared`` tokens.
+        ``read``: what an energy that ``reads_ahead`` makes of them, row by row."""
         if not samples:
             return {}
         windows, shared = [s["windows"] for s in samples], min(s["shared"] for s in samples)
         by_position = [w.T for w in windows]  # (T, 1 + K): the first dimension is padded
         batch = pad_sequence(by_position, batch_first=True, padding_value=self.padding)
+        net_input = {"windows": batch.transpose(1, 2).contiguous(), "shared": shared}
+        if self._read is not None:
+            net_input["read"] = self._read(net_input["windows"].flatten(0, 1))
         return {
             "id": torch.tensor([sample["id"] for sample in samples]),
             "nsentences": len(samples),
             "ntokens": sum(w.numel() for w in windows),
-            "net_input": {"windows": batch.transpose(1, 2).contiguous(), "shared": shared},
+            "net_input": net_input,
         }
 
     def size(self, index: int) -> int:

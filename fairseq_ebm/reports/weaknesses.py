@@ -23,8 +23,11 @@ def items(named: Named) -> Iterator[Item]:
     windows = f"{record['num_windows']:,} real windows, as many generated"
     yield named.says(f"{windows}; threshold {threshold['value']:.3f}, {origin}")
     yield _perturbations(record["perturbations"])
-    yield _edits(record["token_edits"])
-    yield _single_edits(record["token_edits"])
+    if record["token_edits"]:
+        yield _edits(record["token_edits"])
+        yield _single_edits(record["token_edits"])
+    else:
+        yield f"no token edits: {record['no_edits']}"
     rows = [[row["attack"], *_told(row), percent(row["changed"])] for row in record["attacks"]]
     yield Table(["attack on generated text", *TOLD, "windows changed"], rows)
     rows = [[str(row["visible_tokens"]), *_told(row)] for row in record["visible_tokens"]]
@@ -90,8 +93,9 @@ def _pictures(named: Named) -> Iterator[Item]:
     panels = len(_judges(section))
     yield named.picture("perturbations", words, _draw_perturbations, section, panels=panels)
     words = "energies and verdicts when tokens are changed one by one, chosen by gradients"
-    yield named.picture("edits", words, _draw_edits, record, panels=2)
-    if "nll" in section["baseline"]:
+    if record["token_edits"]:
+        yield named.picture("edits", words, _draw_edits, record, panels=2)
+    if record["token_edits"] and "nll" in section["baseline"]:
         words = "energy and LM perplexity of texts with one of their edits alone, and with all"
         yield named.picture("singles", words, _draw_singles, record, panels=2)
     words = "accuracy when generated text is disguised"

@@ -74,6 +74,7 @@ class ResidualEBMTask(EnergyTask):
         super().__init__(cfg, next(iter(stores)))
         self.stores = list(stores)
         self._max_positions: Optional[int] = None
+        self._reads_ahead: Any = None
         self._trains = False
         self._update = 0
         manifests = [dataclasses.asdict(manifest) for manifest in stores.values()]
@@ -111,7 +112,8 @@ class ResidualEBMTask(EnergyTask):
                 )
         training = self._trains and split == self.cfg.train_subset
         negatives = self.cfg.negatives_per_positive if training else self.negatives_in_validation
-        pairs = Pairs(subsets, self.dictionary.pad(), negatives, self.cfg.seed, training)
+        padding, seed = self.dictionary.pad(), self.cfg.seed
+        pairs = Pairs(subsets, padding, negatives, seed, training, self._reads_ahead)
         flag = "max_tokens" if training else "max_tokens_valid"
         limit, needed = getattr(self.cfg, flag), int(pairs.num_tokens_vec(slice(None)).max())
         if limit is not None and limit < needed:
@@ -135,7 +137,7 @@ class ResidualEBMTask(EnergyTask):
             use = f"use {', '.join(ours)} or one of their presets"
             raise UserError(f"--arch {arch}: not an energy; {use}")
         model = super().build_model(cfg, from_checkpoint)
-        self._max_positions = model.max_positions()
+        self._max_positions, self._reads_ahead = model.max_positions(), model.reads_ahead
         self._trains = not from_checkpoint
         if self._trains:
             before = self._restored_checkpoint()

@@ -8,7 +8,7 @@ import torch
 from ..data.tokenizers import Tokenizer, load_tokenizer
 from ..detection.metrics import Scores
 from ..detection.stores import chosen
-from ..errors import OptionError
+from ..errors import OptionError, UserError
 from ..files import sha256_of
 from ..lm.checkpoint import LoadedLM, load_base_lm
 from ..models.checkpoint import LoadedEnergy, load_energy
@@ -47,7 +47,6 @@ def _load(options: Weaknesses) -> Subject:
     subset = NegativesSubset(neg, options.gen_subset)
     energy = load_energy(options.path, neg, precision, device)
     energy.require_window(subset.window, "--path")
-    energy.model.token_embedding()  # or it has none, which is said before the work
     judges = {"energy": perturbations.energy_judge(energy.model)}
     lm = None
     if options.lm:
@@ -76,12 +75,14 @@ def weaknesses(options: Weaknesses) -> Record:
     attacked = attacks.attacked(texts, tokenizer, energy, options.share, threshold, seed)
     visible = attacks.by_visible_tokens(texts, lengths, energy, threshold, pad)
     origin = "zero" if subject.calibrated is None else "valid"
+    no_edits = _why_no_edits(subject)
     return {
         "kind": "weaknesses",
         "num_windows": len(texts.real),
         "threshold": {"value": threshold, "from": origin},
         "perturbations": _perturbations(subject, options),
-        "token_edits": _token_edits(subject, options),
+        "token_edits": {} if no_edits else _token_edits(subject, options),
+        "no_edits": no_edits,
         "attacks": list(progress(attacked, "attacks", 3 + len(attacks.ATTACKS))),
         "visible_tokens": list(progress(visible, "visible tokens", len(lengths))),
         "provenance": _provenance(subject, options),
@@ -135,6 +136,14 @@ def _holding(unit: Unit, windows: torch.Tensor, word: str) -> Tuple[torch.Tensor
     if not where:
         raise OptionError(f"{{replaced}}: '{word}' is in none of the {len(windows):,} windows")
     return windows[list(where)], [Places(None, list(where.values()))]
+
+
+def _why_no_edits(subject: Subject) -> Optional[str]:
+    try:
+        subject.energy.model.token_embedding()
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _token_edits(subject: Subject, options: Weaknesses) -> Record:

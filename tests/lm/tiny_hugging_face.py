@@ -2,7 +2,15 @@
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 TEXTS = [
@@ -167,3 +175,49 @@ def family(name, tokenizer, spare=0):
     config = getattr(transformers, f"{stem}Config")(**sizes, **own)
     model = "GPT2LMHeadModel" if name == "gpt2" else f"{stem}ForCausalLM"
     return getattr(transformers, model)(config)
+
+
+def word_pieces(texts=TEXTS):
+    """As BERT's: everything in small letters, [CLS] before and [SEP] behind a text."""
+    words = sorted({w for text in texts for w in text.lower().split() if w.isascii()})
+    letters = [c for c in "abcdefghijklmnopqrstuvwxyz.<>|/_"]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = list(dict.fromkeys([*special, *words, *letters, *(f"##{c}" for c in letters)]))
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=62, **dict(zip(names, special))
+    )
+
+
+ENCODERS = ("bert", "roberta", "modernbert", "deberta_v2")
+
+
+def encoder(name, tokenizer):
+    """A random one."""
+    torch.manual_seed(1)
+    stem = {"bert": "Bert", "roberta": "Roberta", "modernbert": "ModernBert"}.get(name, "DebertaV2")
+    own = {
+        "modernbert": {"local_attention": 8, "attn_implementation": "sdpa", "cls_token_id": 2,
+                       "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3},
+        "deberta_v2": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
+    }.get(name, {})  # fmt: skip
+    config = getattr(transformers, f"{stem}Config")(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+        pad_token_id=0,
+        **own,
+    )
+    return getattr(transformers, f"{stem}Model")(config)

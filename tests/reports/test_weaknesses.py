@@ -98,6 +98,14 @@ def without_some():
     return report
 
 
+def test_an_energy_without_vectors_of_symbols(tmp_path):
+    report = {**REPORT, "token_edits": {}, "no_edits": "it has no vectors"}
+    assert "no token edits: it has no vectors" in items_of(report)
+    drawn = draw(report, tmp_path / "out.json")
+    names = ["perturbations", "attacks", "visible"]
+    assert [path.name for path in drawn] == [f"out.{name}.svg" for name in names]
+
+
 def test_all_pictures(tmp_path):
     drawn = draw(REPORT, tmp_path / "out.json")
     names = ["perturbations", "edits", "singles", "attacks", "visible"]

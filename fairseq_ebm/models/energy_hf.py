@@ -1,0 +1,275 @@
+"""``energy_hf``: any encoder or decoder of transformers, with our head.
+
+Its checkpoint is whole in itself: configuration and tokenizer are in fairseq's ``task_state``, all
+weights among the model's. With ``--hf-lora`` it has adapters and head alone, and needs the folder.
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+import torch
+from fairseq.data import Dictionary
+from fairseq.models import register_model
+from torch import Tensor, nn
+
+from ..data import hugging_face
+from ..data.hugging_face import HuggingFaceTokenizer
+from ..data.options import HUGGING_FACE
+from ..data.tokenizers import load_tokenizer
+from ..errors import UserError
+from ..lm.hugging_face import digest_of_files, require_whole
+from ..options import fairseq_flag
+from .energy import EnergyHead, EnergyModel, PooledEnergyConfig
+from .hugging_face_reader import (
+    NOTHING,
+    SymbolReader,
+    Template,
+    TextReader,
+    limit_of,
+    template_of,
+)
+
+logger = logging.getLogger(__name__)
+
+FLAG = "--hf-model"
+RECIPE = "hugging_face"  # in fairseq's ``task_state``: how to build it without its folder
+
+
+@dataclass
+class HuggingFaceEnergyConfig(PooledEnergyConfig):
+    hf_model: Optional[str] = fairseq_flag(
+        None, "folder of a model of transformers, an encoder or a decoder, and its tokenizer"
+    )
+    hf_lora: int = fairseq_flag(
+        0,
+        "train adapters of this rank and the head alone (pip install 'fairseq-ebm[lora]'); 0: all "
+        "weights",
+    )
+    hf_dropout: Optional[float] = fairseq_flag(
+        None, "all of the model's dropouts (default: its own)"
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What, beside weights, is the model."""
+
+    config: str
+    tokenizer: str
+    symbols: Dict[str, Any]
+    template: Dict[str, Any]
+    sha256: str  # of the folder
+
+    def own_tokenizer(self) -> HuggingFaceTokenizer:
+        return hugging_face.from_parts(self.tokenizer, self.symbols)
+
+
+@register_model("energy_hf", dataclass=HuggingFaceEnergyConfig)
+class HuggingFaceEnergy(EnergyModel):
+    """``body``: a model of transformers without an output layer."""
+
+    def __init__(
+        self, cfg: HuggingFaceEnergyConfig, dictionary: Dictionary, body: nn.Module, reader: Any
+    ) -> None:
+        super().__init__(cfg, dictionary)
+        self.body, self.reader = body, reader
+        self.only_trained = bool(cfg.hf_lora)
+        self.head = EnergyHead(body.config.hidden_size, cfg.energy_pooling)
+        self.embedding = None
+        if isinstance(reader, SymbolReader):
+            self.embedding = Renumbered(body.get_input_embeddings(), reader)
+
+    @classmethod
+    def make(cls, cfg: HuggingFaceEnergyConfig, task: Any) -> "HuggingFaceEnergy":
+        state = task.state.state_dict.get(RECIPE)
+        if state is None:
+            body, recipe = taken_in(cfg)
+            if str(cfg.energy_pooling) == "first" and is_causal(body):
+                problem = "has seen nothing at the first position; use mean, sum or last"
+                raise UserError(f"--energy-pooling first: a {type(body).__name__} {problem}")
+            task.state.merge_state_dict({RECIPE: asdict(recipe)})
+        else:  # from a checkpoint, which has the weights
+            recipe = Recipe(**state)
+            body = built(cfg, recipe)
+        return cls(cfg, task.dictionary, body, reader_of(recipe, task.data, task.dictionary.pad()))
+
+    @property
+    def reads_ahead(self) -> Any:
+        """What workers may do while the model is busy: windows (N, T) -> what it reads (N, S)."""
+        return self.reader if isinstance(self.reader, TextReader) else None
+
+    def of_rows(self, windows: Tensor, shared: int, read: Optional[Tensor] = None) -> Tensor:
+        """``read``: what ``reads_ahead`` gave for all windows, row by row."""
+        flat = windows.flatten(0, 1)
+        return self.of_read(self.reader(flat) if read is None else read).view(windows.shape[:2])
+
+    def of_windows(self, tokens: Tensor) -> Tensor:
+        if self.embedding is None or bool((tokens == self.padding).any()):
+            return self.of_read(self.reader(tokens))
+        template = self.reader.template
+        before, after = (
+            self._around(ids, len(tokens)) for ids in (template.before, template.after)
+        )
+        vectors = torch.cat([before, self.embedding(tokens), after], dim=1)
+        features = self.body(inputs_embeds=vectors).last_hidden_state
+        return self.head(features, torch.ones_like(features[..., 0], dtype=torch.bool))
+
+    def _around(self, ids: Tuple[int, ...], rows: int) -> Tensor:
+        symbols = torch.tensor([ids] * rows, device=self.head.projection.weight.device)
+        return self.body.get_input_embeddings()(symbols.long())
+
+    def of_read(self, ids: Tensor) -> Tensor:
+        ids = ids.to(self.head.projection.weight.device)
+        is_token = ids != NOTHING
+        features = self.body(
+            input_ids=ids.masked_fill(~is_token, 0), attention_mask=is_token.long()
+        ).last_hidden_state
+        return self.head(features, is_token)
+
+    def token_embedding(self) -> Any:
+        if self.embedding is None:
+            problem = (
+                "reads DATA as text, and so has no vectors of its symbols, nor gradients there"
+            )
+            raise UserError(f"an energy_hf with another tokenizer {problem}")
+        return self.embedding
+
+    def max_positions(self) -> int:
+        """Text may be of any length: what is too long for the model is cut at the beginning."""
+        if self.embedding is None:
+            return super().max_positions()
+        return self.reader.template.room
+
+    def state_dict(self, *args: Any, **more: Any) -> Dict[str, Any]:
+        state = super().state_dict(*args, **more)
+        if self.only_trained:
+            fixed = {name for name, p in self.named_parameters() if not p.requires_grad}
+            for name in fixed.intersection(state):
+                del state[name]
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, **more: Any) -> Any:
+        if self.only_trained:
+            fixed = {n: p for n, p in self.named_parameters() if not p.requires_grad}
+            state = {**fixed, **state}
+        return super().load_state_dict(state, strict=strict, **more)
+
+
+class Renumbered(nn.Module):
+    """A model's embedding, by the symbols of the data. It has no weights of its own."""
+
+    def __init__(self, embedding: nn.Embedding, reader: SymbolReader) -> None:
+        super().__init__()
+        self._shared = (embedding, reader)  # a tuple: not registered again
+
+    @property
+    def weight(self) -> Tensor:
+        embedding, reader = self._shared
+        return embedding.weight[reader.ids(embedding.weight.device)]
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        embedding, reader = self._shared
+        return embedding(reader.ids(tokens.device)[tokens])
+
+
+def taken_in(cfg: HuggingFaceEnergyConfig) -> Tuple[nn.Module, Recipe]:
+    """From the folder of ``--hf-model``."""
+    if not cfg.hf_model:
+        raise UserError(f"{FLAG}: needed by --arch energy_hf; give the folder of a model")
+    folder = Path(
+        cfg.hf_model[len(HUGGING_FACE) :] if cfg.hf_model.startswith(HUGGING_FACE) else cfg.hf_model
+    )
+    require_whole(folder, FLAG)
+    transformers = hugging_face.import_transformers(FLAG)
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **safe)
+        body, report = transformers.AutoModel.from_pretrained(
+            str(folder), output_loading_info=True, **safe
+        )
+    except Exception as error:  # whatever transformers raises
+        problem = f"not a model with its tokenizer ({hugging_face.first_line(error)})"
+        raise UserError(f"{FLAG}: {folder}: {problem}") from None
+    if body.config.is_encoder_decoder:
+        raise UserError(f"{FLAG}: {folder}: an encoder with a decoder; give either alone")
+    missing = [name for name in report["missing_keys"] if "pooler" not in name]
+    if missing:
+        some = f"{len(missing)} weights are not in it, such as {missing[0]}"
+        raise UserError(f"{FLAG}: {folder}: {some}")
+    own = hugging_face.of_transformers(tokenizer, folder, FLAG)
+    template = template_of(own, limit_of(body.config, tokenizer))
+    config = json.dumps(body.config.to_dict())
+    files = {name: content.decode() for name, content in own.files().items()}
+    recipe = Recipe(
+        config,
+        files[hugging_face.TOKENIZER_NAME],
+        asdict(own.symbols),
+        asdict(template),
+        digest_of_files(folder),
+    )
+    return _adapted(body, cfg), recipe
+
+
+def built(cfg: HuggingFaceEnergyConfig, recipe: Recipe) -> nn.Module:
+    """With weights that are still to be loaded, but for those that adapters are added to."""
+    if cfg.hf_lora:
+        body, now = taken_in(cfg)
+        if now.sha256 != recipe.sha256:
+            problem = "its files are others than those that the adapters were trained on"
+            raise UserError(f"{FLAG}: {cfg.hf_model}: {problem}")
+        return body
+    transformers = hugging_face.import_transformers("--path")
+    values = json.loads(recipe.config)
+    config = transformers.AutoConfig.for_model(**values)
+    return _adapted(transformers.AutoModel.from_config(config, trust_remote_code=False), cfg)
+
+
+def _adapted(body: Any, cfg: HuggingFaceEnergyConfig) -> nn.Module:
+    body.float()
+    if getattr(body, "pooler", None) is not None:
+        body.pooler = None  # of features, which the head pools itself
+    if cfg.hf_dropout is not None:
+        for module in body.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = cfg.hf_dropout
+    if not cfg.hf_lora:
+        return body
+    try:
+        import peft  # noqa: PLC0415 an extra
+    except ImportError:
+        raise UserError(
+            "--hf-lora: peft is not installed; pip install 'fairseq-ebm[lora]'"
+        ) from None
+    transposed = any(type(module).__name__ == "Conv1D" for module in body.modules())  # GPT-2's
+    lora = peft.LoraConfig(
+        r=cfg.hf_lora,
+        lora_alpha=2 * cfg.hf_lora,
+        target_modules="all-linear",
+        fan_in_fan_out=transposed,
+    )
+    adapted: nn.Module = peft.get_peft_model(body, lora)
+    return adapted
+
+
+@torch.no_grad()
+def is_causal(body: nn.Module) -> bool:
+    """Whether what follows a symbol means nothing to its features."""
+    inputs = torch.tensor([[1, 2, 3], [1, 2, 4]])
+    was_training = body.training
+    features = body.eval()(input_ids=inputs).last_hidden_state[:, 0]
+    body.train(was_training)
+    return torch.equal(*features)
+
+
+def reader_of(recipe: Recipe, data: Path, padding: int) -> Any:
+    """By symbols, if ``data`` has the same tokenizer, else by text."""
+    own, template = recipe.own_tokenizer(), Template(**recipe.template)
+    template = replace(template, before=tuple(template.before), after=tuple(template.after))
+    theirs = load_tokenizer(data)
+    if isinstance(theirs, HuggingFaceTokenizer) and own.difference(theirs) is None:
+        return SymbolReader(own, template, padding)
+    logger.info(f"energy_hf reads {data} as text: the tokenizers differ")
+    return TextReader(theirs, own, template, padding)
