@@ -239,7 +239,8 @@ def test_refused(folders, same, tmp_path):
         models.build_model(OmegaConf.create({"_name": "energy_hf"}), task)
     with pytest.raises(UserError, match="--energy-pooling first: a LlamaModel"):
         build(task, folders["llama"], energy_pooling="first")
-    assert build(task, folders["bert"], energy_pooling="first").head.pooling == "first"
+    model = build(task_of(same), folders["bert"], energy_pooling="first")
+    assert model.head.pooling == "first"
     with pytest.raises(UserError, match=r"no config\.json"):
         build(task, tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "none"}')
