@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -128,15 +128,16 @@ class JointModel:
         seed: int = 1,
         length: Optional[int] = None,
         chunk_length: Optional[int] = None,
-        top_k: Optional[int] = None,
+        **truncation: Any,
     ) -> List[JointSample]:
         """Continuations of a prompt: ``num_draws`` of ``joint_samples`` proposals, ``length``
-        tokens long (default: what the window leaves)."""
+        tokens long (default: what the window leaves). ``truncation`` of proposals: ``top_k``,
+        ``top_p``, ``min_p``, ``temperature``."""
         options = GenerationOptions(joint_samples, num_draws, self.window, length, chunk_length)
-        truncation = Truncation(top_k=top_k)
-        require_truncation(truncation, len(self.models.lm.dictionary))
+        proposed = Truncation(**truncation)
+        require_truncation(proposed, len(self.models.lm.dictionary))
         tokens = self._encode(prompt, "prompt")
-        joint = dataclasses.replace(self._joint, sampler=self._joint.sampler.truncated(truncation))
+        joint = dataclasses.replace(self._joint, sampler=self._joint.sampler.truncated(proposed))
         stream_of = partial(WindowStream, seed, "python", _number(tokens))
         found = continue_prompt(joint, tokens, options, stream_of)
         decode = self.tokenizer.decode

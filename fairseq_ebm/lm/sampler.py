@@ -40,6 +40,8 @@ def require_truncation(truncation: Truncation, symbols: int) -> None:
         raise OptionError(f"{{top_k}}: {top_k} is {problem}")
     if top_p is not None and not 0 < top_p <= 1:
         raise OptionError(f"{{top_p}}: {top_p} is not above 0 and at most 1")
+    if truncation.min_p is not None and not 0 < truncation.min_p <= 1:
+        raise OptionError(f"{{min_p}}: {truncation.min_p} is not above 0 and at most 1")
     if not truncation.temperature > 0:
         raise OptionError(f"{{temperature}}: {truncation.temperature} is not above 0")
 

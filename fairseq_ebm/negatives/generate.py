@@ -59,7 +59,8 @@ def _window_options(options: Negatives, prefix_lengths: Tuple[int, ...]) -> Wind
 
 def _author(options: Negatives, data: Path) -> Tuple[Author, Manifest]:
     """Who writes, and the manifest of what that gives."""
-    truncation = Truncation(options.sampling_topk, options.sampling_topp, options.temperature)
+    top_k, top_p = options.sampling_topk, options.sampling_topp
+    truncation = Truncation(top_k, top_p, options.temperature, options.min_p)
     libraries = ["torch"]
     author: Author
     lm: Any
@@ -80,6 +81,7 @@ def _author(options: Negatives, data: Path) -> Tuple[Author, Manifest]:
     model = {"sha256": lm.sha256, "architecture": lm.architecture}
     source = {kind: model, "text": token_hashes(data)}
     recorded = {**options.recorded(*RECORDED), "precision": options.precision}
+    recorded.update(options.recorded("min_p") if options.min_p is not None else {})
     return author, _manifest(data, source, recorded, libraries)
 
 

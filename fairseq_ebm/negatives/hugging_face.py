@@ -79,6 +79,7 @@ class HuggingFaceAuthor:
             top_k=truncation.top_k or 0,  # the default is 50
             top_p=1.0 if truncation.top_p is None else truncation.top_p,
             temperature=truncation.temperature,
+            **({} if truncation.min_p is None else {"min_p": truncation.min_p}),
         )
         end, begin = lm.tokenizer.eos_token_id, lm.tokenizer.bos_token_id
         self._begin = [symbol for symbol in (begin, end) if symbol is not None][:1]

@@ -57,6 +57,9 @@ class Negatives(Quiet, Sampling, Shards, Seeded):
     right_to_left: bool = flag("the model reads backwards")
     sampling_topk: Optional[int] = whole(None, "draw from the N likeliest symbols", 1)
     sampling_topp: Optional[float] = number(None, "draw from the likeliest that hold P", "P")
+    min_p: Optional[float] = number(
+        None, "draw from those with at least this share of the likeliest one's probability", "P"
+    )
     temperature: float = number(1.0, "divide logits by T before drawing", "T")
 
     def check(self) -> None:

@@ -43,9 +43,9 @@ class Manifest:
 
     @property
     def truncation(self) -> Truncation:
-        names = ("sampling_topk", "sampling_topp", "temperature")
-        top_k, top_p, temperature = (self.options.get(name) for name in names)
-        return Truncation(top_k, top_p, 1.0 if temperature is None else temperature)
+        names = ("sampling_topk", "sampling_topp", "temperature", "min_p")
+        top_k, top_p, temperature, min_p = (self.options.get(name) for name in names)
+        return Truncation(top_k, top_p, 1.0 if temperature is None else temperature, min_p)
 
     @property
     def sampler(self) -> str:

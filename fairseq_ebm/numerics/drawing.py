@@ -21,15 +21,21 @@ class Truncation:
     top_k: Optional[int] = None
     top_p: Optional[float] = None
     temperature: float = 1.0
+    min_p: Optional[float] = None
 
     @property
     def is_none(self) -> bool:
-        return self.top_k is None and self.top_p in (None, 1.0) and self.temperature == 1.0
+        limits = self.top_k is not None or self.top_p not in (None, 1.0) or self.min_p is not None
+        return not limits and self.temperature == 1.0
 
     @property
     def in_words(self) -> str:
         """ "top-k 10, temperature 0.9", or "untruncated"."""
-        parts = (("top-k", self.top_k, None), ("top-p", self.top_p, 1.0))
+        parts = (
+            ("top-k", self.top_k, None),
+            ("top-p", self.top_p, 1.0),
+            ("min-p", self.min_p, None),
+        )
         words = [f"{name} {value}" for name, value, none in parts if value not in (None, none)]
         words += [f"temperature {self.temperature}"] * (self.temperature != 1.0)
         return ", ".join(words) or "untruncated"
@@ -103,7 +109,8 @@ def _truncated(
         invalid = (support == never) | (support >= logits.size(1))
         support = support.masked_fill(invalid, never)
         logits = logits.gather(1, support).masked_fill(invalid, -torch.inf)  # top-p uses these
-    return support, truncated_log_probs(logits, None, truncation.top_p, truncation.temperature)
+    limits = (None, truncation.top_p, truncation.temperature, truncation.min_p)
+    return support, truncated_log_probs(logits, *limits)
 
 
 def _largest(weights: Tensor, k: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Temperature, top-k and top-p: from a model's logits to the sampling distribution."""
+"""Temperature, top-k, top-p and min-p: from a model's logits to the sampling distribution."""
 
 import math
 from typing import Optional
@@ -12,13 +12,15 @@ def truncated_log_probs(
     top_k: Optional[int] = None,
     top_p: Optional[float] = None,
     temperature: float = 1.0,
+    min_p: Optional[float] = None,
 ) -> Tensor:
     """log q (..., V) of sampling from ``logits`` (..., V), which are not changed.
 
     In this order: logits are divided by the temperature; top-k keeps the k likeliest symbols;
-    top-p keeps the fewest likeliest symbols whose probabilities reach p; these are normalised and
-    the rest is -inf. So q sums to 1, and log q is the log-probability of a draw, as importance
-    weights need it. Computed in float32, or in float64 if the logits are.
+    top-p keeps the fewest likeliest symbols whose probabilities reach p; min-p keeps those that
+    have at least this share of the likeliest symbol's; these are normalised and the rest is -inf.
+    So q sums to 1, and log q is the log-probability of a draw, as importance weights need it.
+    Computed in float32, or in float64 if the logits are.
     """
     vocabulary = logits.size(-1)
     if not temperature > 0:
@@ -27,6 +29,8 @@ def truncated_log_probs(
         raise ValueError(f"top-k must be from 1 to the vocabulary's {vocabulary}, not {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top-p must be above 0 and at most 1, not {top_p}")
+    if min_p is not None and not 0 < min_p <= 1:
+        raise ValueError(f"min-p must be above 0 and at most 1, not {min_p}")
 
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     log_q = torch.log_softmax(scores, dim=-1)
@@ -37,6 +41,9 @@ def truncated_log_probs(
         ranked, order = torch.sort(log_q, dim=-1, descending=True, stable=True)
         before = torch.exp(ranked).cumsum(dim=-1) - torch.exp(ranked)  # mass of likelier symbols
         log_q = _keep(log_q, order, before < top_p)
+    if min_p is not None:
+        likely = log_q >= log_q.amax(dim=-1, keepdim=True) + math.log(min_p)
+        log_q = torch.log_softmax(log_q.masked_fill(~likely, -math.inf), dim=-1)
     if torch.isnan(log_q).any():
         raise ValueError("logits are NaN, all -inf, or overflow at this temperature")
     return log_q

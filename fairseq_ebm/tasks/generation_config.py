@@ -62,6 +62,9 @@ class JointGenerationConfig(FairseqDataclass):
     sampling_memory: Optional[float] = _flag(
         None, "GiB that proposals in hand may take (default: 24 on a GPU, 1 on a CPU)"
     )
+    min_p: Optional[float] = _flag(
+        None, "propose symbols with at least this share of the likeliest one's probability"
+    )
     generation_seed: int = II("common.seed")
     gen_subset: str = II("dataset.gen_subset")
     num_shards: int = II("dataset.num_shards")

@@ -139,7 +139,7 @@ def build_generator(
         beta=cfg.rejection_beta,
     )
     top_k, top_p = (max(0, limit) or None for limit in (args.sampling_topk, args.sampling_topp))
-    truncation = Truncation(top_k, top_p, args.temperature)
+    truncation = Truncation(top_k, top_p, args.temperature, cfg.min_p)
     require_truncation(truncation, len(lms[0].decoder.dictionary))
     for model in models:
         model.eval()

@@ -78,7 +78,7 @@ def exact_distribution(model, prefix, truncation):
         log_p = model.get_normalized_probs((logits, None), log_probs=True)[:, 0].double()
         log_p[:, PAD] = -torch.inf
         return truncated_log_probs(
-            log_p, truncation.top_k, truncation.top_p, truncation.temperature
+            log_p, truncation.top_k, truncation.top_p, truncation.temperature, truncation.min_p
         )
 
     with torch.no_grad():
@@ -97,6 +97,7 @@ SETTINGS = {
     "top-p": Truncation(top_p=0.8),
     "temperature": Truncation(temperature=0.6),
     "all": Truncation(top_k=6, top_p=0.9, temperature=1.4),
+    "min-p": Truncation(temperature=1.2, min_p=0.1),
 }
 
 

@@ -39,7 +39,13 @@ def test_log_probabilities():
 
 
 @pytest.mark.parametrize(
-    "truncation", [Truncation(), Truncation(top_k=4), Truncation(top_p=0.7, temperature=2.0)]
+    "truncation",
+    [
+        Truncation(),
+        Truncation(top_k=4),
+        Truncation(top_p=0.7, temperature=2.0),
+        Truncation(min_p=0.2),
+    ],
 )
 def test_draws_follow_log_q_and_leave_the_logits_alone(truncation):
     logits = torch.randn(1, 40, generator=generator(3))
@@ -101,7 +107,9 @@ def test_half_precision_logits_are_computed_in_single():
 
 def test_is_none():
     assert Truncation().is_none and Truncation(top_p=1.0).is_none
-    assert not any(t.is_none for t in (Truncation(top_k=5), Truncation(temperature=0.9)))
+    assert not any(
+        t.is_none for t in (Truncation(top_k=5), Truncation(temperature=0.9), Truncation(min_p=1))
+    )
     assert drawing.UNTRUNCATED.is_none
 
 
@@ -112,6 +120,7 @@ def test_is_none():
         (Truncation(top_p=1.0), "untruncated"),
         (Truncation(top_k=10, temperature=0.9), "top-k 10, temperature 0.9"),
         (Truncation(top_p=0.9), "top-p 0.9"),
+        (Truncation(min_p=0.05), "min-p 0.05"),
     ],
 )
 def test_in_words(truncation, words):

@@ -16,6 +16,8 @@ SETTINGS = [
     {"top_p": 0.5},
     {"top_p": 1e-9},
     {"top_k": 8, "top_p": 0.7, "temperature": 1.7},
+    {"min_p": 0.1},
+    {"top_k": 8, "top_p": 0.9, "temperature": 1.7, "min_p": 0.3},
 ]
 
 
@@ -23,7 +25,7 @@ def logits(*shape, seed=0, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 2
 
 
-def reference(row, top_k=None, top_p=None, temperature=1.0):
+def reference(row, top_k=None, top_p=None, temperature=1.0, min_p=0.0):
     """Probabilities with lists and loops."""
     scores = [math.exp(float(x) / temperature) for x in row]
     ranked = sorted(range(len(row)), key=lambda i: -scores[i])
@@ -35,6 +37,7 @@ def reference(row, top_k=None, top_p=None, temperature=1.0):
         mass += scores[i] / total
         if top_p is not None and mass >= top_p:
             break
+    kept = [i for i in kept if scores[i] >= min_p * scores[ranked[0]]]
     total = sum(scores[i] for i in kept)
     return [scores[i] / total if i in kept else 0.0 for i in range(len(row))]
 
@@ -89,6 +92,8 @@ def test_masked_symbols_stay_out():
         ({"top_k": 0}, "top-k"),
         ({"top_p": 0.0}, "top-p"),
         ({"top_p": 1.5}, "top-p"),
+        ({"min_p": 0.0}, "min-p"),
+        ({"min_p": 1.1}, "min-p"),
         ({"temperature": 0.0}, "temperature"),
         ({"temperature": math.nan}, "temperature"),
     ],
