@@ -97,6 +97,9 @@ def what_people_bring(command, here):
             votes = [{"item": i["item"], "choice": i["answer"] or "a"} for i in key["items"]]
             ballot = {"format_version": 1, "page": key["page"], "rater": rater, "votes": votes}
             (here / f"{rater}.json").write_text(json.dumps(ballot))
+    if "expert.pt" in command:
+        for name in ("expert.pt", "amateur.pt"):
+            shutil.copy(here / "lm" / "checkpoint_best.pt", here / name)
     if "fairseq-ebm report" in command:
         (here / "runs" / "demo").mkdir(parents=True)
         for name in ("out.json", "detection.json", "analysis.json", "weak.json"):

@@ -16,8 +16,9 @@ from ..progress import progress
 from ..provenance import provenance
 from . import perplexity
 from .comparison import read_baseline
+from .fitting import Fitted, fit
 from .log_probs import EvaluationOptions, WindowResult, blocks, evaluate_all
-from .options import MAX_SAMPLES, NUM_SAMPLES, EvalLM
+from .options import FITTED_ON, MAX_SAMPLES, NUM_SAMPLES, EvalLM
 from .report import report_of
 from .results import FORMAT_VERSION, ResultsFile, join_shards, results_path
 
@@ -49,21 +50,32 @@ def eval_lm(options: EvalLM) -> Record:
     )
     models.require_window(options.window)
     models.require_density()
-    if models.energy is None and estimates.sampling_error is not None:
+    if not models.judges and estimates.sampling_error is not None:
         raise OptionError("{sampling_error}: a language model alone needs no samples; drop it")
-    about = _about(options, estimates, models, len(windows))
+    if not models.judges and options.fit_weights:
+        raise OptionError("{fit_weights}: a language model alone has none; drop it")
+    fitted = None
+    if options.fit_weights:
+        valid = Windows(options.data, FITTED_ON, cut)
+        fitted = fit(models.joint(), valid, estimates)
+        models = models.weighted(fitted.weights)
+    about = _about(options, estimates, models, len(windows), fitted)
     return _evaluated(models.joint(), windows, estimates, about, options)
 
 
 def _about(
-    options: EvalLM, estimates: EvaluationOptions, models: LoadedJoint, num_windows: int
+    options: EvalLM,
+    estimates: EvaluationOptions,
+    models: LoadedJoint,
+    num_windows: int,
+    fitted: Optional[Fitted],
 ) -> Record:
     """What the results are of: the first line of their file."""
     assert options.data is not None
     doubts = models.doubts(options.prefix_length, options.window)
     return {
         "format_version": FORMAT_VERSION,
-        "energy": models.energy is not None,
+        "energy": models.judges,
         "options": dataclasses.asdict(estimates),
         "window": options.window,
         "prefix_length": options.prefix_length,
@@ -71,6 +83,8 @@ def _about(
         "provenance": provenance(
             options,
             models.named(),
+            **models.also_named(),
+            **({"fitted": dataclasses.asdict(fitted)} if fitted else {}),
             text={options.gen_subset: token_hash(options.data, options.gen_subset)},
             sampler="untruncated",
             sampling_memory=options.sampling_memory,

@@ -9,6 +9,7 @@ from ..options import Drawing, Sampling, Seeded, Shards, file, flag, share, text
 
 LEAST_ERROR = 1e-6  # that anyone could pay for
 NUM_SAMPLES, MAX_SAMPLES = 1000, 100_000
+FITTED_ON = "valid"
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,11 @@ class EvalLM(Drawing, Sampling, Shards, Seeded):
     data: Optional[Path] = file(None, "prepared directory", "DATA", argument=True)
     path: Optional[str] = text(
         None,
-        "checkpoints, in any order; a language model may be hf:MODEL_DIR, of Hugging Face",
+        "checkpoints, in any order; a language model may be hf:MODEL_DIR, of Hugging Face; several "
+        "are one formula: LM.pt:ENERGY.pt*0.5:EXPERT.pt*0.4:AMATEUR.pt*-0.3",
         "LM.pt[:ENERGY.pt]",
     )
+    fit_weights: bool = flag("first fit the weights of --path on the split valid")
     merge: Optional[Path] = file(None, "join the shards of a report", "OUT.json")
     gen_subset: str = text("test", "split to evaluate", group="windows")
     window: int = whole(160, "tokens of a window", 1)
@@ -70,6 +73,8 @@ class EvalLM(Drawing, Sampling, Shards, Seeded):
         if (self.shard[1] > 1 or self.resume or self.draw) and self.results_path is None:
             raise OptionError("{results_path}: needed with shards, {resume} and {draw}")
         super().check()
+        if self.fit_weights and self.gen_subset == FITTED_ON:
+            raise OptionError("{fit_weights}: on {gen_subset} itself; evaluate another split")
         if self.max_samples and not self.sampling_error:
             raise OptionError("{max_samples}: goes with {sampling_error} alone; drop it")
         if self.num_samples and self.sampling_error:

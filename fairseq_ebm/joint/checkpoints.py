@@ -1,20 +1,18 @@
-"""``--path lm.pt:energy.pt``: a language model, and an energy or none, fit to work together."""
+"""The models of ``--path``, loaded, and fit to work together."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
-from ..data.options import HUGGING_FACE
 from ..errors import UserError
-from ..lm.checkpoint import LoadedLM, load_base_lm, read_checkpoint
-from ..lm.hugging_face import folder_of
+from ..lm.checkpoint import Loaded, LoadedLM, load_base_lm
 from ..lm.sampler import Sampler
-from ..models.checkpoint import LoadedEnergy, is_energy, load_energy, trained_window
+from ..models.checkpoint import LoadedEnergy, load_energy, trained_window
 from ..negatives.store import Manifest
+from .formula import Formula, energy_of, parse, record_of
 from .model import Joint
 
 UNTESTED = "what it says there was never tested"
@@ -25,48 +23,68 @@ class LoadedJoint:
     """``sampling_memory``: GiB that samples in hand may take; None for what ``lm.sampler`` has."""
 
     lm: LoadedLM
-    energy: Optional[LoadedEnergy]
+    energies: Tuple[LoadedEnergy, ...]
+    experts: Tuple[LoadedLM, ...]
+    formula: Formula
     sampling_memory: Optional[float] = None
 
     def joint(self) -> Joint:
-        energy = None if self.energy is None else self.energy.model
         sampler = Sampler(self.lm.model, memory=self.sampling_memory)
+        energies, experts = ([each.model for each in of] for of in (self.energies, self.experts))
+        energy = energy_of(self.formula, energies, experts)
         return Joint(self.lm.model, sampler, energy, self.lm.right_to_left)
+
+    def weighted(self, weights: Sequence[float]) -> "LoadedJoint":
+        return replace(self, formula=self.formula.weighted(weights))
+
+    @property
+    def judges(self) -> bool:
+        """Whether there is more than a language model."""
+        return bool(self.energies or self.experts)
+
+    @property
+    def others(self) -> Tuple[Loaded, ...]:
+        return (*self.energies, *self.experts)
 
     @property
     def negatives(self) -> Sequence[Manifest]:
-        return () if self.energy is None else self.energy.negatives
+        return [manifest for energy in self.energies for manifest in energy.negatives]
 
     @property
     def max_positions(self) -> int:
-        """Tokens that both can read."""
-        return min(each.max_positions for each in (self.lm, self.energy) if each is not None)
+        """Tokens that all can read."""
+        return min(each.max_positions for each in (self.lm, *self.others))
 
     @property
     def window(self) -> int:
         return trained_window(self.negatives, self.max_positions)
 
     def require_window(self, window: int) -> None:
-        for each in (self.lm, self.energy):
-            if each is not None:
-                each.require_window(window)
+        for each in (self.lm, *self.others):
+            each.require_window(window)
 
     def require_density(self) -> None:
-        """Refuses what makes P_LM(x) exp(-E(x)) no model of the data."""
-        if self.energy is not None:
-            self.energy.require_density(self.lm.sha256)
+        """Refuses what makes the formula no model of the data. An energy alone must have been
+        trained for this language model; in a formula it is a function as any other."""
+        for energy in self.energies:
+            energy.require_density(self.lm.sha256 if self.formula.is_plain else None)
 
     def doubts(self, prefix_length: int, window: Optional[int] = None) -> List[str]:
-        """What the energy did not meet in training, in sentences."""
+        """What the energies did not meet in training, in sentences."""
         found = doubts(self.negatives, self.lm.precision, prefix_length)
-        if self.energy is not None and window is not None and window > self.window:
+        if self.energies and window is not None and window > self.window:
             longer = f"longer than any that the energy was trained on ({self.window})"
             found += [f"windows of {window} tokens are {longer}: {UNTESTED}"]
         return found
 
     def named(self) -> Dict[str, Any]:
         """For ``provenance``."""
-        return {"language_model": self.lm, "energy": self.energy}
+        energy = self.energies[0] if self.formula.is_plain and self.energies else None
+        return {"language_model": self.lm, "energy": energy}
+
+    def also_named(self) -> Dict[str, Any]:
+        """The formula, where that is more than a language model and an energy."""
+        return {} if self.formula.is_plain else {"formula": record_of(self.formula, self.others)}
 
 
 def doubts(negatives: Sequence[Manifest], precision: str, prefix_length: int) -> List[str]:
@@ -91,39 +109,11 @@ def load_joint_checkpoints(
     device: torch.device,
     sampling_memory: Optional[float] = None,
 ) -> LoadedJoint:
-    """``path``: checkpoints in any order, joined by a colon; ``data`` has the dictionary."""
-    lm_path, energy_path = split_path(path)
-    lm = load_base_lm(lm_path, data, precision, device)
-    energy = load_energy(energy_path, data, precision, device) if energy_path else None
-    return LoadedJoint(lm, energy, sampling_memory)
-
-
-def split_path(path: str) -> Tuple[Path, Optional[Path]]:
-    paths = list(map(Path, split_names(path)))
-    files = [each for each in paths if folder_of(each) is None]
-    for each in files:
-        if not each.is_file():
-            raise UserError(f"--path: {each}: no such file")
-    energies = [each for each in files if is_energy(each)]
-    models = [each for each in paths if each not in energies]
-    if len(models) > 1:
-        for each in models:  # one may be no checkpoint at all, which its own error says
-            if each in files:
-                read_checkpoint(each, "--path")
-    if len(models) != 1 or len(energies) > 1:
-        found = f"language models: {len(models)}, energies: {len(energies)}"
-        raise UserError(f"--path: {path}: {found}; give one language model, and one energy or none")
-    return models[0], energies[0] if energies else None
-
-
-def split_names(path: str) -> List[str]:
-    """At colons, but for that of hf:FOLDER."""
-    names: List[str] = []
-    before = ""
-    for part in path.split(os.pathsep):
-        if f"{part}:" == HUGGING_FACE and not before:
-            before = HUGGING_FACE
-        elif part:
-            names.append(before + part)
-            before = ""
-    return names
+    """``path``: a formula of models in any order; ``data`` has the dictionary."""
+    formula = parse(path)
+    lm = load_base_lm(formula.base, data, precision, device)
+    energies = [load_energy(part.path, data, precision, device) for part in formula.energies]
+    experts = [load_base_lm(part.path, data, precision, device) for part in formula.experts]
+    if experts and any(model.right_to_left for model in (lm, *experts)):
+        raise UserError("--path: a language model reads right to left: it cannot be one of several")
+    return LoadedJoint(lm, tuple(energies), tuple(experts), formula, sampling_memory)

@@ -60,7 +60,7 @@ def next_token(options: NextToken) -> Record:
     models = load_joint_checkpoints(
         options.path, options.data, options.precision, options.device, options.sampling_memory
     )
-    if models.energy is None:
+    if not models.judges:
         raise UserError("--path: no energy; give LM.pt:ENERGY.pt")
     window = options.window or models.window
     models.require_window(window)
@@ -79,7 +79,7 @@ def next_token(options: NextToken) -> Record:
         "top": top(records, options.top),
         "candidates": records,
         "warnings": models.doubts(len(prefix)),
-        "provenance": provenance(options, models.named()),
+        "provenance": provenance(options, models.named(), **models.also_named()),
     }
 
 

@@ -22,7 +22,7 @@ class NextToken(Reporting, Sampling, Seeded):
     data: Path = file(REQUIRED, "prepared directory, for its vocabulary", "DATA", argument=True)
     path: str = text(
         REQUIRED,
-        "checkpoints, in any order; a language model may be hf:MODEL_DIR, of Hugging Face",
+        "checkpoints, in any order, as for eval-lm",
         "LM.pt:ENERGY.pt",
     )
     prefix: str = text(REQUIRED, "the text that is continued", "TEXT")

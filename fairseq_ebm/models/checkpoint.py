@@ -36,14 +36,15 @@ class LoadedEnergy(Loaded):
     def window(self) -> int:
         return trained_window(self.negatives, self.max_positions)
 
-    def require_density(self, lm_sha256: str) -> None:
+    def require_density(self, lm_sha256: Optional[str]) -> None:
         """Refuses what makes P_LM(x) exp(-E(x)) no model of the data."""
         if self.no_density:
             raise UserError(
                 f"--path: {self.path}: trained {self.no_density}: its energies tell text apart, "
                 "but give no perplexity; train with conditional_nce on untruncated negatives"
             )
-        if any(m.source["language_model"]["sha256"] != lm_sha256 for m in self.negatives):
+        sources = (m.source["language_model"]["sha256"] for m in self.negatives)
+        if lm_sha256 is not None and any(sha256 != lm_sha256 for sha256 in sources):
             raise UserError(f"--path: {self.path}: trained on negatives of another language model")
 
 

@@ -80,8 +80,21 @@ def _baselines(records: Sequence[Named]) -> Iterator[Table]:
         yield Table(["record", "against", "gain"], rows, note)
 
 
+def _formula(named: Named) -> Iterator[Item]:
+    """What the joint model is, if it is more than a language model and an energy."""
+    made_by = named.record["provenance"]
+    if "formula" in made_by:
+        words = f"the joint model is {made_by['formula']['is']} / Z, numbered as in --path"
+        if "fitted" in made_by:
+            fitted = made_by["fitted"]
+            windows = f"{fitted['num_windows']:,} windows of {fitted['subset']}"
+            words += f"; weights fitted on {windows}, each {fitted['nats']:.3f} nats likelier so"
+        yield named.says(f"{words}.")
+
+
 def _about(named: Named) -> Iterator[Item]:
     record = named.record
+    yield from _formula(named)
     if "joint_ppl" in record:
         yield named.says(f"{error_in_words(record['error'])}.")
         nce = record.get("conditional_nce")

@@ -13,8 +13,9 @@ from torch import Tensor
 from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
 from ..errors import UserError
-from ..joint.checkpoints import doubts, split_path
+from ..joint.checkpoints import doubts
 from ..joint.continuation import ContinuedPrompt, GenerationOptions, continue_prompt
+from ..joint.formula import Formula, parse
 from ..joint.model import Joint
 from ..joint.pools import real_of, record_of
 from ..lm.checkpoint import (
@@ -36,13 +37,12 @@ Hypotheses = List[Dict[str, Any]]  # of a prompt, as fairseq knows them
 
 @dataclass(frozen=True)
 class KnownModels:
-    """What is known of the checkpoints in --path before fairseq loads them: ``negatives``, what the
-    energy was trained on, if there is one."""
+    """What is known of the models in --path before fairseq loads them: ``negatives``, what energies
+    were trained on, if there are any."""
 
     data: Path
-    lm_path: Path
+    formula: Formula
     lm_sha256: str
-    energy_path: Optional[Path]
     negatives: Tuple[Manifest, ...]
     precision: str
 
@@ -53,28 +53,30 @@ class KnownModels:
 
 def looked_at(cfg: JointGenerationConfig, data: Path) -> KnownModels:
     """The models in --path, which fit the sampler and each other; or an error."""
-    lm_path, energy_path = split_path(cfg.path or "")
-    if energy_path is None and cfg.joint_sampler != "snis":
+    formula = parse(cfg.path or "")
+    if not (formula.energies or formula.experts) and cfg.joint_sampler != "snis":
         raise UserError(
             f"--joint-sampler: {cfg.joint_sampler} chooses by an energy; --path has none"
         )
     if cfg.fp16 and cfg.cpu:
         raise UserError("--fp16: needs a GPU; on the CPU use --bf16 or neither")
-    if folder_of(lm_path) is None:
-        config = read_config(lm_path, data, "--path")
-        require_left_to_right(lm_path, reads_right_to_left(config))
-    lm_sha256 = digest_of_model(lm_path)
-    negatives: Tuple[Manifest, ...] = ()
-    if energy_path is not None:
-        negatives = negatives_of(read_energy(energy_path, "--path"), energy_path)
-    sources = [manifest.source.get("language_model", {}) for manifest in negatives]
-    if any(source.get("sha256") != lm_sha256 for source in sources):
-        logger.warning(
-            f"--path: {energy_path}: not trained on negatives of {lm_path} alone: together they "
-            "are no model of the text"
-        )
+    for path in (formula.base, *(part.path for part in formula.experts)):
+        if folder_of(path) is None:
+            config = read_config(path, data, "--path")
+            require_left_to_right(path, reads_right_to_left(config))
+    lm_sha256 = digest_of_model(formula.base)
+    negatives: List[Manifest] = []
+    for path in (part.path for part in formula.energies):
+        of_this = negatives_of(read_energy(path, "--path"), path)
+        sources = [manifest.source.get("language_model", {}) for manifest in of_this]
+        if formula.is_plain and any(source.get("sha256") != lm_sha256 for source in sources):
+            logger.warning(
+                f"--path: {path}: not trained on negatives of {formula.base} alone: together they "
+                "are no model of the text"
+            )
+        negatives += of_this
     precision = "fp16" if cfg.fp16 else "bf16" if cfg.bf16 else "fp32"
-    return KnownModels(data, lm_path, lm_sha256, energy_path, negatives, precision)
+    return KnownModels(data, formula, lm_sha256, tuple(negatives), precision)
 
 
 class JointGenerator:

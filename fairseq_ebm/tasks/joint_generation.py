@@ -11,6 +11,7 @@ from fairseq.models import FairseqLanguageModel
 
 from ..errors import UserError
 from ..joint.continuation import GenerationOptions
+from ..joint.formula import Formula, energy_of
 from ..joint.model import Joint
 from ..launchers import launched, local_rank
 from ..lm.checkpoint import require_positions
@@ -37,7 +38,7 @@ class JointGenerationTask(EnergyTask):
         if cfg.path:
             self._known = looked_at(cfg, data)
             take_part(cfg)
-            self._stand_in = stand_in(cfg, self._known)
+            self._stand_ins = stand_ins(cfg, self._known)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         window = self.cfg.window or self._known.window
@@ -79,16 +80,18 @@ class JointGenerationTask(EnergyTask):
         return None
 
 
-def stand_in(cfg: Any, known: KnownModels) -> "Optional[TemporaryDirectory[str]]":
-    """fairseq's programs read --path once the task is made: for a Hugging Face model they find a
-    checkpoint there that names its folder. It is deleted with what is returned."""
-    folder = folder_of(known.lm_path)
-    if folder is None:
+def stand_ins(cfg: Any, known: KnownModels) -> "Optional[TemporaryDirectory[str]]":
+    """fairseq's programs read --path once the task is made, and know no weights and no folders:
+    they find the paths alone, and in the place of a folder a checkpoint that names it, which is
+    deleted with what is returned."""
+    folders = [folder_of(path) for path in known.formula.paths]
+    if known.formula.is_plain and not any(folders):
         return None
-    temporary = TemporaryDirectory()
-    path = Path(temporary.name) / "hugging_face.pt"
-    write_stand_in(path, folder, known.precision)
-    names = [str(each) for each in (path, known.energy_path) if each is not None]
+    temporary, names = TemporaryDirectory(), []
+    for i, (path, folder) in enumerate(zip(known.formula.paths, folders)):
+        names.append(str(path) if folder is None else f"{temporary.name}/{i}.pt")
+        if folder is not None:
+            write_stand_in(Path(names[-1]), folder, known.precision)
     cfg._get_parent().common_eval.path = os.pathsep.join(names)
     return temporary
 
@@ -117,20 +120,18 @@ def build_generator(
     models: List[Any], args: Any, cfg: JointGenerationConfig, known: KnownModels
 ) -> JointGenerator:
     """``models`` as fairseq has loaded them from --path; ``args``: its own flags of generation."""
-    lms = [model for model in models if isinstance(model, FairseqLanguageModel)]
-    energies = [model for model in models if isinstance(model, EnergyModel)]
-    if not lms:
-        raise UserError(f"--path: {known.lm_path}: not a language model")
+    formula = known.formula
+    lm, energies, experts = _sorted(models, formula)
     if not args.sampling:
         raise UserError("--sampling: needed; text is drawn, not searched for")
     if args.nbest != args.beam:
         raise UserError(f"--nbest: {args.nbest}, but --beam is {args.beam}: give both the same")
     refuse_unused(args)
     window = cfg.window or known.window
-    for model, path in zip((*lms, *energies), (known.lm_path, known.energy_path)):
+    for model, path in zip((lm, *energies, *experts), formula.paths):
         require_positions("--window", path, model.max_positions(), window)
     options = GenerationOptions(
-        joint_samples=cfg.joint_samples if energies else args.beam,
+        joint_samples=cfg.joint_samples if energies or experts else args.beam,
         num_draws=args.beam,
         window=window,
         length=cfg.generation_length,
@@ -140,11 +141,25 @@ def build_generator(
     )
     top_k, top_p = (max(0, limit) or None for limit in (args.sampling_topk, args.sampling_topp))
     truncation = Truncation(top_k, top_p, args.temperature, cfg.min_p)
-    require_truncation(truncation, len(lms[0].decoder.dictionary))
+    require_truncation(truncation, len(lm.decoder.dictionary))
     for model in models:
         model.eval()
         if cfg.bf16:
             model.to(torch.bfloat16)  # which fairseq-generate leaves out
-    sampler = Sampler(lms[0], truncation, cfg.sampling_memory)
-    joint = Joint(lms[0], sampler, energies[0] if energies else None)
+    sampler = Sampler(lm, truncation, cfg.sampling_memory)
+    joint = Joint(lm, sampler, energy_of(formula, energies, experts))
     return JointGenerator(joint, options, cfg, known)
+
+
+def _sorted(models: List[Any], formula: Formula) -> Tuple[Any, List[Any], List[Any]]:
+    """The base, energies and experts, as in ``formula``: fairseq has loaded them in the order that
+    --path had, or has since ``stand_ins``."""
+    if formula.is_plain:  # in any order
+        models = sorted(models, key=lambda model: isinstance(model, EnergyModel))
+    count = 1 + len(formula.energies)
+    for model, path in zip(
+        (models[0], *models[count:]), (formula.paths[0], *formula.paths[count:])
+    ):
+        if not isinstance(model, FairseqLanguageModel):
+            raise UserError(f"--path: {path}: not a language model")
+    return models[0], models[1:count], models[count:]

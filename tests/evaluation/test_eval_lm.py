@@ -174,7 +174,7 @@ def test_an_interrupt_keeps_what_is_done(sums, both, tmp_path):
     [
         (["--path", "{lm}:{lm}"], "language models: 2, energies: 0"),
         (["--path", "{energy}"], "language models: 0, energies: 1"),
-        (["--path", "{energy}:{lm}:{energy}"], "language models: 1, energies: 2"),
+        (["--path", "{energy}*2:{energy}"], "language models: 0, energies: 2"),
         (["--path", "{lm}:none.pt"], "--path: none.pt: no such file"),
         (["--path", "{lm}", "--gen-subset", "dev"], "dev.bin: no such split"),
         (["--path", "{lm}", "--window", 100_000], "too few for one window"),
@@ -354,3 +354,24 @@ def test_against_what_stood_there_before(evaluate, both, sums_lm, tmp_path):
     evaluate("--path", both, *flags, tmp_path / "new.json", "--baseline", merged)
     rows = json.loads((tmp_path / "new.json").read_text())["baselines"]
     assert rows[0]["gain"] == pytest.approx(report["gain"])
+
+
+def test_a_formula_and_its_fitted_weights(evaluate, tmp_path, sums_lm, sums_energy):
+    out, other = tmp_path / "out.json", tmp_path / "other.pt"
+    shutil.copy(sums_lm, other)
+    path = f"{sums_lm}:{sums_energy}*0.5:{other}*0.25"
+    done = evaluate("--path", path, "--max-windows", 12, "--num-samples", 50, "--results-path", out)
+    assert "the joint model is P_LM · P_1^0.25 · exp(-0.5 E_1) / Z" in done.stdout
+    report = json.loads(out.read_text())
+    assert report["provenance"]["formula"]["is"] == "P_LM · P_1^0.25 · exp(-0.5 E_1)"
+    fitted = evaluate(
+        *("--path", path, "--max-windows", 12, "--num-samples", 50, "--fit-weights"),
+        *("--results-path", tmp_path / "fitted.json"),
+    )
+    assert "weights fitted on 12 windows of valid" in fitted.stdout
+    record = json.loads((tmp_path / "fitted.json").read_text())["provenance"]
+    assert record["fitted"]["nats"] >= 0
+    weights = [term["weight"] for term in record["formula"]["terms"]]
+    assert weights == record["fitted"]["weights"]
+    refused = evaluate("--path", path, "--fit-weights", "--gen-subset", "valid", fails=True)
+    assert "--fit-weights: on --gen-subset itself" in refused.stderr

@@ -7,6 +7,8 @@ import re
 import pytest
 import torch
 
+from fairseq_ebm.data.tokenizers import load_tokenizer
+from fairseq_ebm.joint.checkpoints import load_joint_checkpoints
 from tests.conftest import CHECKOUT, train_lm
 
 SHAPE = ["--window", 10, "--stride", 10, "--prefix-size", 6]
@@ -265,6 +267,21 @@ def test_a_language_model_alone(generate, interact, whole, sums_lm, tmp_path):
     assert "metropolis chooses by an energy" in done.stderr.strip().splitlines()[-1]
     done = generate("--path", sums_lm, fails=True)
     assert "--window: windows of 160 tokens, but" in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_formula_of_several_models(generate, sums, sums_lm, sums_energy, tmp_path):
+    other, out = tmp_path / "other.pt", tmp_path / "pools.jsonl"
+    other.write_bytes(sums_lm.read_bytes())
+    path = f"{other}*0.25:{sums_energy}*0.5:{sums_lm}"
+    generate(*SHAPE, "--max-windows", 2, "--path", path, "--joint-results-path", out)
+    joint = load_joint_checkpoints(path, sums, "fp32", torch.device("cpu")).joint()
+    for record in map(json.loads, out.read_text().splitlines()):
+        (pool,) = record["pools"]
+        (prompt,) = load_tokenizer(sums).encode([record["prompt"]])
+        prompt = torch.from_numpy(prompt).expand(50, -1)
+        whole = torch.cat([prompt, torch.tensor(pool["tokens"])], dim=1)
+        found = joint.energies(whole[None], prompt.size(1))[0]
+        assert found.tolist() == pytest.approx(pool["energies"], abs=1e-3)
 
 
 def test_models_that_are_missing(generate, sums_lm, sums_energy):

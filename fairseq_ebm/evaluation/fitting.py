@@ -1,0 +1,88 @@
+"""The weights of a formula that make a split likeliest.
+
+Over windows x with prefixes c, and samples y_i of the language model after each,
+
+    minimise  mean_x [ θ · f(x) + log Z_θ(c) ],   log Z_θ = log (1/n) Σ_i exp(-θ · f(y_i))
+
+where f are the energies and the experts' -log P. From few samples log Z comes out too small, the
+more so the fewer of them count, so that weights would grow too far: its upper bound is taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, List, Tuple
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from ..data.windows import Windows
+from ..errors import UserError
+from ..joint.formula import WeightedSum
+from ..joint.model import Joint, Streams
+from ..numerics.partition import log_partition
+from ..progress import progress
+from .log_probs import EvaluationOptions, blocks
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """``nats``: by how much a window of the split is likelier than under the language model."""
+
+    subset: str
+    num_windows: int
+    num_samples: int
+    weights: Tuple[float, ...]
+    nats: float
+
+
+def fit(joint: Joint, windows: Windows, options: EvaluationOptions) -> Fitted:
+    """Weights of the terms of ``joint``'s energy."""
+    parts = blocks(joint, len(windows), options, 0, 1)
+    done = progress(
+        (_terms(joint, windows, part, options) for part in parts), "weights", len(parts)
+    )
+    of_real, of_pools = (torch.cat(each) for each in zip(*done))  # (N, K), (N, n, K)
+    if not bool(torch.isfinite(of_real).all() and torch.isfinite(of_pools).all()):
+        raise UserError(f"--fit-weights: energies on {windows.subset} are not all finite")
+
+    def loss(theta: np.ndarray) -> Tuple[float, np.ndarray]:
+        at = torch.tensor(theta, requires_grad=True)
+        value = mean_nats(at, of_real, of_pools)
+        value.backward()
+        return float(value), at.grad.numpy()
+
+    # From the language model itself, where all samples count alike.
+    found = minimize(loss, np.zeros(of_real.size(1)), jac=True, method="BFGS")
+    sizes = (windows.subset, len(of_real), of_pools.size(1))
+    return Fitted(*sizes, tuple(map(float, found.x)), -float(found.fun))
+
+
+def mean_nats(theta: Tensor, of_real: Tensor, of_pools: Tensor) -> Tensor:
+    """What a window is less likely by than under the language model, with the upper bound of Z."""
+    return (of_real @ theta + log_partition(of_pools @ theta).upper).mean()
+
+
+@torch.inference_mode()
+def _terms(
+    joint: Joint, windows: Windows, members: Sequence[int], options: EvaluationOptions
+) -> List[Tensor]:
+    """Of windows (W, K) and of the samples after their prefixes (W, n, K)."""
+    (prefix_length,) = windows.options.prefix_lengths
+    text = np.stack([windows.tokens(i) for i in members]).astype(np.int64)
+    read = joint.reading_order(torch.from_numpy(text))
+    streams = Streams(options.seed, windows.subset, [int(windows.numbers[i]) for i in members])
+    terms = [Joint(joint.model, joint.sampler, term, joint.right_to_left) for term in _each(joint)]
+    real = torch.stack([term.energies(read.unsqueeze(1), 0).squeeze(1) for term in terms], dim=-1)
+    prefixes, pools = read[:, :prefix_length], []
+    length, n = read.size(1) - prefix_length, options.num_samples
+    for chunk in joint.sampler.chunks(prefixes, n, length, streams.of(prefix_length)):
+        before = prefixes.unsqueeze(1).expand(-1, chunk.tokens.size(1), -1)
+        whole = torch.cat([before, chunk.tokens], dim=2)
+        pools.append(torch.stack([term.energies(whole, prefix_length) for term in terms], dim=-1))
+    return [real, torch.cat(pools, dim=1)]
+
+
+def _each(joint: Joint) -> List[Any]:
+    return joint.energy.terms if isinstance(joint.energy, WeightedSum) else [joint.energy]
