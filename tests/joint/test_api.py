@@ -17,9 +17,11 @@ def model(sums, sums_lm, sums_energy):
 
 def test_energies_are_those_of_the_checkpoint(model, sums, sums_lm, sums_energy):
     texts = ["1 2 + 3 4 = 0 4 6", "1 2 + 3 4 = 0 4 7"]
-    plain = load_joint_checkpoints(
-        f"{sums_energy}:{sums_lm}", sums, "fp32", torch.device("cpu")
-    ).energies[0].model
+    plain = (
+        load_joint_checkpoints(f"{sums_energy}:{sums_lm}", sums, "fp32", torch.device("cpu"))
+        .energies[0]
+        .model
+    )
     index = model.tokenizer.dictionary.index
     for text, energy in zip(texts, model.energy(texts)):
         window = torch.tensor([index(symbol) for symbol in text.split()]).view(1, 1, -1)
