@@ -29,7 +29,14 @@ from tests.conftest import CHECKOUT
 pytestmark = pytest.mark.slow
 EXAMPLES = CHECKOUT / "examples"
 RECIPES = ("cc_news", "toronto_books", "wikitext103", "gpt2_output")
-OTHERS = ("demo", "addition", "overfitting", "findings", "hugging_face", "formulas")  # at scales of their own
+OTHERS = (
+    "demo",
+    "addition",
+    "overfitting",
+    "findings",
+    "hugging_face",
+    "formulas",
+)  # at scales of their own
 OF_THE_PAPER = ("wikitext103", "toronto_books")
 MATRICES = (*OF_THE_PAPER, "findings")
 PROGRAMS = installed_programs()

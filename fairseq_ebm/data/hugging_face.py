@@ -194,7 +194,8 @@ def of_transformers(found: Any, folder: Path, flag: str) -> HuggingFaceTokenizer
     backend = _plain(found.backend_tokenizer)
     count = 1 + max(backend.get_vocab(with_added_tokens=True).values())
     unused = {number for number in range(count) if backend.id_to_token(number) is None}
-    special = tuple(sorted(unused.union(found.all_special_ids)))
+    reserved = {number for number, each in found.added_tokens_decoder.items() if each.special}
+    special = tuple(sorted(unused.union(found.all_special_ids, reserved)))
     symbols = Symbols(count, begins[0], ends[0], _unknown(found), special)
     return HuggingFaceTokenizer(backend, symbols, dictionary_of(symbols))
 

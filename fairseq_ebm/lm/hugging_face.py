@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
@@ -143,20 +144,21 @@ class HuggingFaceDecoder(FairseqIncrementalDecoder):
         self.register_buffer("_read_as", torch.from_numpy(symbols.read_as()), persistent=False)
         never = torch.tensor(symbols.never, dtype=torch.long)
         self.register_buffer("_never", never, persistent=False)
-        self.has_known_output = self._has_known_output()
 
-    @torch.inference_mode()
-    def _has_known_output(self) -> bool:
+    @cached_property
+    def has_known_output(self) -> bool:
         """Whether ``own_logits`` are the model's: some do more behind their output layer than we
         know, and are asked for their logits themselves, all at once."""
-        self.has_known_output = True
-        tokens = torch.arange(FIRST, FIRST + min(8, self.symbols.count)).unsqueeze(0)
-        theirs = self.model(input_ids=self.read_as(tokens), use_cache=False).logits.float()
+        count = min(8, self.symbols.count)
+        tokens = torch.arange(FIRST, FIRST + count, device=self.device).unsqueeze(0)
+        ids = self.read_as(tokens)
         try:
-            ours = self.own_logits(self.extract_features(tokens)[0])
-            return ours.shape == theirs.shape and torch.allclose(ours, theirs, CLOSE, CLOSE)
+            with torch.inference_mode():
+                theirs = self.model(input_ids=ids, use_cache=False).logits.float()
+                ours = self._logits_of(self._body()(input_ids=ids, use_cache=False)[0])
         except (AttributeError, TypeError, RuntimeError):  # of another shape altogether
             return False
+        return ours.shape == theirs.shape and torch.allclose(ours, theirs, CLOSE, CLOSE)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **more: Any) -> Any:
         """Moves to other devices; the precision is chosen in loading. Rotary positions stay in
@@ -216,8 +218,9 @@ class HuggingFaceDecoder(FairseqIncrementalDecoder):
 
     def own_logits(self, features: Tensor) -> Tensor:
         """(..., d) -> (..., rows of the model), float32"""
-        if not self.has_known_output:
-            return features.float()
+        return self._logits_of(features) if self.has_known_output else features.float()
+
+    def _logits_of(self, features: Tensor) -> Tensor:
         config = self.model.config
         logits = self.model.get_output_embeddings()(features).float()
         logits = logits * getattr(config, "logit_scale", 1.0)  # Cohere's

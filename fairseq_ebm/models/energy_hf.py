@@ -6,6 +6,7 @@ weights among the model's. With ``--hf-lora`` it has adapters and head alone, an
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
@@ -128,6 +129,19 @@ class HuggingFaceEnergy(EnergyModel):
             input_ids=ids.masked_fill(~is_token, 0), attention_mask=is_token.long()
         ).last_hidden_state
         return self.head(features, is_token)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **more: Any) -> Any:
+        """Half precision is for weights: the frequencies of rotary positions stay in float32."""
+        kept = [
+            (module, name, buffer)
+            for module in self.body.modules()
+            for name, buffer in module.named_buffers(recurse=False)
+            if buffer.is_floating_point()
+        ]
+        super()._apply(fn, *args, **more)
+        for module, name, buffer in kept:
+            module._buffers[name] = buffer.to(module._buffers[name].device)
+        return self
 
     def token_embedding(self) -> Any:
         if self.embedding is None:

@@ -17,6 +17,7 @@ from fairseq_ebm.errors import UserError
 
 pytest.importorskip("transformers")
 import transformers
+from tokenizers import AddedToken
 
 from tests.lm.tiny_hugging_face import TEXTS, byte_fallback, byte_level, words
 
@@ -73,6 +74,19 @@ def test_what_looks_special_is_text_and_the_end_is_the_end(data):
     assert not special & set(written.tolist())
     assert (written == tokenizer.dictionary.eos()).sum() == len(TEXTS)
     assert tokenizer.decode(written) == "\n".join(TEXTS) + "\n"
+
+
+def test_reserved_symbols_are_special_whatever_they_are_for(tmp_path):
+    tokenizer = byte_level()
+    tokenizer.add_tokens([AddedToken("<turn>", special=True)], special_tokens=True)
+    tokenizer.add_tokens(["\n\n"])
+    tokenizer.save_pretrained(tmp_path)
+    ours = load_original(tmp_path, "--tokenizer")
+    number = ours.backend.token_to_id("<turn>")
+    assert number in ours.symbols.never
+    assert ours.backend.token_to_id("\n\n") not in ours.symbols.special
+    (ids,) = ours.encode(["a<turn>"])
+    assert 4 + number not in ids and ours.decode(ids) == "a<turn>"
 
 
 def test_half_a_character_decodes_to_a_sign_of_it(data):

@@ -212,6 +212,17 @@ def test_gradients_at_the_embedding(folders, same, sentencepieces):
         build(task_of(sentencepieces), folders["bert"]).token_embedding()
 
 
+def test_half_precision_leaves_rotary_positions_alone(folders, same):
+    model = build(task_of(same), folders["llama"])
+    windows = windows_of(same, READ)
+    with torch.no_grad():
+        exact, near = model.energy(windows), model.bfloat16().energy(windows)
+    frequencies = dict(model.named_buffers())["body.rotary_emb.inv_freq"]
+    assert frequencies.dtype == torch.float32
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    torch.testing.assert_close(near, exact, rtol=0.05, atol=0.05)
+
+
 def test_adapters_alone(folders, same, tmp_path):
     pytest.importorskip("peft")
     task = task_of(same)
