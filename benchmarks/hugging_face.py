@@ -15,10 +15,11 @@ from typing import Any, List, Tuple
 
 import torch
 import transformers
+from fairseq.data import Dictionary
 from fairseq.models import FairseqLanguageModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from fairseq_ebm.data.hugging_face import HuggingFaceTokenizer, Symbols, dictionary_of
+from fairseq_ebm.data.hugging_face import HuggingFaceTokenizer, Symbols
 from fairseq_ebm.data.streams import WindowStream
 from fairseq_ebm.lm.checkpoint import DTYPES
 from fairseq_ebm.lm.hugging_face import HuggingFaceDecoder
@@ -44,6 +45,13 @@ def build(family: str, symbols: int) -> Any:
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **ends, **shared)).eval()
 
 
+def dictionary_of(symbols: int) -> Dictionary:
+    dictionary = Dictionary()
+    for number in range(symbols):
+        dictionary.add_symbol(str(number))
+    return dictionary
+
+
 class Bench(Timing):
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__(arguments.device, arguments.runs)
@@ -53,7 +61,7 @@ class Bench(Timing):
         """A model, our sampler of it, and a prefix in its own numbers."""
         model = build(family, symbols).to(self.device, self.dtype)
         known = Symbols(symbols, symbols - 1, symbols - 1, None, (symbols - 1,))
-        decoder = HuggingFaceDecoder(dictionary_of(known), model, known)
+        decoder = HuggingFaceDecoder(dictionary_of(symbols), model, known)
         ids = torch.randint(symbols - 1, (1, PREFIX), generator=torch.Generator().manual_seed(1))
         return model, Sampler(FairseqLanguageModel(decoder).to(self.device)), ids
 
@@ -106,7 +114,7 @@ def row_reading(bench: Bench) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     symbols = Symbols(len(alphabet), 0, 0, None, ())
-    own = HuggingFaceTokenizer(tokenizer, symbols, dictionary_of(symbols))
+    own = HuggingFaceTokenizer(tokenizer, symbols, dictionary_of(len(alphabet)))
     reader = TextReader(own, own, Template((0,), (), 512), padding=1)
     windows = torch.randint(40, 100, (32, 160))
     encoder = transformers.BertModel(transformers.BertConfig(), add_pooling_layer=False)

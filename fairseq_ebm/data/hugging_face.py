@@ -1,7 +1,8 @@
 """A Hugging Face tokenizer's own symbols, in its own order, for text that its models read.
 
 Symbol h of the tokenizer is symbol h + 4 of fairseq's dictionary, whose first four are <s>, <pad>,
-</s> and <unk>; its name in dict.txt is its number. Two symbols are known by fairseq's names, </s>
+</s> and <unk>, by its own name; where fairseq could not read that, in the way of JSON, and special
+ones behind a backslash and their number. Two symbols are known by fairseq's names, </s>
 for the one that ends a text and <unk> for the one in place of what cannot be spelled; their
 numbers never occur. Text is only text: what looks like a special symbol in it is spelled.
 """
@@ -47,10 +48,18 @@ class Symbols:
         """From what JSON has."""
         return cls(**{**values, "special": tuple(values["special"])})
 
-    def read_as(self) -> np.ndarray:
-        """(4 + count,): what a model reads in place of each of fairseq's symbols."""
+    def read_as(self, between: Optional[int] = None) -> np.ndarray:
+        """(4 + count,): what a model reads in place of each of fairseq's symbols; ``between`` texts
+        by default what ends one."""
         unknown = self.end if self.unknown is None else self.unknown
-        return np.array([self.start, self.end, self.end, unknown, *range(self.count)])
+        between = self.end if between is None else between
+        return np.array([self.start, self.end, between, unknown, *range(self.count)])
+
+    @property
+    def no_text(self) -> List[int]:
+        """fairseq's numbers that no text has, its own special ones left out."""
+        twins = {self.end, self.unknown} - {None}
+        return sorted(FIRST + number for number in twins.union(self.never))
 
     def known_as(self) -> np.ndarray:
         """(count,): fairseq's symbol for each of the tokenizer's."""
@@ -131,11 +140,18 @@ def _replaced(ids: List[int], before: List[int], after: List[int]) -> List[int]:
     return result
 
 
-def dictionary_of(symbols: Symbols) -> Dictionary:
-    dictionary = Dictionary()
+def dictionary_of(backend: Any, symbols: Symbols) -> Dictionary:
+    dictionary, special = Dictionary(), {symbols.end, symbols.unknown, *symbols.special}
     for number in range(symbols.count):
-        dictionary.add_symbol(str(number))
+        name = _readable(backend.id_to_token(number) or "")
+        dictionary.add_symbol(f"\\{number}{name}" if number in special or not name else name)
     return dictionary
+
+
+def _readable(name: str) -> str:
+    """Without white space, which fairseq splits at, and otherwise as it is."""
+    escaped = (json.dumps(c)[1:-1] if c == "\\" or not c.isprintable() else c for c in name)
+    return "".join("\\u0020" if c == " " else c for c in escaped)
 
 
 def load_prepared(data: Path, dictionary: Dictionary) -> HuggingFaceTokenizer:
@@ -163,8 +179,8 @@ def from_parts(tokenizer: str, symbols: Mapping[str, Any]) -> HuggingFaceTokeniz
     """From what ``files`` gives: the text of the one, the values of the other."""
     from tokenizers import Tokenizer  # noqa: PLC0415 an extra
 
-    known = Symbols.of(symbols)
-    return HuggingFaceTokenizer(_plain(Tokenizer.from_str(tokenizer)), known, dictionary_of(known))
+    known, backend = Symbols.of(symbols), _plain(Tokenizer.from_str(tokenizer))
+    return HuggingFaceTokenizer(backend, known, dictionary_of(backend, known))
 
 
 def load_original(folder: Path, flag: str) -> HuggingFaceTokenizer:
@@ -191,19 +207,32 @@ def of_transformers(found: Any, folder: Path, flag: str) -> HuggingFaceTokenizer
         problem = "the tokenizer has no symbol that ends a text (eos_token)"
         raise UserError(f"{flag}: {folder}: {problem}")
     begins = [i for i in (found.bos_token_id, found.cls_token_id, ends[0]) if i is not None]
-    backend = _plain(found.backend_tokenizer)
+    backend = _plain(_as_written(found.backend_tokenizer))
     count = 1 + max(backend.get_vocab(with_added_tokens=True).values())
     unused = {number for number in range(count) if backend.id_to_token(number) is None}
     reserved = {number for number, each in found.added_tokens_decoder.items() if each.special}
     special = tuple(sorted(unused.union(found.all_special_ids, reserved)))
     symbols = Symbols(count, begins[0], ends[0], _unknown(found), special)
-    return HuggingFaceTokenizer(backend, symbols, dictionary_of(symbols))
+    return HuggingFaceTokenizer(backend, symbols, dictionary_of(backend, symbols))
 
 
 def _unknown(found: Any) -> Optional[int]:
     """GPT-2's is the end of a text, which no text is spelled with."""
     unknown: Optional[int] = found.unk_token_id
     return None if unknown in (found.eos_token_id, found.bos_token_id) else unknown
+
+
+def _as_written(backend: Any) -> Any:
+    """Without composing characters and their accents (NFC, as Qwen's does): text comes back as it
+    was, and has symbols for both. What else a tokenizer changes, its model needs."""
+    spec = json.loads(backend.to_str())
+    normalizer = spec["normalizer"] or {}
+    steps = normalizer.get("normalizers", [normalizer])
+    kept = [step for step in steps if step.get("type") != "NFC"]
+    if len(kept) == len(steps):
+        return backend
+    spec["normalizer"] = {"type": "Sequence", "normalizers": kept} if kept else None
+    return type(backend).from_str(json.dumps(spec))
 
 
 def _plain(backend: Any) -> Any:

@@ -41,6 +41,7 @@ from .tokenizers import (
     Tokenizer,
     load_tokenizer,
     train_sentencepiece,
+    vocabulary_hashes,
 )
 from .whole_folder import whole_folder
 
@@ -137,7 +138,7 @@ def _already_prepared(
         what = "prepared with other options"
     elif before != {split: found.sha256 for split, found in surveys.items()}:
         what = "prepared from other text"
-    elif vocabulary.kind == "copy" and hashes != _vocabulary_hashes(vocabulary.source):
+    elif vocabulary.kind == "copy" and hashes != vocabulary_hashes(vocabulary.source):
         what = "prepared with another vocabulary"
     elif vocabulary.kind == "hugging_face" and not _is_of(vocabulary.source, dest):
         what = "prepared with another tokenizer"
@@ -157,7 +158,8 @@ def _without_paths(options: Record) -> Record:
 def _is_of(source: Path, dest: Path) -> bool:
     """Whether ``dest`` has the tokenizer of the Hugging Face model in ``source``."""
     original = hugging_face.load_original(source, "--tokenizer")
-    return original.files() == {name: (dest / name).read_bytes() for name in hugging_face.NAMES}
+    kept = {n: (dest / n).read_bytes() for n in hugging_face.NAMES if (dest / n).exists()}
+    return original.files() == kept
 
 
 def load_record(data: Path) -> PreparedText:
@@ -197,7 +199,7 @@ def _write(
             altered=altered[split],
             **dataclasses.asdict(surveyed),
         )
-    found = {"size": len(dictionary), "sha256": _vocabulary_hashes(folder)}
+    found = {"size": len(dictionary), "sha256": vocabulary_hashes(folder)}
     made_by = versions("python", "sentencepiece", *libraries_of(options.get("corpus")))
     record = PreparedText(KIND, FORMAT_VERSION, options, counts, found, made_by)
     write_json(record, folder / RECORD_NAME)
@@ -283,8 +285,3 @@ def _order_by_frequency(
 
 def _chunks(tokens: np.ndarray, size: int = 1 << 24) -> Iterator[np.ndarray]:
     return (tokens[start : start + size] for start in range(0, len(tokens), size))
-
-
-def _vocabulary_hashes(folder: Path) -> Dict[str, str]:
-    names = [name for name in VOCABULARY_FILES if (folder / name).exists()]
-    return {name: sha256_of(folder / name) for name in names}

@@ -7,13 +7,14 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import List, Optional, Protocol, Union
+from typing import Dict, List, Optional, Protocol, Union
 
 import numpy as np
 import sentencepiece
 from fairseq.data import Dictionary
 
 from ..errors import UserError
+from ..files import sha256_of
 from . import hugging_face
 from .gpt2_bpe import ENCODER_NAME, MERGES_NAME, load_gpt2
 
@@ -67,6 +68,21 @@ def load_tokenizer(data: Union[str, Path]) -> Tokenizer:
         return SentencePieceTokenizer(model.read_bytes(), dictionary)
     except (OSError, RuntimeError) as error:
         raise UserError(f"{model}: not a sentencepiece model ({error}); copy it again") from None
+
+
+def vocabulary_hashes(folder: Path) -> Dict[str, str]:
+    """Of the files of a vocabulary that are there."""
+    names = [name for name in VOCABULARY_FILES if (folder / name).exists()]
+    return {name: sha256_of(folder / name) for name in names}
+
+
+def decode_behind(tokenizer: Tokenizer, before: Sequence[int], indices: Sequence[int]) -> str:
+    """The text of ``indices`` that go on behind others: some of Hugging Face's tokenizers leave out
+    the space that a text begins with."""
+    if not isinstance(tokenizer, hugging_face.HuggingFaceTokenizer):
+        return tokenizer.decode(indices)
+    head, whole = tokenizer.decode(before), tokenizer.decode([*before, *indices])
+    return whole[len(head) :] if whole.startswith(head) else tokenizer.decode(indices)
 
 
 def load_dictionary(path: Path) -> Dictionary:

@@ -135,7 +135,8 @@ def evaluate(
         for number, log_lm in zip(numbers, token_log_lm.sum(dim=1).tolist()):
             yield WindowResult(number, log_lm)
         return
-    energies = joint.energies(read.unsqueeze(1), 0).squeeze(1)  # (W,)
+    given = joint.of_prefix(read[:, :prefix_length])  # (W,)
+    energies = joint.energies(read.unsqueeze(1), 0).squeeze(1) - given
     for energy, number in zip(energies, numbers):
         require_finite(energy, number)
     streams = Streams(options.seed, windows.subset, numbers)
@@ -143,10 +144,13 @@ def evaluate(
     def prefixes(length: int) -> PrefixPools:
         return PrefixPools(joint, read[:, :length], read.size(1) - length, streams)
 
-    pools = _pools(prefixes(prefix_length), options, len(windows))
-    sizes = [len(pool) for pool in pools]
-    later = [prefixes(t).pools(sizes) for t in _longer(options, prefix_length, read.size(1))]
-    exact = _exact_last(joint, read) if options.exact_last_position else None
+    def less_given(pools: List[Tensor]) -> List[Tensor]:
+        return [pool - same for pool, same in zip(pools, given)]
+
+    pools = less_given(_pools(prefixes(prefix_length), options, len(windows)))
+    sizes, longer = [len(pool) for pool in pools], _longer(options, prefix_length, read.size(1))
+    later = [less_given(prefixes(t).pools(sizes)) for t in longer]
+    exact = _exact_last(joint, read) + given if options.exact_last_position else None
     for i, (number, pool) in enumerate(zip(numbers, pools)):
         log_z = log_partition_bounds(pool)
         steps = [Bounds(*map(float, log_z[:4])), *(_bounds(pools_at[i]) for pools_at in later)]

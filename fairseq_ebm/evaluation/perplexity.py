@@ -230,7 +230,7 @@ def warnings(report: Mapping[str, Any]) -> List[str]:
     if len(sizes) > 1 and not 1 / STILL_MOVING < sizes[-1] / sizes[-2] < STILL_MOVING:
         reasons.append("the curve over the number of samples has not become level: take more")
     reasons += _missed(report)
-    if abs(report["mean_log_z"]) > NOT_NORMALISED:
+    if "conditional_nce" in report and abs(report["mean_log_z"]) > NOT_NORMALISED:
         why = "the energy is not self-normalised (overfitting, or ranking_nce)"
         mean = f"mean log Z is {report['mean_log_z']:.2f}"
         reasons.append(f"{mean}, but 0 once conditional NCE has converged: {why}")

@@ -20,6 +20,9 @@ def report_of(
     options = EvaluationOptions(**about["options"])
     if about["energy"]:
         report = perplexity.joint_report(results, first, tokens, options, about["num_windows"])
+        if "formula" in about["provenance"]:  # nobody has trained it: its Z is not meant to be 1
+            del report["conditional_nce"]
+            report["warnings"] = perplexity.warnings(report)
         report["warnings"] = [*about.get("doubts", []), *report["warnings"]]
     else:
         report = perplexity.base_report(results, tokens, options.seed)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..data.streams import WindowStream
-from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
+from ..data.tokenizers import Tokenizer, decode_behind, load_tokenizer, require_known
 from ..errors import UserError
 from ..lm.sampler import require_truncation
 from ..numerics import intervals
@@ -140,9 +140,15 @@ class JointModel:
         joint = dataclasses.replace(self._joint, sampler=self._joint.sampler.truncated(proposed))
         stream_of = partial(WindowStream, seed, "python", _number(tokens))
         found = continue_prompt(joint, tokens, options, stream_of)
-        decode = self.tokenizer.decode
+        before = tokens.tolist()
         return [
-            JointSample(decode(d.tokens.tolist()), d.energy, d.log_p, d.share, d.ess)
+            JointSample(
+                decode_behind(self.tokenizer, before, d.tokens.tolist()),
+                d.energy,
+                d.log_p,
+                d.share,
+                d.ess,
+            )
             for d in found.draws
         ]
 
@@ -161,11 +167,12 @@ class JointModel:
         if num_samples < 2:
             raise UserError("num_samples: bounds need at least 2 samples")
         streams = Streams(seed, "python", [_number(before)])
-        pool = joint.pool(before[None], num_samples, len(after), streams)
+        given = joint.of_prefix(before[None])
+        pool = joint.pool(before[None], num_samples, len(after), streams) - given
         if not bool(torch.isfinite(pool).all()):
             raise UserError("the energy is not finite on samples of this prefix")
         log_p = float(joint.token_log_probs(text[None], len(before)).sum())
-        energy = float(joint.energies(text.view(1, 1, -1), 0))
+        energy = float(joint.energies(text.view(1, 1, -1), 0) - given)
         return TextBounds(len(after), log_p, energy, *map(float, log_partition_bounds(pool)))
 
     def _encode(self, text: str, name: str) -> Tensor:

@@ -72,8 +72,9 @@ class Formula:
         """ "P_LM · P_1^-0.3 · exp(-0.5 E_1 - 2 E_2)" """
         powers = [f"P_{i}^{weight_of(part):g}" for i, part in enumerate(self.experts, 1)]
         terms = [_term(weight_of(part), i) for i, part in enumerate(self.energies, 1)]
-        exponent = "".join(terms).removeprefix("+ ").replace("- ", "-", 1) if terms else ""
-        return " · ".join(["P_LM", *powers, *([f"exp({exponent.strip()})"] if terms else [])])
+        exponent = " ".join(terms)
+        exponent = exponent[2:] if exponent.startswith("+") else exponent.replace("- ", "-", 1)
+        return " · ".join(["P_LM", *powers, *([f"exp({exponent})"] if terms else [])])
 
 
 def weight_of(part: Part) -> float:
@@ -82,7 +83,7 @@ def weight_of(part: Part) -> float:
 
 def _term(weight: float, number: int) -> str:
     factor = "" if abs(weight) == 1 else f"{abs(weight):g} "
-    return f"{'+' if weight < 0 else '-'} {factor}E_{number} "
+    return f"{'+' if weight < 0 else '-'} {factor}E_{number}"
 
 
 def parse(path: str) -> Formula:
@@ -166,6 +167,15 @@ class WeightedSum:
     def __call__(self, windows: Tensor, shared: int) -> Tensor:
         found = self.each(windows, shared)
         return torch.tensordot(self.weights.to(found.device), found, dims=1)
+
+    def of_prefix(self, prefixes: Tensor) -> Tensor:
+        """What the experts say of prefixes (W, p) alone: (W,). It drops out of probabilities, and
+        is left out of energies that are shown."""
+        pairs = [(w, t) for w, t in zip(self.weights, self.terms) if isinstance(t, Expert)]
+        found = torch.zeros(len(prefixes), dtype=torch.float64)
+        for weight, term in pairs if prefixes.size(1) else ():
+            found = found + weight * term(prefixes.unsqueeze(1), 0).squeeze(1).cpu()
+        return found
 
     def each(self, windows: Tensor, shared: int) -> Tensor:
         """(W, n, T) -> (K, W, n), float64"""

@@ -71,6 +71,14 @@ class Joint:
         parts = [self.energy(part.to(self.device), known).double().cpu() for part in split]
         return torch.cat(parts, dim=1)
 
+    def of_prefix(self, prefixes: Tensor) -> Tensor:
+        """The part of E (W,), float64, that is the same for all that follows prefixes (W, p)."""
+        of_prefix = getattr(self.energy, "of_prefix", None)
+        if of_prefix is None:
+            return torch.zeros(len(prefixes), dtype=torch.float64)
+        found: Tensor = of_prefix(prefixes.to(self.device))
+        return found
+
     def pool(self, prefixes: Tensor, samples: int, length: int, streams: "Streams") -> Tensor:
         """E (W, n), float64, of n continuations of ``length`` tokens of each prefix (W, p).
 

@@ -24,19 +24,20 @@ Decode = Callable[[Sequence[int]], str]
 
 def record_of(
     number: int,
-    prompt: Sequence[int],
+    prompt: str,
     continued: ContinuedPrompt,
     truncated: bool,
     decode: Decode,
     real: Optional[Record] = None,
 ) -> Record:
-    """``base_text``: the first proposal, one of the language model's own samples; ``truncated``:
-    proposals of top-k and the like, which say nothing of Z; ``real``: from ``real_of``."""
+    """``decode``: the text of tokens that follow the prompt; ``base_text``: the first proposal, one
+    of the language model's own samples; ``truncated``: proposals of top-k and the like, which say
+    nothing of Z; ``real``: from ``real_of``."""
     record: Record = {
         "kind": KIND,
         "format_version": FORMAT_VERSION,
         "id": number,
-        "prompt": decode(prompt),
+        "prompt": prompt,
         "base_text": decode(continued.pools[0].tokens[0].tolist()),
         "truncated": truncated,
         "draws": [

@@ -39,12 +39,13 @@ def propose(
     chunk. An energy of +inf means that a continuation cannot be."""
     pools: List[ProposalPool] = []
     chunks = joint.sampler.chunks(context.unsqueeze(0), samples, length, [stream])
+    given = joint.of_prefix(context.unsqueeze(0))
     start = time.perf_counter()
     for chunk in chunks:
         drawn = time.perf_counter()
         tokens = chunk.tokens[0]
         windows = torch.cat([context.expand(len(tokens), -1), tokens], dim=1)
-        energies = joint.energies(windows.unsqueeze(0), len(context))[0]
+        energies = joint.energies(windows.unsqueeze(0), len(context))[0] - given
         scored = time.perf_counter()
         # Untruncated, q is P_LM given that nothing is padding, as everywhere with joint models.
         log_p = chunk.log_q if joint.sampler.truncation.is_none else chunk.log_p

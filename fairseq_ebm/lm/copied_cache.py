@@ -62,7 +62,7 @@ class RereadSamples:
 
     def step(self, tokens: Tensor) -> Tensor:
         """The next token of each sample (R,) -> features (R, d) that predict the one after it."""
-        new = self.decoder.read_as(tokens.unsqueeze(1), self.ids.size(1))
+        new = self.decoder.read_as(tokens.unsqueeze(1))
         self.ids = torch.cat([self.ids, new], dim=1)
         return self.features(new)[:, -1]
 

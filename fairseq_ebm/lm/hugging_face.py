@@ -1,8 +1,8 @@
 """A Hugging Face causal language model as one of fairseq's, in the symbols of prepared text.
 
 The text is prepared with the model's own tokenizer, and symbol h of the model is symbol h + 4 of
-the data. Every text begins with the symbol that the model starts with, and ends with the one that
-ends it, </s> in the data. What no text contains (special symbols, rows of the model without a
+the data. </s> of the data is drawn as what ends a text, and read as what starts one, before the
+first and between two. What no text contains (special symbols, rows of the model without a
 symbol) is never drawn. All of that is padding to fairseq: the logit of padding is the logarithm of
 their sum, so that log P of every other symbol is the model's own, and log P without padding is that
 of drawing.
@@ -69,8 +69,7 @@ def find(folder: Path, dtype: torch.dtype, flag: str) -> Found:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **safe)
         config = transformers.AutoConfig.from_pretrained(str(folder), **safe)
-        if getattr(config, "attn_logit_softcapping", None):  # torch's own attention leaves it out
-            safe["attn_implementation"] = "eager"
+        safe.update(attention_for(config))
         model, report = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder), torch_dtype=dtype, output_loading_info=True, **safe
         )
@@ -78,7 +77,7 @@ def find(folder: Path, dtype: torch.dtype, flag: str) -> Found:
         problem = f"not a causal language model with its tokenizer ({first_line(error)})"
         raise UserError(f"{flag}: {folder}: {problem}") from None
     trained_as = model.config.architectures or []
-    is_other = trained_as and type(model).__name__ not in trained_as
+    is_other = trained_as and type(model).__name__.lower() not in map(str.lower, trained_as)
     if report["missing_keys"] or is_other or model.config.is_encoder_decoder:
         names = ", ".join(trained_as)
         raise UserError(f"{flag}: {folder}: holds a {names}, not a causal language model")
@@ -87,6 +86,16 @@ def find(folder: Path, dtype: torch.dtype, flag: str) -> Found:
         sizes = f"the tokenizer has {len(tokenizer)} symbols and the model {symbols}"
         raise UserError(f"{flag}: {folder}: {sizes}: they do not belong together")
     return Found(model.eval(), tokenizer, digest_of_files(folder))
+
+
+def attention_for(config: Any) -> Dict[str, str]:
+    """What models of ``config`` must be made with. A name with a slash is code on a hub."""
+    parts = [config, *(getattr(config, name, None) for name in getattr(config, "sub_configs", {}))]
+    if any("/" in str(getattr(part, "_attn_implementation", None)) for part in parts):
+        raise ValueError("its attention is code from elsewhere")
+    # torch's own attention leaves this out.
+    softcap = getattr(config, "attn_logit_softcapping", None)
+    return {"attn_implementation": "eager"} if softcap else {}
 
 
 def require_whole(folder: Path, flag: str) -> None:
@@ -141,7 +150,9 @@ class HuggingFaceDecoder(FairseqIncrementalDecoder):
         super().__init__(dictionary)
         self.model, self.symbols = model, symbols
         self.adaptive_softmax = None
-        self.register_buffer("_read_as", torch.from_numpy(symbols.read_as()), persistent=False)
+        self.register_buffer(
+            "_read_as", torch.from_numpy(symbols.read_as(symbols.start)), persistent=False
+        )
         never = torch.tensor(symbols.never, dtype=torch.long)
         self.register_buffer("_never", never, persistent=False)
 
@@ -177,13 +188,10 @@ class HuggingFaceDecoder(FairseqIncrementalDecoder):
     def bytes_a_number(self) -> int:
         return int(next(self.model.parameters()).element_size())
 
-    def read_as(self, tokens: Tensor, first: int = 0) -> Tensor:
-        """The model's own symbols for tokens (B, T), which stand from place ``first`` on: a text's
-        first is </s> to fairseq, and to the model what it starts with."""
-        ids = self._read_as[tokens]
-        if first == 0:
-            ids[:, 0] = self.symbols.start
-        return ids
+    def read_as(self, tokens: Tensor) -> Tensor:
+        """The model's own symbols for tokens (B, T). </s>, which stands before every text and
+        between two, is what the model starts one with: what ends a text is drawn, not read."""
+        return self._read_as[tokens]
 
     def forward(self, prev_output_tokens: Tensor, *args: Any, **more: Any) -> Tuple[Tensor, None]:
         """(B, T) -> logits (B, T, V)"""

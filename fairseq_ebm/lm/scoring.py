@@ -1,5 +1,6 @@
 """log P_LM of given text, token by token, by fairseq's own forward pass."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, List, Tuple
 
@@ -104,8 +105,17 @@ def _require_numbers(log_probs: Tensor) -> Tensor:
 
 
 def log_of_others(log_probs: Tensor, symbol: int) -> Tensor:
-    """log(1 - P(symbol)): (A, V) -> (A, 1)"""
-    return torch.log1p(-log_probs[:, symbol : symbol + 1].exp())
+    """log(1 - P(symbol)): (A, V) -> (A, 1). Where it is likely, 1 - P has few digits left: there
+    the others are summed."""
+    log_p = log_probs[:, symbol]
+    likely = log_p > math.log(0.5)
+    found = torch.log1p(-log_p.masked_fill(likely, -torch.inf).exp())
+    if bool(likely.any()):
+        others = log_probs[likely].index_fill(
+            1, torch.tensor([symbol]).to(likely.device), -torch.inf
+        )
+        found = found.index_put((likely.nonzero().squeeze(1),), others.logsumexp(dim=1))
+    return found.unsqueeze(1)
 
 
 def _has_output_layer(decoder: Any) -> bool:

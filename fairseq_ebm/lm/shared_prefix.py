@@ -163,7 +163,7 @@ class SharedPrefixSamples:
     def step(self, tokens: Tensor) -> Tensor:
         """The next token of each sample (R,) -> features (R, d) that predict the one after it."""
         at = self.prefix.length + self._cache.t
-        ids = self.decoder.read_as(tokens.view(-1, self.m), at)
+        ids = self.decoder.read_as(tokens.view(-1, self.m))
         with _our_attention(self.decoder.model):
             places = torch.full_like(ids, at)
             features, _ = self.decoder.run(ids, self._cache, position_ids=places, use_cache=True)

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from ..data import hugging_face
 from ..data.hugging_face import HuggingFaceTokenizer
 from ..data.options import HUGGING_FACE
-from ..data.tokenizers import load_tokenizer
+from ..data.tokenizers import load_tokenizer, vocabulary_hashes
 from ..errors import UserError
-from ..lm.hugging_face import digest_of_files, require_whole
+from ..lm.hugging_face import attention_for, digest_of_files, require_whole
 from ..options import fairseq_flag
 from .energy import EnergyHead, EnergyModel, PooledEnergyConfig
 from .hugging_face_reader import (
@@ -62,7 +62,9 @@ class Recipe:
     tokenizer: str
     symbols: Dict[str, Any]
     template: Dict[str, Any]
-    sha256: str  # of the folder
+    folder: str
+    sha256: str  # of its files
+    vocabulary: Dict[str, str]  # hashes of the files of the data's vocabulary
 
     def own_tokenizer(self) -> HuggingFaceTokenizer:
         return hugging_face.from_parts(self.tokenizer, self.symbols)
@@ -87,13 +89,15 @@ class HuggingFaceEnergy(EnergyModel):
     def make(cls, cfg: HuggingFaceEnergyConfig, task: Any) -> "HuggingFaceEnergy":
         state = task.state.state_dict.get(RECIPE)
         if state is None:
-            body, recipe = taken_in(cfg)
+            body, recipe = taken_in(cfg, folder_of(cfg), FLAG)
+            recipe = replace(recipe, vocabulary=vocabulary_hashes(task.data))
             if str(cfg.energy_pooling) == "first" and is_causal(body):
                 problem = "has seen nothing at the first position; use mean, sum or last"
                 raise UserError(f"--energy-pooling first: a {type(body).__name__} {problem}")
             task.state.merge_state_dict({RECIPE: asdict(recipe)})
         else:  # from a checkpoint, which has the weights
             recipe = Recipe(**state)
+            _require_vocabulary(recipe, task.data)
             body = built(cfg, recipe)
         return cls(cfg, task.dictionary, body, reader_of(recipe, task.data, task.dictionary.pad()))
 
@@ -189,40 +193,44 @@ class Renumbered(nn.Module):
         return embedding(reader.ids(tokens.device)[tokens])
 
 
-def taken_in(cfg: HuggingFaceEnergyConfig) -> Tuple[nn.Module, Recipe]:
-    """From the folder of ``--hf-model``."""
+def folder_of(cfg: HuggingFaceEnergyConfig) -> Path:
     if not cfg.hf_model:
         raise UserError(f"{FLAG}: needed by --arch energy_hf; give the folder of a model")
-    folder = Path(
-        cfg.hf_model[len(HUGGING_FACE) :] if cfg.hf_model.startswith(HUGGING_FACE) else cfg.hf_model
-    )
-    require_whole(folder, FLAG)
-    transformers = hugging_face.import_transformers(FLAG)
-    safe = {"local_files_only": True, "trust_remote_code": False}
+    return Path(cfg.hf_model.removeprefix(HUGGING_FACE)).resolve()
+
+
+def taken_in(cfg: HuggingFaceEnergyConfig, folder: Path, flag: str) -> Tuple[nn.Module, Recipe]:
+    """From a model's folder. Its ``vocabulary`` is not known here."""
+    require_whole(folder, flag)
+    transformers = hugging_face.import_transformers(flag)
+    safe: Dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **safe)
+        config = transformers.AutoConfig.from_pretrained(str(folder), **safe)
+        _set_dropout(config, cfg.hf_dropout)
+        safe.update(config=config, **attention_for(config))
         body, report = transformers.AutoModel.from_pretrained(
             str(folder), output_loading_info=True, **safe
         )
     except Exception as error:  # whatever transformers raises
         problem = f"not a model with its tokenizer ({hugging_face.first_line(error)})"
-        raise UserError(f"{FLAG}: {folder}: {problem}") from None
+        raise UserError(f"{flag}: {folder}: {problem}") from None
     if body.config.is_encoder_decoder:
-        raise UserError(f"{FLAG}: {folder}: an encoder with a decoder; give either alone")
+        raise UserError(f"{flag}: {folder}: an encoder with a decoder; give either alone")
     missing = [name for name in report["missing_keys"] if "pooler" not in name]
     if missing:
         some = f"{len(missing)} weights are not in it, such as {missing[0]}"
-        raise UserError(f"{FLAG}: {folder}: {some}")
-    own = hugging_face.of_transformers(tokenizer, folder, FLAG)
+        raise UserError(f"{flag}: {folder}: {some}")
+    own = hugging_face.of_transformers(tokenizer, folder, flag)
     template = template_of(own, limit_of(body.config, tokenizer))
-    config = json.dumps(body.config.to_dict())
-    files = {name: content.decode() for name, content in own.files().items()}
     recipe = Recipe(
-        config,
-        files[hugging_face.TOKENIZER_NAME],
+        json.dumps(body.config.to_dict()),
+        own.files()[hugging_face.TOKENIZER_NAME].decode(),
         asdict(own.symbols),
         asdict(template),
+        str(folder),
         digest_of_files(folder),
+        {},
     )
     return _adapted(body, cfg), recipe
 
@@ -230,33 +238,40 @@ def taken_in(cfg: HuggingFaceEnergyConfig) -> Tuple[nn.Module, Recipe]:
 def built(cfg: HuggingFaceEnergyConfig, recipe: Recipe) -> nn.Module:
     """With weights that are still to be loaded, but for those that adapters are added to."""
     if cfg.hf_lora:
-        body, now = taken_in(cfg)
+        where = "--path: adapters need the folder that they were trained on"
+        body, now = taken_in(cfg, Path(recipe.folder), where)
         if now.sha256 != recipe.sha256:
-            problem = "its files are others than those that the adapters were trained on"
-            raise UserError(f"{FLAG}: {cfg.hf_model}: {problem}")
+            raise UserError(f"{where}: the files in {recipe.folder} are others now")
         return body
     transformers = hugging_face.import_transformers("--path")
-    values = json.loads(recipe.config)
-    config = transformers.AutoConfig.for_model(**values)
-    return _adapted(transformers.AutoModel.from_config(config, trust_remote_code=False), cfg)
+    config = transformers.AutoConfig.for_model(**json.loads(recipe.config))
+    try:
+        attention = attention_for(config)
+    except ValueError as error:
+        raise UserError(f"--path: an energy_hf is refused: {error}") from None
+    body = transformers.AutoModel.from_config(config, trust_remote_code=False, **attention)
+    return _adapted(body, cfg)
+
+
+def _set_dropout(config: Any, share: Optional[float]) -> None:
+    """All of a configuration's: models read some from there, and not from modules."""
+    for name, value in list(vars(config).items()):
+        is_dropout = "dropout" in name or name.endswith("pdrop")
+        if share is not None and is_dropout and isinstance(value, (int, float)):
+            setattr(config, name, share)
 
 
 def _adapted(body: Any, cfg: HuggingFaceEnergyConfig) -> nn.Module:
     body.float()
     if getattr(body, "pooler", None) is not None:
         body.pooler = None  # of features, which the head pools itself
-    if cfg.hf_dropout is not None:
-        for module in body.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = cfg.hf_dropout
     if not cfg.hf_lora:
         return body
     try:
         import peft  # noqa: PLC0415 an extra
     except ImportError:
-        raise UserError(
-            "--hf-lora: peft is not installed; pip install 'fairseq-ebm[lora]'"
-        ) from None
+        problem = "peft is not installed; pip install 'fairseq-ebm[lora]'"
+        raise UserError(f"--hf-lora: {problem}") from None
     transposed = any(type(module).__name__ == "Conv1D" for module in body.modules())  # GPT-2's
     lora = peft.LoraConfig(
         r=cfg.hf_lora,
@@ -266,6 +281,21 @@ def _adapted(body: Any, cfg: HuggingFaceEnergyConfig) -> nn.Module:
     )
     adapted: nn.Module = peft.get_peft_model(body, lora)
     return adapted
+
+
+def require_same_model(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """``before`` and ``now``: fairseq's ``task_state`` in a checkpoint that training goes on from,
+    and of the training that does."""
+    if before[RECIPE]["sha256"] != now[RECIPE]["sha256"]:
+        others = f"{FLAG}: other files than those that it began with"
+        raise UserError(f"going on from {path}: {others}")
+
+
+def _require_vocabulary(recipe: Recipe, data: Path) -> None:
+    """What is read depends on it, by symbols or as text."""
+    if recipe.vocabulary != vocabulary_hashes(data):
+        problem = f"was trained with another vocabulary or tokenizer than that of {data}"
+        raise UserError(f"--path: an energy_hf {problem}")
 
 
 @torch.no_grad()

@@ -66,7 +66,8 @@ class SymbolReader:
 
     def ids(self, device: torch.device) -> Tensor:
         """(V,): the model's number of each of the data's symbols."""
-        self._ids = self._ids.to(device)
+        with torch.inference_mode(False):  # kept, and used where gradients are
+            self._ids = self._ids.to(device)
         return self._ids
 
 

@@ -4,6 +4,7 @@ out, and what fairseq does not print beside them."""
 import logging
 from collections import defaultdict, deque
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Deque, Dict, List, Optional, Set, TextIO, Tuple
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..data.streams import WindowStream
-from ..data.tokenizers import Tokenizer, load_tokenizer, require_known
+from ..data.tokenizers import Tokenizer, decode_behind, load_tokenizer, require_known
 from ..errors import UserError
 from ..joint.checkpoints import doubts
 from ..joint.continuation import ContinuedPrompt, GenerationOptions, continue_prompt
@@ -160,13 +161,16 @@ class JointGenerator:
     def _record(
         self, number: int, prompt: Tensor, text: Optional[Tensor], continued: ContinuedPrompt
     ) -> Dict[str, Any]:
-        decode, truncated = self.tokenizer.decode, not self.joint.sampler.truncation.is_none
+        before, truncated = prompt.tolist(), not self.joint.sampler.truncation.is_none
+        decode = partial(decode_behind, self.tokenizer, before)
         real = None
         if text is not None:
-            energy = float(self.joint.energies(text.view(1, 1, -1), 0))
+            given = self.joint.of_prefix(prompt[None])
+            energy = float(self.joint.energies(text.view(1, 1, -1), 0) - given)
             log_p = float(self.joint.token_log_probs(text.view(1, -1), len(prompt)).sum())
             real = real_of(text[len(prompt) :].tolist(), energy, log_p, decode)
-        return record_of(number, prompt.tolist(), continued, truncated, decode, real)
+        written = self.tokenizer.decode(before)
+        return record_of(number, written, continued, truncated, decode, real)
 
 
 class TextOfData:

@@ -4,7 +4,7 @@ what ``residual_ebm_lm`` does with prepared text."""
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Tuple
 
 import torch
 from fairseq.models import FairseqLanguageModel
@@ -17,7 +17,6 @@ from ..launchers import launched, local_rank
 from ..lm.checkpoint import require_positions
 from ..lm.hugging_face import folder_of
 from ..lm.sampler import Sampler, require_truncation
-from ..models.energy import EnergyModel
 from ..models.hugging_face_lm import write_stand_in
 from ..negatives.store import read_manifest
 from ..numerics.drawing import Truncation
@@ -80,15 +79,13 @@ class JointGenerationTask(EnergyTask):
         return None
 
 
-def stand_ins(cfg: Any, known: KnownModels) -> "Optional[TemporaryDirectory[str]]":
+def stand_ins(cfg: Any, known: KnownModels) -> "TemporaryDirectory[str]":
     """fairseq's programs read --path once the task is made, and know no weights and no folders:
-    they find the paths alone, and in the place of a folder a checkpoint that names it, which is
-    deleted with what is returned."""
-    folders = [folder_of(path) for path in known.formula.paths]
-    if known.formula.is_plain and not any(folders):
-        return None
+    they find the paths alone, in the formula's order, and in the place of a folder a checkpoint
+    that names it, which is deleted with what is returned."""
     temporary, names = TemporaryDirectory(), []
-    for i, (path, folder) in enumerate(zip(known.formula.paths, folders)):
+    for i, path in enumerate(known.formula.paths):
+        folder = folder_of(path)
         names.append(str(path) if folder is None else f"{temporary.name}/{i}.pt")
         if folder is not None:
             write_stand_in(Path(names[-1]), folder, known.precision)
@@ -152,10 +149,7 @@ def build_generator(
 
 
 def _sorted(models: List[Any], formula: Formula) -> Tuple[Any, List[Any], List[Any]]:
-    """The base, energies and experts, as in ``formula``: fairseq has loaded them in the order that
-    --path had, or has since ``stand_ins``."""
-    if formula.is_plain:  # in any order
-        models = sorted(models, key=lambda model: isinstance(model, EnergyModel))
+    """The base, energies and experts: fairseq has loaded them in the order of ``stand_ins``."""
     count = 1 + len(formula.energies)
     for model, path in zip(
         (models[0], *models[count:]), (formula.paths[0], *formula.paths[count:])

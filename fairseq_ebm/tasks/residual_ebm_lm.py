@@ -20,6 +20,7 @@ from ..errors import UserError
 from ..models.by_heart import given_by
 from ..models.checkpoint import SYMBOLS, read_energy, require_symbols
 from ..models.energy import NEGATIVES, EnergyModel
+from ..models.energy_hf import HuggingFaceEnergy, require_same_model
 from ..models.energy_ratio import RatioEnergy
 from ..models.initialisation import initialise
 from ..negatives.covered import covered_text
@@ -107,8 +108,8 @@ class ResidualEBMTask(EnergyTask):
             if self._max_positions is not None and subset.window > self._max_positions:
                 raise UserError(
                     f"{store}: windows of {subset.window} tokens, but the energy reads "
-                    f"{self._max_positions}; raise --max-positions or --max-target-positions (and "
-                    "with --init-from, start from a model that has so many)"
+                    f"{self._max_positions}; raise --max-positions or --max-target-positions, "
+                    "where it has these (and with --init-from, start from a model with so many)"
                 )
         training = self._trains and split == self.cfg.train_subset
         negatives = self.cfg.negatives_per_positive if training else self.negatives_in_validation
@@ -185,6 +186,8 @@ class ResidualEBMTask(EnergyTask):
         self.state.merge_state_dict({NEGATIVES: [*now, *before]})
         if self.cfg.init_from:
             logger.info(f"going on from {path}: --init-from is not read again")
+        if isinstance(model, HuggingFaceEnergy):
+            require_same_model(path, state, self.state.state_dict)
         if isinstance(model, RatioEnergy):
             logger.info(f"going on from {path}: both language models are those in it")
 

@@ -154,7 +154,7 @@ def randomised(
     texts: Sequence[MarkedWindow], tokenizer: Tokenizer, seed: int
 ) -> Iterator[np.ndarray]:
     """Windows (T,) whose part is symbols drawn at random, all with equal probability."""
-    symbols = np.flatnonzero(editable(tokenizer.dictionary).numpy())
+    symbols = np.flatnonzero(editable(tokenizer).numpy())
     for i, text in enumerate(texts):
         window, random = text.window.copy(), Random(f"{seed}/{RANDOM}/{i}")
         window[text.part] = random.choices(symbols, k=len(window[text.part]))

@@ -148,7 +148,7 @@ def _why_no_edits(subject: Subject) -> Optional[str]:
 
 def _token_edits(subject: Subject, options: Weaknesses) -> Record:
     model, energy, nll = subject.energy.model, subject.judges["energy"], subject.judges.get("nll")
-    allowed = editable(subject.tokenizer.dictionary)
+    allowed = editable(subject.tokenizer)
     editor = token_edits.Editor(model, energy, nll, allowed, options.edits, options.top_edits)
     answers: Record = {}
     for kind, texts, direction in zip(("real", "generated"), subject.texts, (1, -1)):

@@ -7,9 +7,9 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
-from fairseq.data import Dictionary
 from torch import Tensor
 
+from ..data.hugging_face import HuggingFaceTokenizer
 from ..data.tokenizers import NUM_SPECIAL, Tokenizer
 from ..errors import UserError
 
@@ -180,8 +180,11 @@ Unit = Union[Tokens, Words]
 UNITS: Dict[str, Callable[[Tokenizer], Unit]] = {"token": Tokens, "word": Words}
 
 
-def editable(dictionary: Dictionary) -> Tensor:
+def editable(tokenizer: Tokenizer) -> Tensor:
     """The symbols that text is made of (V,): neither special, nor fairseq's filling of a dictionary
     up to a round size."""
-    filling = [symbol.startswith("madeupword") for symbol in dictionary.symbols]
-    return torch.tensor([i >= NUM_SPECIAL and not fills for i, fills in enumerate(filling)])
+    filling = [symbol.startswith("madeupword") for symbol in tokenizer.dictionary.symbols]
+    found = torch.tensor([i >= NUM_SPECIAL and not fills for i, fills in enumerate(filling)])
+    if isinstance(tokenizer, HuggingFaceTokenizer):
+        found[tokenizer.symbols.no_text] = False
+    return found

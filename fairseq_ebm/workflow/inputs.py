@@ -25,13 +25,14 @@ def versions() -> List[str]:
 
 
 def paths_in(command: Sequence[str]) -> Iterator[Path]:
-    """The files and folders that a command names: PATH, --flag=PATH, PATH:PATH.
+    """The files and folders that a command names: PATH, --flag=PATH, PATH:PATH*WEIGHT.
 
     A folder's path has a slash: the folder data is written ./data, so that words such as test are
     none."""
     for word in command:
         value = word.partition("=")[2] if word.startswith("--") else word
-        for name in [value] if os.path.exists(value) else value.split(":"):
+        for part in [value] if os.path.exists(value) else value.split(":"):
+            name = part if os.path.exists(part) else part.partition("*")[0]  # PATH*WEIGHT
             if os.path.isfile(name) or ("/" in name and os.path.exists(name)):
                 yield Path(name).resolve()
 

@@ -1,6 +1,7 @@
 """A Hugging Face tokenizer's own symbols: nothing is lost, and what text says is only text."""
 
 import json
+import re
 import sys
 from importlib.util import find_spec
 
@@ -11,13 +12,13 @@ from fairseq_ebm.cli.main import main
 from fairseq_ebm.data import hugging_face
 from fairseq_ebm.data.hugging_face import SYMBOLS_NAME, TOKENIZER_NAME, load_original
 from fairseq_ebm.data.prepare import Vocabulary, load_record, prepare
-from fairseq_ebm.data.tokenizers import load_tokenizer
+from fairseq_ebm.data.tokenizers import decode_behind, load_tokenizer
 from fairseq_ebm.data.windows import running_text
 from fairseq_ebm.errors import UserError
 
 pytest.importorskip("transformers")
 import transformers
-from tokenizers import AddedToken
+from tokenizers import AddedToken, normalizers
 
 from tests.lm.tiny_hugging_face import TEXTS, byte_fallback, byte_level, words
 
@@ -64,7 +65,10 @@ def test_symbols_are_the_tokenizers_own_in_its_own_order(folder, data):
     text = "The cat sat on the mat."
     expected = theirs.encode(text, add_special_tokens=False)
     assert (ours.encode([text])[0] == np.array(expected) + 4).all()
-    assert ours.dictionary.symbols[4:] == [str(i) for i in range(len(theirs))]
+    names = ours.dictionary.symbols[4:]
+    assert names[theirs.convert_tokens_to_ids("c")] == "c"
+    assert all(names[number].startswith(f"\\{number}") for number in ours.symbols.special)
+    assert len(names) == len(theirs) and not any(re.search(r"\s", name) for name in names)
 
 
 def test_what_looks_special_is_text_and_the_end_is_the_end(data):
@@ -87,6 +91,23 @@ def test_reserved_symbols_are_special_whatever_they_are_for(tmp_path):
     assert ours.backend.token_to_id("\n\n") not in ours.symbols.special
     (ids,) = ours.encode(["a<turn>"])
     assert 4 + number not in ids and ours.decode(ids) == "a<turn>"
+
+
+def test_accents_stay_as_they_are_written(tmp_path):
+    tokenizer = byte_level()
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    tokenizer.save_pretrained(tmp_path)
+    ours = load_original(tmp_path, "--tokenizer")
+    texts = ["caf\u00e9", "cafe\u0301"]
+    assert [ours.decode(ids) for ids in ours.encode(texts)] == texts
+
+
+def test_what_goes_on_behind_other_text_keeps_its_first_space(tmp_path):
+    byte_fallback().save_pretrained(tmp_path)
+    ours = load_original(tmp_path, "--tokenizer")
+    (ids,) = ours.encode(["the cat sat"])
+    assert ours.decode(ids[-3:]) == "sat" and len(ids) > 4
+    assert decode_behind(ours, ids[:-3], ids[-3:]) == " sat"
 
 
 def test_half_a_character_decodes_to_a_sign_of_it(data):

@@ -363,6 +363,7 @@ def test_a_formula_and_its_fitted_weights(evaluate, tmp_path, sums_lm, sums_ener
     done = evaluate("--path", path, "--max-windows", 12, "--num-samples", 50, "--results-path", out)
     assert "the joint model is P_LM · P_1^0.25 · exp(-0.5 E_1) / Z" in done.stdout
     report = json.loads(out.read_text())
+    assert not any("self-normalised" in warning for warning in report["warnings"])
     assert report["provenance"]["formula"]["is"] == "P_LM · P_1^0.25 · exp(-0.5 E_1)"
     fitted = evaluate(
         *("--path", path, "--max-windows", 12, "--num-samples", 50, "--fit-weights"),

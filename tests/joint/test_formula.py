@@ -65,6 +65,17 @@ def test_bounds_and_draws_are_those_of_the_enumerated_product(world):
     assert abs(jackknife - float(truth)) < 4 * error
 
 
+def test_what_prefixes_alone_say(world):
+    (base, expert, amateur), energy, _ = world
+    total = WeightedSum([energy, Expert(expert), Expert(amateur)], (0.5, 0.4, -0.3))
+    joint = Joint(base, Sampler(base), total)
+    prefixes = torch.tensor([[5, 7], [8, 4]])
+    expected = -0.4 * log_p(expert, prefixes, 0) + 0.3 * log_p(amateur, prefixes, 0)
+    assert torch.allclose(joint.of_prefix(prefixes), expected, atol=1e-4)
+    assert (Joint(base, Sampler(base), energy).of_prefix(prefixes) == 0).all()
+    assert (joint.of_prefix(prefixes[:, :0]) == 0).all()
+
+
 def test_the_terms_apart(world):
     models, energy, windows = world
     terms = [energy, Expert(models[1])]
@@ -83,6 +94,7 @@ def test_how_it_is_written(sums_lm, sums_energy, other_lm, tmp_path):
     assert several.base == sums_lm and not several.is_plain
     assert several.weights == (0.5, -2.0, -0.3)
     assert several.in_words == "P_LM · P_1^-0.3 · exp(-0.5 E_1 + 2 E_2)"
+    assert several.weighted((-0.5, 2, 3)).in_words == "P_LM · P_1^3 · exp(0.5 E_1 - 2 E_2)"
     assert several.weighted((1, 2, 3)).in_words == "P_LM · P_1^3 · exp(-E_1 - 2 E_2)"
     assert not parse(f"{sums_lm}:{sums_energy}*0.5").is_plain
     starred = tmp_path / "a*b.pt"

@@ -71,7 +71,8 @@ def test_log_p_is_the_models_own(five, separate):
         a, b, c, *_ = (i for i in range(9) if i not in special)
         theirs = torch.tensor([[a, b, c, symbols.end, b, a], [c, c, a, b, a, symbols.end]])
         ours = torch.from_numpy(symbols.known_as())[theirs]
-        inputs = torch.cat([torch.full((2, 1), symbols.start), theirs[:, :-1]], dim=1)
+        read = theirs.masked_fill(theirs == symbols.end, symbols.start)  # between two texts
+        inputs = torch.cat([torch.full((2, 1), symbols.start), read[:, :-1]], dim=1)
         with torch.no_grad():
             log_probs = model(inputs).logits.log_softmax(dim=-1)
         expected = log_probs.gather(2, theirs.unsqueeze(-1)).squeeze(-1)
@@ -85,6 +86,24 @@ def test_log_p_is_the_models_own(five, separate):
         log_p = text_statistics(lm.model, ours, 0).log_p.float()
         torch.testing.assert_close(log_p, given, rtol=0, atol=1e-5)
         assert tokenizer.decode(ours[0, :3]) == tokenizer.backend.decode(theirs[0, :3].tolist())
+
+
+def test_log_q_where_most_of_the_mass_is_on_what_no_text_has(separate):
+    """As in models that were trained on chats, and behind the end of a text."""
+    lm = load(*separate)
+    decoder, prefix = lm.model.decoder, torch.tensor([[5, 6]])
+    before = next_log_probs(lm.model, prefix)[0]
+    with torch.no_grad():
+        head = decoder.model.get_output_embeddings()
+        features = decoder.extract_features(torch.tensor([[2, 5, 6]]))[0][0, -1]
+        head.weight[decoder.symbols.start] += 30 * features / features.square().sum()
+    windows = torch.tensor([[5, 6, symbol] for symbol in (60, 61, 62, 270)])
+    found = token_log_probs(lm.model, windows, 2, without_padding=True)[:, 0]
+    torch.testing.assert_close(found, before[[60, 61, 62, 270]], rtol=0, atol=1e-4)
+    assert (token_log_probs(lm.model, windows, 2)[:, 0] < found - 20).all()
+    samples = Sampler(lm.model).sample(prefix, 50, 1, [WindowStream(1, "test", 0)])
+    expected = before[samples.tokens[0, :, 0]]
+    torch.testing.assert_close(samples.log_q[0].float(), expected, rtol=0, atol=1e-4)
 
 
 def test_what_no_text_has_is_never_drawn(separate):
@@ -179,7 +198,7 @@ def test_refused_folders(five, separate, tmp_path):
     bare = save(tmp_path / "bare", tokenizer, family("gpt2", tokenizer))
     for path in bare.glob("tokenizer*"):
         path.unlink()
-    refused(bare, data, "not a causal language model with its tokenizer")
+    refused(bare, data, "tokenizer")
     large = words([*"abcdefg"], eos_token="<end>")
     refused(save(tmp_path / "large", large, family("gpt2", tokenizer)), data, "do not belong")
 

@@ -1,5 +1,7 @@
 """Encoders and decoders of transformers as energies: what they read, what checkpoints keep."""
 
+import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,7 @@ from omegaconf import OmegaConf
 from fairseq_ebm.data.prepare import Vocabulary, prepare
 from fairseq_ebm.data.tokenizers import load_dictionary, load_tokenizer
 from fairseq_ebm.errors import UserError
+from fairseq_ebm.models.energy_hf import RECIPE, require_same_model
 from fairseq_ebm.models.hugging_face_reader import NOTHING
 from fairseq_ebm.weaknesses.token_edits import first_order
 
@@ -225,8 +228,10 @@ def test_half_precision_leaves_rotary_positions_alone(folders, same):
 
 def test_adapters_alone(folders, same, tmp_path):
     pytest.importorskip("peft")
+    folder = tmp_path / "llama"
+    shutil.copytree(folders["llama"], folder)
     task = task_of(same)
-    model = build(task, folders["llama"], hf_lora=2)
+    model = build(task, folder, hf_lora=2)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert set(model.state_dict()) == trained
     assert {name.split(".")[0] for name in trained} == {"body", "head"}
@@ -235,13 +240,50 @@ def test_adapters_alone(folders, same, tmp_path):
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_()
-    again = build(task_of(same, **task.state.state_dict), folders["llama"], hf_lora=2)
+    again = build(task_of(same, **task.state.state_dict), "elsewhere", hf_lora=2)
     again.load_state_dict(model.state_dict(), strict=True)
     windows = windows_of(same, READ)
     with torch.no_grad():
         assert torch.equal(model.energy(windows), again.energy(windows))
-    with pytest.raises(UserError, match="others than those that the adapters"):
-        build(task_of(same, **task.state.state_dict), folders["gpt2"], hf_lora=2)
+    (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
+    with pytest.raises(UserError, match=r"--path: adapters need .* are others now"):
+        build(task_of(same, **task.state.state_dict), folder, hf_lora=2)
+
+
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_dropout_reaches_attention(name, folders, sentencepieces):
+    windows = windows_of(sentencepieces, READ)
+    for share, is_same in ((0.0, True), (0.5, False)):
+        model = build(task_of(sentencepieces), folders[name], hf_dropout=share).train()
+        with torch.no_grad():
+            assert torch.equal(model.energy(windows), model.energy(windows)) == is_same
+
+
+def test_other_vocabularies_and_models_are_refused(folders, same, sentencepieces, tmp_path):
+    task = task_of(same)
+    build(task, folders["llama"])
+    with pytest.raises(UserError, match="another vocabulary or tokenizer"):
+        build(task_of(sentencepieces, **task.state.state_dict), folders["llama"])
+    other = task_of(same)
+    build(other, folders["gpt2"])
+    require_same_model(tmp_path, task.state.state_dict, task.state.state_dict)
+    with pytest.raises(UserError, match="--hf-model: other files than those"):
+        require_same_model(tmp_path, task.state.state_dict, other.state.state_dict)
+
+
+def test_code_from_elsewhere_is_refused(folders, same, tmp_path):
+    folder = tmp_path / "llama"
+    shutil.copytree(folders["llama"], folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "_attn_implementation": "a/kernel"}))
+    with pytest.raises(UserError, match="its attention is code from elsewhere"):
+        build(task_of(same), folder)
+    task = task_of(same)
+    build(task, folders["llama"])
+    recipe = task.state.state_dict[RECIPE]
+    recipe["config"] = json.dumps({**json.loads(recipe["config"]), "_attn_implementation": "a/b"})
+    with pytest.raises(UserError, match="an energy_hf is refused"):
+        build(task_of(same, **task.state.state_dict), folder)
 
 
 def test_refused(folders, same, tmp_path):

@@ -272,6 +272,7 @@ def test_a_language_model_alone(generate, interact, whole, sums_lm, tmp_path):
 def test_a_formula_of_several_models(generate, sums, sums_lm, sums_energy, tmp_path):
     other, out = tmp_path / "other.pt", tmp_path / "pools.jsonl"
     other.write_bytes(sums_lm.read_bytes())
+    generate(*SHAPE, "--max-windows", 1, "--path", f"{sums_energy}*1:{sums_lm}")
     path = f"{other}*0.25:{sums_energy}*0.5:{sums_lm}"
     generate(*SHAPE, "--max-windows", 2, "--path", path, "--joint-results-path", out)
     joint = load_joint_checkpoints(path, sums, "fp32", torch.device("cpu")).joint()
@@ -280,7 +281,7 @@ def test_a_formula_of_several_models(generate, sums, sums_lm, sums_energy, tmp_p
         (prompt,) = load_tokenizer(sums).encode([record["prompt"]])
         prompt = torch.from_numpy(prompt).expand(50, -1)
         whole = torch.cat([prompt, torch.tensor(pool["tokens"])], dim=1)
-        found = joint.energies(whole[None], prompt.size(1))[0]
+        found = joint.energies(whole[None], prompt.size(1))[0] - joint.of_prefix(prompt[:1])
         assert found.tolist() == pytest.approx(pool["energies"], abs=1e-3)
 
 

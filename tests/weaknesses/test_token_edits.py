@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fairseq_ebm.data.tokenizers import SymbolTokenizer
 from fairseq_ebm.weaknesses import token_edits
 from fairseq_ebm.weaknesses.perturbations import energy_judge
 from fairseq_ebm.weaknesses.token_edits import Edit, EditedText, Editor, first_order
@@ -80,7 +81,7 @@ def test_gradients_belong_to_their_windows(arch):
 
 def linear_editor(edits, top=10):
     model = build("energy_linear")
-    allowed = editable(dictionary())
+    allowed = editable(SymbolTokenizer(dictionary()))
     return Editor(model, energy_judge(model), None, allowed, edits, top)
 
 
@@ -119,7 +120,7 @@ def test_edits_of_a_sum_are_the_best_there_are(direction):
 def test_signs_are_counted_from_true_changes():
     """A judge that says the reverse of the model agrees with nothing."""
     model = build("energy_linear")
-    allowed = editable(dictionary())
+    allowed = editable(SymbolTokenizer(dictionary()))
     reverse = Editor(model, lambda windows: -energy_judge(model)(windows), None, allowed, 1, 7)
     found = reverse.edit(WINDOW, slice(2, 6), 1)
     assert (found.agreeing, found.checked) == (0, 7)
@@ -134,7 +135,7 @@ def test_no_token_is_edited_twice_and_none_outside_the_part():
 @pytest.mark.parametrize("arch", WITH_VECTORS)
 def test_edits_of_every_family_keep_to_text(arch):
     model = build(arch)
-    allowed = editable(dictionary())
+    allowed = editable(SymbolTokenizer(dictionary()))
     nll = lambda windows: windows.double().mean(dim=1)  # noqa: E731
     found = Editor(model, energy_judge(model), nll, allowed, 3, 20).edit(WINDOW, slice(2, 6), -1)
     now = WINDOW.clone()
@@ -154,7 +155,7 @@ def test_edits_of_every_family_keep_to_text(arch):
 def test_what_may_be_put_in():
     made = dictionary(6)
     made.add_symbol("madeupword0000")
-    assert editable(made).tolist() == [False] * 4 + [True, True, False]
+    assert editable(SymbolTokenizer(made)).tolist() == [False] * 4 + [True, True, False]
 
 
 def edited(*energies, nll=None):

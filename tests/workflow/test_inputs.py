@@ -34,7 +34,7 @@ def test_a_changed_file_is_another_input(digests, tmp_path, command):
 
 
 def test_paths(digests, tmp_path):
-    words = ["--lr=0.5", "adam", "with:colon.txt", "a.pt:no:b.pt", "x" * 5000, "a\0b", ""]
+    words = ["--lr=0.5", "adam", "with:colon.txt", "a.pt:no:b.pt*0.5", "x" * 5000, "a\0b", ""]
     assert [path.name for path in paths_in(words)] == ["with:colon.txt", "a.pt", "b.pt"]
     assert list(paths_in(["a.pt"])) == [tmp_path / "a.pt"]
 
