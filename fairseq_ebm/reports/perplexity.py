@@ -82,7 +82,7 @@ def _baselines(records: Sequence[Named]) -> Iterator[Table]:
 
 def _formula(named: Named) -> Iterator[Item]:
     """What the joint model is, if it is more than a language model and an energy."""
-    made_by = named.record["provenance"]
+    made_by = named.record.get("provenance", {})
     if "formula" in made_by:
         words = f"the joint model is {made_by['formula']['is']} / Z, numbered as in --path"
         if "fitted" in made_by:
