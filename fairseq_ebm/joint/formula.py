@@ -11,7 +11,7 @@ over the whole window: what depends on the prefix alone is in Z as well, and dro
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -27,8 +27,8 @@ from ..lm.continuations import continuation_log_probs
 from ..lm.hugging_face import folder_of
 from ..lm.scoring import token_log_probs
 from ..models.checkpoint import is_energy
+from .model import EnergyFunction
 
-EnergyFunction = Callable[[Tensor, int], Tensor]  # as in ``model``
 FLAG = "--path"
 
 
