@@ -2,12 +2,16 @@
 
 Over windows x with prefixes c, and samples y_i of the language model after each,
 
-    minimise  mean_x [ θ · f(x) + log Z_θ(c) ],   log Z_θ = log (1/n) Σ_i exp(-θ · f(y_i))
+    minimise  mean_x [ θ · f(x) + log Z_θ(c) ],
+    log Z_θ = log 1/(n+1) ( exp(-θ · f(x)) + Σ_i exp(-θ · f(y_i)) )
 
-where f are the energies and the experts' -log P. From few samples log Z comes out too small, the
-more so the fewer of them count, so that weights would grow too far: its upper bound is taken.
+where f are the energies and the experts' -log P. The window itself is one of its samples in Z. From
+the others alone Z comes out too small where energies tell all of them from real text, and the loss
+would fall without end. With it, this is the loss of ranking x among n + 1: convex, never below
+-log(n+1), and of n large enough the likelihood.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, List, Tuple
@@ -21,7 +25,6 @@ from ..data.windows import Windows
 from ..errors import UserError
 from ..joint.formula import WeightedSum
 from ..joint.model import Joint, Streams
-from ..numerics.partition import log_partition
 from ..progress import progress
 from .log_probs import EvaluationOptions, blocks
 
@@ -51,7 +54,7 @@ def fit(joint: Joint, windows: Windows, options: EvaluationOptions) -> Fitted:
         at = torch.tensor(theta, requires_grad=True)
         value = mean_nats(at, of_real, of_pools)
         value.backward()
-        return float(value), at.grad.numpy()
+        return value.item(), at.grad.numpy()
 
     # From the language model itself, where all samples count alike.
     found = minimize(loss, np.zeros(of_real.size(1)), jac=True, method="BFGS")
@@ -60,8 +63,10 @@ def fit(joint: Joint, windows: Windows, options: EvaluationOptions) -> Fitted:
 
 
 def mean_nats(theta: Tensor, of_real: Tensor, of_pools: Tensor) -> Tensor:
-    """What a window is less likely by than under the language model, with the upper bound of Z."""
-    return (of_real @ theta + log_partition(of_pools @ theta).upper).mean()
+    """What a window is less likely by than under the language model."""
+    real, pool = -(of_real @ theta).unsqueeze(1), -(of_pools @ theta)
+    log_z = torch.logsumexp(torch.cat([real, pool], dim=1), dim=1) - math.log(1 + pool.size(1))
+    return (log_z - real.squeeze(1)).mean()
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 import torch
 from fairseq.data import Dictionary
 from fairseq.models import FairseqIncrementalDecoder
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.hugging_face import (
     FIRST,
@@ -158,18 +158,20 @@ class HuggingFaceDecoder(FairseqIncrementalDecoder):
 
     @cached_property
     def has_known_output(self) -> bool:
-        """Whether ``own_logits`` are the model's: some do more behind their output layer than we
-        know, and are asked for their logits themselves, all at once."""
+        """Whether ``_write_logits`` has the model's: some do more behind their output layer than
+        we know, and are asked for their logits themselves, all at once."""
         count = min(8, self.symbols.count)
         tokens = torch.arange(FIRST, FIRST + count, device=self.device).unsqueeze(0)
         ids = self.read_as(tokens)
         try:
             with torch.inference_mode():
                 theirs = self.model(input_ids=ids, use_cache=False).logits.float()
-                ours = self._logits_of(self._body()(input_ids=ids, use_cache=False)[0])
+                features = self._body()(input_ids=ids, use_cache=False)[0]
+                ours = torch.empty_like(theirs)
+                self._write_logits(features.flatten(0, 1), ours.flatten(0, 1))
         except (AttributeError, TypeError, RuntimeError):  # of another shape altogether
             return False
-        return ours.shape == theirs.shape and torch.allclose(ours, theirs, CLOSE, CLOSE)
+        return torch.allclose(ours, theirs, CLOSE, CLOSE)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **more: Any) -> Any:
         """Moves to other devices; the precision is chosen in loading. Rotary positions stay in
@@ -222,33 +224,45 @@ class HuggingFaceDecoder(FairseqIncrementalDecoder):
 
     def output_layer(self, features: Tensor, **unused: Any) -> Tensor:
         """(..., d) -> (..., V), float32"""
-        return self.in_our_symbols(self.own_logits(features))
+        output, flat = self.model.get_output_embeddings(), features.flatten(0, -2)
+        rows = output.weight.size(0) if self.has_known_output else features.size(-1)
+        logits = torch.empty(len(flat), FIRST + rows, device=features.device)
+        if self.has_known_output:
+            self._write_logits(flat, logits[:, FIRST:])
+        else:
+            logits[:, FIRST:] = flat
+        return self._in_our_symbols(logits).unflatten(0, features.shape[:-1])
 
-    def own_logits(self, features: Tensor) -> Tensor:
-        """(..., d) -> (..., rows of the model), float32"""
-        return self._logits_of(features) if self.has_known_output else features.float()
-
-    def _logits_of(self, features: Tensor) -> Tensor:
-        config = self.model.config
-        logits = self.model.get_output_embeddings()(features).float()
-        logits = logits * getattr(config, "logit_scale", 1.0)  # Cohere's
-        logits = logits / getattr(config, "logits_scaling", 1.0)  # Granite's
+    def _write_logits(self, features: Tensor, out: Tensor) -> None:
+        """(A, d) -> (A, rows of the model), float32: into what holds them, as copies would cost
+        as much as a layer of the model."""
+        output, config = self.model.get_output_embeddings(), self.model.config
+        is_plain = type(output) is nn.Linear and output.bias is None
+        if is_plain and output.weight.dtype == out.dtype and not torch.is_grad_enabled():
+            torch.mm(features, output.weight.t(), out=out)
+        else:
+            out.copy_(output(features))
+        # Cohere's and Granite's
+        scale = getattr(config, "logit_scale", 1.0) / getattr(config, "logits_scaling", 1.0)
+        if scale != 1:
+            out.mul_(scale)
         cap = getattr(config, "final_logit_softcapping", None)  # Gemma's
-        return logits if cap is None else cap * torch.tanh(logits / cap)
+        if cap is not None:
+            out.div_(cap).tanh_().mul_(cap)
 
-    def in_our_symbols(self, logits: Tensor) -> Tensor:
-        """(..., rows of the model) -> (..., V)"""
+    def _in_our_symbols(self, logits: Tensor) -> Tensor:
+        """(A, 4 + rows of the model), of which the first 4 are still to be written -> (A, V)"""
         symbols, specials = self.symbols, self.dictionary
-        ours = logits.new_empty(*logits.shape[:-1], len(self.dictionary))
-        ours[..., FIRST:] = logits[..., : symbols.count]
-        ours[..., :FIRST] = -torch.inf
+        ours, never = logits[:, : FIRST + symbols.count], FIRST + self._never
+        beyond = [logits[:, never], logits[:, FIRST + symbols.count :]]
+        of_padding = torch.cat(beyond, dim=-1).logsumexp(dim=-1)
+        ours[:, :FIRST] = -torch.inf
         for name, number in ((specials.eos(), symbols.end), (specials.unk(), symbols.unknown)):
             if number is not None:
-                ours[..., name] = logits[..., number]
-                ours[..., FIRST + number] = -torch.inf
-        ours[..., FIRST + self._never] = -torch.inf
-        beyond = [logits[..., self._never], logits[..., symbols.count :]]
-        ours[..., specials.pad()] = torch.cat(beyond, dim=-1).logsumexp(dim=-1)
+                ours[:, name] = ours[:, FIRST + number]
+                ours[:, FIRST + number] = -torch.inf
+        ours[:, never] = -torch.inf
+        ours[:, specials.pad()] = of_padding
         return ours
 
     def max_positions(self) -> float:

@@ -1,13 +1,14 @@
 """Weights of a formula: those that are likeliest by enumeration."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
 
-from fairseq_ebm.evaluation.fitting import fit
+from fairseq_ebm.evaluation.fitting import fit, mean_nats
 from fairseq_ebm.evaluation.log_probs import EvaluationOptions
 from fairseq_ebm.joint.formula import Expert, WeightedSum
 from fairseq_ebm.joint.model import Joint
@@ -67,3 +68,15 @@ def test_few_samples_do_not_lead_to_large_weights(world):
     expected, _ = likeliest(*enumerated)
     fitted = fit(joint, FixedWindows(windows, 2), EvaluationOptions(num_samples=16))
     assert np.abs(fitted.weights).max() < 1.3 * np.abs(expected).max()
+
+
+def test_energies_that_know_real_text_do_not_get_weights_without_end():
+    """In most windows no sample is as good as real text: a Z of samples alone falls behind it
+    linearly, however large the weights are."""
+    generator = torch.Generator().manual_seed(1)
+    pools = torch.randn(200, 32, 1, generator=generator).double()
+    real = torch.randn(200, 1, generator=generator).double() - 3
+    assert (real < pools.amin(dim=1)).double().mean() > 0.7
+    losses = [mean_nats(torch.tensor([t]).double(), real, pools) for t in (0.0, 3.0, 1000.0)]
+    assert losses[0] == 0 and losses[1] < 0 < losses[2]
+    assert losses[1] > -math.log(33)
