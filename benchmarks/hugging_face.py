@@ -1,10 +1,11 @@
 """Sampling from Hugging Face models against their own ``generate``, on the same weights.
 
     .venv/bin/python benchmarks/hugging_face.py                       # about 20 minutes on 2 cores
-    .venv/bin/python benchmarks/hugging_face.py --rows gpt2-50k --runs 1
+    .venv/bin/python benchmarks/hugging_face.py --rows qwen2-0.5b --runs 1    # not among the rest
 
-Random models of 6 layers, width 512, 8 heads (of Llama's, pairs share their keys); prefix 120, 40
-new tokens. Rows are ratios of rates (benchmarks/timing.py).
+Random models: of 6 layers, width 512 and 8 heads (of Llama's, pairs share their keys), of two
+vocabularies; of GPT-2's own shape, and of Qwen2.5-0.5B's. Prefix 120, 40 new tokens. Rows are
+ratios of rates (benchmarks/timing.py).
 """
 
 import argparse
@@ -13,36 +14,52 @@ import sys
 from pathlib import Path
 from typing import Any, List, Tuple
 
+import numpy as np
 import torch
 import transformers
 from fairseq.data import Dictionary
 from fairseq.models import FairseqLanguageModel
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from fairseq_ebm.data.hugging_face import HuggingFaceTokenizer, Symbols
+from fairseq_ebm.data.sources import built_in_corpus
 from fairseq_ebm.data.streams import WindowStream
 from fairseq_ebm.lm.checkpoint import DTYPES
 from fairseq_ebm.lm.hugging_face import HuggingFaceDecoder
 from fairseq_ebm.lm.sampler import Sampler
 from fairseq_ebm.models.energy import EnergyHead
-from fairseq_ebm.models.hugging_face_reader import Template, TextReader
+from fairseq_ebm.models.hugging_face_reader import NOTHING, Template, TextReader
 
 from timing import Timing, machine  # isort: skip
 
 PREFIX, NEW = 120, 40
-SYMBOLS = {"50k": 50_257, "150k": 151_936}
-SIZES = {"num_hidden_layers": 6, "hidden_size": 512, "num_attention_heads": 8}
+SMALL = {"num_hidden_layers": 6, "hidden_size": 512, "num_attention_heads": 8}
+LLAMA = {**SMALL, "intermediate_size": 2048, "num_key_value_heads": 4, "tie_word_embeddings": True}
+GPT2 = {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12}
+QWEN2 = {
+    "num_hidden_layers": 24,
+    "hidden_size": 896,
+    "num_attention_heads": 14,
+    "intermediate_size": 4864,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": True,
+}
+MODELS = {
+    "gpt2-50k": (transformers.GPT2Config, 50_257, SMALL),
+    "llama-50k": (transformers.LlamaConfig, 50_257, LLAMA),
+    "gpt2-150k": (transformers.GPT2Config, 151_936, SMALL),
+    "llama-150k": (transformers.LlamaConfig, 151_936, LLAMA),
+    "gpt2-124m": (transformers.GPT2Config, 50_257, GPT2),
+    "qwen2-0.5b": (transformers.Qwen2Config, 151_936, QWEN2),
+}
 
 
-def build(family: str, symbols: int) -> Any:
+def build(name: str) -> Any:
     torch.manual_seed(0)
-    end = symbols - 1
-    sizes = {**SIZES, "vocab_size": symbols, "max_position_embeddings": 512}
-    ends = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end}
-    if family == "gpt2":
-        return transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, **ends)).eval()
-    shared = {"intermediate_size": 2048, "num_key_value_heads": 4, "tie_word_embeddings": True}
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **ends, **shared)).eval()
+    config, symbols, sizes = MODELS[name]
+    ends = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), symbols - 1)
+    made = config(vocab_size=symbols, max_position_embeddings=512, **sizes, **ends)
+    return transformers.AutoModelForCausalLM.from_config(made).eval()
 
 
 def dictionary_of(symbols: int) -> Dictionary:
@@ -57,18 +74,19 @@ class Bench(Timing):
         super().__init__(arguments.device, arguments.runs)
         self.n, self.dtype = arguments.samples, DTYPES[arguments.precision]
 
-    def models(self, family: str, symbols: int) -> Tuple[Any, Sampler, torch.Tensor]:
+    def models(self, name: str) -> Tuple[Any, Sampler, torch.Tensor]:
         """A model, our sampler of it, and a prefix in its own numbers."""
-        model = build(family, symbols).to(self.device, self.dtype)
+        model, symbols = build(name).to(self.device, self.dtype), MODELS[name][1]
         known = Symbols(symbols, symbols - 1, symbols - 1, None, (symbols - 1,))
         decoder = HuggingFaceDecoder(dictionary_of(symbols), model, known)
         ids = torch.randint(symbols - 1, (1, PREFIX), generator=torch.Generator().manual_seed(1))
         return model, Sampler(FairseqLanguageModel(decoder).to(self.device)), ids
 
 
-def row_speed(bench: Bench, family: str, size: str) -> None:
-    model, sampler, ids = bench.models(family, SYMBOLS[size])
-    start = torch.cat([torch.full((1, 1), SYMBOLS[size] - 1), ids], dim=1).to(bench.device)
+def row_speed(bench: Bench, name: str) -> None:
+    model, sampler, ids = bench.models(name)
+    end = model.config.eos_token_id
+    start = torch.cat([torch.full((1, 1), end), ids], dim=1).to(bench.device)
 
     def ours() -> None:
         for _ in sampler.chunks(ids + 4, bench.n, NEW, [WindowStream(1, "bench", 0)]):
@@ -89,13 +107,12 @@ def row_speed(bench: Bench, family: str, size: str) -> None:
 
     kind = type(sampler.stepper).__name__
     assert kind == "SharedPrefixStepper", kind
-    name = f"ours / generate, {family}, {SYMBOLS[size]:,} symbols, n = {bench.n}"
-    bench.compare(name, ours, theirs, aim=4)
+    bench.compare(f"ours / generate, {name}, n = {bench.n}", ours, theirs, aim=4)
 
 
 def row_memory(bench: Bench) -> None:
     """The peak of a process that draws, before and after it draws 8 times as many."""
-    _, sampler, ids = bench.models("gpt2", SYMBOLS["50k"])
+    _, sampler, ids = bench.models("gpt2-50k")
     peaks: List[float] = []
     for n in (bench.n, 8 * bench.n):
         for _ in sampler.chunks(ids + 4, n, NEW, [WindowStream(1, "bench", 0)]):
@@ -106,44 +123,59 @@ def row_memory(bench: Bench) -> None:
     )
 
 
-def row_reading(bench: Bench) -> None:
-    """What a worker needs to read a batch as text, beside the step that it is for: 32 windows of
-    160 symbols by an encoder of BERT-base's shape."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({symbol: i for i, symbol in enumerate(alphabet)}, []))
+def trained(symbols: int, texts: List[str]) -> HuggingFaceTokenizer:
+    """Bytes and what is merged of them, as GPT-2's."""
+    tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    symbols = Symbols(len(alphabet), 0, 0, None, ())
-    own = HuggingFaceTokenizer(tokenizer, symbols, dictionary_of(len(alphabet)))
-    reader = TextReader(own, own, Template((0,), (), 512), padding=1)
-    windows = torch.randint(40, 100, (32, 160))
-    encoder = transformers.BertModel(transformers.BertConfig(), add_pooling_layer=False)
-    head = EnergyHead(768, "mean")
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=symbols,
+        initial_alphabet=alphabet,
+        special_tokens=["<end>"],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return HuggingFaceTokenizer(
+        tokenizer, Symbols(symbols, 0, 0, None, (0,)), dictionary_of(symbols)
+    )
+
+
+def row_reading(bench: Bench) -> None:
+    """What a worker needs to read a batch as text, beside the step that it is for: 32 windows of
+    160 symbols, of 8,000, in 16,000 others, by an encoder of BERT-base's shape."""
+    texts = built_in_corpus("pydocs", 1, 1)["train"]
+    of_data, own = trained(8_000, texts), trained(16_000, texts)
+    tokens = np.concatenate(of_data.encode(texts[:200]))[: 32 * 160]
+    windows = torch.from_numpy(tokens.astype(np.int64)).view(32, 160)
+    reader = TextReader(of_data, own, Template((0,), (), 512), padding=1)
+    config = transformers.BertConfig(vocab_size=16_000)
+    encoder = transformers.BertModel(config, add_pooling_layer=False).to(bench.device)
+    head, read = EnergyHead(768, "mean").to(bench.device), reader(windows).to(bench.device)
 
     def step() -> None:
-        ids = windows % 1000
-        features = encoder(input_ids=ids).last_hidden_state
-        head(features, torch.ones_like(ids, dtype=torch.bool)).sum().backward()
+        is_token = read != NOTHING
+        ids = read.masked_fill(~is_token, 0)
+        features = encoder(input_ids=ids, attention_mask=is_token.long()).last_hidden_state
+        head(features, is_token).sum().backward()
 
     step(), reader(windows)
-    seconds = [bench.seconds(lambda: reader(windows)), bench.seconds(step)]
-    bench.report("reading 32 windows as text / a training step", share=seconds[0] / seconds[1])
+    reading, training = bench.seconds(lambda: reader(windows)), bench.seconds(step)
+    bench.report("reading 32 windows as text / a training step", share=reading / training)
+    bench.report("windows that one process reads a second", rate=32 / reading)
 
 
 ROWS = {
-    **{
-        f"{family}-{size}": (lambda bench, f=family, s=size: row_speed(bench, f, s))
-        for family in ("gpt2", "llama")
-        for size in SYMBOLS
-    },
+    **{name: (lambda bench, name=name: row_speed(bench, name)) for name in MODELS},
     "memory": row_memory,
     "reading": row_reading,
 }
+ALL_BUT_LARGE = [name for name in ROWS if name != "qwen2-0.5b"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", default=",".join(ROWS), help="(default: %(default)s)")
+    parser.add_argument("--rows", default=",".join(ALL_BUT_LARGE), help="(default: %(default)s)")
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--precision", choices=DTYPES, default="fp32")
     parser.add_argument("--runs", type=int, default=3, help="pairs of runs, of which the median")
@@ -154,7 +186,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     transformers.logging.set_verbosity_error()
     bench = Bench(arguments)
-    where = machine(arguments.device, shape=SIZES, transformers=transformers.__version__)
+    where = machine(arguments.device, transformers=transformers.__version__)
     print("  ".join(f"{name} {value}" for name, value in where.items()))
     for name in arguments.rows.split(","):
         ROWS[name](bench)

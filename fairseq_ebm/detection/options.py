@@ -25,7 +25,7 @@ class Discriminate(Drawing, Machine, Seeded):
 
     stores: Tuple[Path, ...] = file((), "stores of negatives", "NEG", argument=True, many=True)
     path: Optional[Path] = file(None, "an energy", "ENERGY.pt", group="scorers")
-    lm: Optional[Path] = file(None, "a language model: six scores in one pass", "LM.pt")
+    lm: Optional[Path] = file(None, "a language model: eight scores in one pass", "LM.pt")
     tfidf: bool = flag(
         "words and word pairs, by logistic regression on each store's train subset, or of whole "
         "texts on those of --train-real and --train-fake"

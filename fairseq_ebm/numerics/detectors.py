@@ -5,6 +5,8 @@ from typing import Callable, Dict, NamedTuple
 import torch
 from torch import Tensor
 
+K = 20  # of Min-K%: the share of tokens that count, in per cent, as both its papers have it
+
 
 class TokenStatistics(NamedTuple):
     """Of each token, in float64 and of one shape (..., L); natural logarithms."""
@@ -38,6 +40,19 @@ def _fast_detectgpt(s: TokenStatistics, is_token: Tensor) -> Tensor:
     return above / _sum(s.variance, is_token).clamp_min(1e-12).sqrt()
 
 
+def _min_k(values: Tensor, is_token: Tensor) -> Tensor:
+    """Mean of the K per cent of tokens with the lowest values, of one at least."""
+    count = (is_token.sum(dim=-1, keepdim=True) * K // 100).clamp_min(1)
+    ordered = values.masked_fill(~is_token, torch.inf).sort(dim=-1).values
+    counts = torch.arange(values.size(-1), device=values.device) < count
+    return _mean(ordered, counts)
+
+
+def _in_deviations(s: TokenStatistics) -> Tensor:
+    """log p above its expectation, of each token, in standard deviations."""
+    return (s.log_p + s.entropy) / s.variance.clamp_min(1e-12).sqrt()
+
+
 def _sum(values: Tensor, is_token: Tensor) -> Tensor:
     return values.masked_fill(~is_token, 0.0).sum(dim=-1)
 
@@ -55,4 +70,6 @@ DETECTORS: Dict[str, Callable[[TokenStatistics, Tensor], Tensor]] = {
     "entropy": lambda s, is_token: _mean(s.entropy, is_token),
     "lrr": _lrr,
     "fast_detectgpt": _fast_detectgpt,
+    "min_k": lambda s, is_token: _min_k(s.log_p, is_token),
+    "min_k_plus_plus": lambda s, is_token: _min_k(_in_deviations(s), is_token),
 }

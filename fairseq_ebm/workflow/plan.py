@@ -13,7 +13,15 @@ SECTIONS = ("corpora", "generators", "stores", "energies", "tables")
 # By the language model that training saw, as in the second paper ...
 OF_TRAINING = ("log_likelihood_whole",)
 # ... by the one that wrote what is judged, which knows it best, and by none.
-BY_AUTHOR = ("log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt")
+BY_AUTHOR = (
+    "log_likelihood",
+    "log_rank",
+    "entropy",
+    "lrr",
+    "fast_detectgpt",
+    "min_k",
+    "min_k_plus_plus",
+)
 BASELINES = (*OF_TRAINING, *BY_AUTHOR, "tfidf")
 BACKWARDS = "right_to_left_language_modeling"
 

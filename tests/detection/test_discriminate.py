@@ -10,7 +10,16 @@ import torch
 
 from tests.stores import random_store, write_dictionary, write_store
 
-NAMES = {"energy", "log_likelihood", "log_rank", "entropy", "lrr", "fast_detectgpt"}
+NAMES = {
+    "energy",
+    "log_likelihood",
+    "log_rank",
+    "entropy",
+    "lrr",
+    "fast_detectgpt",
+    "min_k",
+    "min_k_plus_plus",
+}
 NAMES |= {"log_likelihood_whole"}
 COLUMNS = {"scorer", "input", "accuracy", "accuracy_threshold", "p_at_1", "auroc"}
 COLUMNS |= {"tpr_at_fpr_5", "tpr_at_fpr_1", "n_real", "n_fake", "by_prefix_length"}

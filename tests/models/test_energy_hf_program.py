@@ -12,7 +12,14 @@ from fairseq_ebm.models.checkpoint import load_energy
 from tests.tasks.training import Trained, command, train
 
 transformers = pytest.importorskip("transformers")
-from tests.lm.tiny_hugging_face import TEXTS, byte_level, encoder, family, save, word_pieces
+from tests.lm.tiny_hugging_face import (  # noqa: E402
+    TEXTS,
+    byte_level,
+    encoder,
+    family,
+    save,
+    word_pieces,
+)
 
 CPU = torch.device("cpu")
 FEW = ["--disable-validation", "--batch-size", 4, "--max-update"]
@@ -76,7 +83,7 @@ def test_adapters_learn_and_nothing_else_does(run_program, folders, neg, tmp_pat
     assert all("lora_" in name or name.startswith("head.") for name in weights)
     moved = [name for name in weights if "lora_B" in name and weights[name].abs().max() > 0]
     assert len(moved) == sum("lora_B" in name for name in weights) > 0
-    energy = load_energy(tmp_path / "checkpoint_last.pt", neg / "data", "fp32", CPU)
+    energy = load_energy(tmp_path / "checkpoint_last.pt", neg.parent / "data", "fp32", CPU)
     base = transformers.AutoModel.from_pretrained(folders / "llama").state_dict()
     adapted = {name.replace(".base_layer", ""): p for name, p in energy.model.named_parameters()}
     for name, value in base.items():

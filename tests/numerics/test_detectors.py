@@ -9,8 +9,9 @@ from fairseq_ebm.numerics.detectors import DETECTORS, TokenStatistics, token_sta
 
 
 def slow(log_probs, tokens):
-    """(L, V) and L tokens -> the five scores, one symbol after another."""
+    """(L, V) and L tokens -> the seven scores, one symbol after another."""
     log_p, log_rank, entropy, above, variance = 0.0, 0.0, 0.0, 0.0, 0.0
+    logs, deviations = [], []
     for row, token in zip(log_probs.tolist(), tokens):
         rank = 1
         for value in row:
@@ -21,13 +22,19 @@ def slow(log_probs, tokens):
         entropy -= mean
         above += row[token] - mean
         variance += sum(math.exp(v) * (v - mean) ** 2 for v in row if v > -math.inf)
+        logs.append(row[token])
+        deviation = math.sqrt(sum(math.exp(v) * (v - mean) ** 2 for v in row if v > -math.inf))
+        deviations.append((row[token] - mean) / deviation)
     count = len(tokens)
+    fifth = max(1, count // 5)
     return {
         "log_likelihood": log_p / count,
         "log_rank": -log_rank / count,
         "entropy": entropy / count,
         "lrr": -log_p / log_rank,
         "fast_detectgpt": above / math.sqrt(variance),
+        "min_k": sum(sorted(logs)[:fifth]) / fifth,
+        "min_k_plus_plus": sum(sorted(deviations)[:fifth]) / fifth,
     }
 
 
@@ -40,9 +47,9 @@ def scores(log_probs, tokens, is_token=None):
 @pytest.fixture
 def world():
     generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(9, 7, generator=generator) * 2
+    logits = torch.randn(12, 7, generator=generator) * 2
     logits[:, 1] = -math.inf
-    return logits.log_softmax(1), torch.randint(2, 7, (9,), generator=generator)
+    return logits.log_softmax(1), torch.randint(2, 7, (12,), generator=generator)
 
 
 def test_the_scores_are_those_of_a_loop(world):
@@ -52,9 +59,9 @@ def test_the_scores_are_those_of_a_loop(world):
 
 def test_padding_does_not_count(world):
     log_probs, tokens = world
-    is_token = torch.arange(9) < 6
-    tokens[6:] = 1  # of probability 0
-    assert scores(log_probs, tokens, is_token) == pytest.approx(scores(log_probs[:6], tokens[:6]))
+    is_token = torch.arange(12) < 10
+    tokens[10:] = 1  # of probability 0
+    assert scores(log_probs, tokens, is_token) == pytest.approx(scores(log_probs[:10], tokens[:10]))
 
 
 def test_the_most_probable_text_has_a_finite_score(world):
