@@ -49,7 +49,7 @@ def eval_lm(options: EvalLM) -> Record:
         str(options.path), options.data, options.precision, options.device, options.sampling_memory
     )
     models.require_window(options.window)
-    models.require_density()
+    models.require_density(weights_are_free=options.fit_weights)
     if not models.judges and estimates.sampling_error is not None:
         raise OptionError("{sampling_error}: a language model alone needs no samples; drop it")
     if not models.judges and options.fit_weights:

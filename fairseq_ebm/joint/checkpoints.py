@@ -63,11 +63,12 @@ class LoadedJoint:
         for each in (self.lm, *self.others):
             each.require_window(window)
 
-    def require_density(self) -> None:
-        """Refuses what makes the formula no model of the data. An energy alone must have been
-        trained for this language model; in a formula it is a function as any other."""
+    def require_density(self, weights_are_free: bool = False) -> None:
+        """Refuses what makes the formula no model of the data. An energy alone, as it is, must have
+        been trained for this language model; in a formula it is a function as any other."""
+        as_it_is = self.formula.is_plain and not weights_are_free
         for energy in self.energies:
-            energy.require_density(self.lm.sha256 if self.formula.is_plain else None)
+            energy.require_density(self.lm.sha256 if as_it_is else None)
 
     def doubts(self, prefix_length: int, window: Optional[int] = None) -> List[str]:
         """What the energies did not meet in training, in sentences."""

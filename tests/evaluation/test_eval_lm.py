@@ -376,3 +376,18 @@ def test_a_formula_and_its_fitted_weights(evaluate, tmp_path, sums_lm, sums_ener
     assert weights == record["fitted"]["weights"]
     refused = evaluate("--path", path, "--fit-weights", "--gen-subset", "valid", fails=True)
     assert "--fit-weights: on --gen-subset itself" in refused.stderr
+
+
+def test_an_energy_of_another_language_model(evaluate, tmp_path, sums_lm, sums_energy):
+    """As it is, it is refused; with a weight that is said or fitted, it is a function."""
+    state = torch.load(sums_lm, weights_only=False)
+    state["model"]["decoder.embed_tokens.weight"] *= 1.01
+    torch.save(state, tmp_path / "lm.pt")
+    few = ["--max-windows", 12, "--num-samples", 50]
+    for path, flags, fails in (
+        (f"{tmp_path / 'lm.pt'}:{sums_energy}", [], True),
+        (f"{tmp_path / 'lm.pt'}:{sums_energy}*0.5", [], False),
+        (f"{tmp_path / 'lm.pt'}:{sums_energy}", ["--fit-weights"], False),
+    ):
+        done = evaluate("--path", path, *few, *flags, fails=fails)
+        assert ("of another language model" in done.stderr) == fails
