@@ -166,8 +166,8 @@ def row_reading(bench: Bench) -> None:
 
 
 ROWS = {
+    "memory": row_memory,  # first: it is the highest of the whole process
     **{name: (lambda bench, name=name: row_speed(bench, name)) for name in MODELS},
-    "memory": row_memory,
     "reading": row_reading,
 }
 ALL_BUT_LARGE = [name for name in ROWS if name != "qwen2-0.5b"]

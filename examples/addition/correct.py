@@ -40,23 +40,29 @@ def by_resampling(log_w: np.ndarray) -> np.ndarray:
 
 def by_metropolis(log_w: np.ndarray) -> np.ndarray:
     """Of being the state after the last proposal. Proposal i takes over from j with probability
-    min(1, w_i / w_j)."""
+    min(1, w_i / w_j); the first that has weight begins."""
     chances = np.zeros(len(log_w))
-    chances[0] = 1
-    for i in range(1, len(log_w)):
-        taken = chances[:i] * np.exp(np.minimum(0, log_w[i] - log_w[:i]))
-        chances[:i] -= taken
+    with_weight = np.flatnonzero(log_w > -np.inf)
+    chances[with_weight[0]] = 1
+    for k, i in enumerate(with_weight[1:], 1):
+        before = with_weight[:k]
+        taken = chances[before] * np.exp(np.minimum(0, log_w[i] - log_w[before]))
+        chances[before] -= taken
         chances[i] = taken.sum()
     return chances
 
 
 def by_rejection(log_w: np.ndarray, n: int) -> np.ndarray:
-    """Of proposals that are accepted with probability min(1, w / beta), where one in n is."""
+    """Of proposals that are accepted with probability min(1, w / beta), where one in n is, of
+    all that there are."""
 
     def accepted(log_beta: float) -> np.ndarray:
         return np.exp(np.minimum(0, log_w - log_beta))
 
-    low, high = log_w.min(), log_w.max() + math.log(n)  # nearly all are accepted, and too few
+    low, high = (
+        log_w[log_w > -np.inf].min(),
+        log_w.max() + math.log(n),
+    )  # nearly all are accepted, and too few
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if accepted(middle).mean() > 1 / n else (low, middle)
@@ -87,7 +93,8 @@ def main() -> None:
         record = json.loads(line)
         (pool,) = record["pools"]
         right = [right_digits(record["prompt"], text) for text in map(decode, pool["tokens"])]
-        records.append((np.array(right), np.array(pool["energies"], dtype=float)))
+        energies = [math.inf if energy is None else energy for energy in pool["energies"]]
+        records.append((np.array(right), np.array(energies)))
     rows = []
     heads = "".join(f"{name:>12}" for name in NAMES)
     print(f"{'n':>4}{heads}   share of the result's digits that are right")

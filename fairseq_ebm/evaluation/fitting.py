@@ -6,9 +6,9 @@ Over windows x with prefixes c, and samples y_i of the language model after each
     log Z_θ = log 1/(n+1) ( exp(-θ · f(x)) + Σ_i exp(-θ · f(y_i)) )
 
 where f are the energies and the experts' -log P. The window itself is one of its samples in Z. From
-the others alone Z comes out too small where energies tell all of them from real text, and the loss
-would fall without end. With it, this is the loss of ranking x among n + 1: convex, never below
--log(n+1), and of n large enough the likelihood.
+the others alone Z comes out too small where energies tell all of them from real text, and that in
+most windows is enough for the loss to fall without end. With it, this is the loss of ranking x
+among n + 1: convex, never below -log(n+1), and of n large enough the likelihood.
 """
 
 import math
@@ -25,13 +25,17 @@ from ..data.windows import Windows
 from ..errors import UserError
 from ..joint.formula import WeightedSum
 from ..joint.model import Joint, Streams
+from ..numerics.partition import log_partition
 from ..progress import progress
 from .log_probs import EvaluationOptions, blocks
+
+SEPARATED = 0.01  # nats above the least loss that there is, which no weights reach
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """``nats``: by how much a window of the split is likelier than under the language model."""
+    """``nats``: by how much a window of the split is likelier than under the language model, by the
+    upper bound of Z."""
 
     subset: str
     num_windows: int
@@ -58,8 +62,12 @@ def fit(joint: Joint, windows: Windows, options: EvaluationOptions) -> Fitted:
 
     # From the language model itself, where all samples count alike.
     found = minimize(loss, np.zeros(of_real.size(1)), jac=True, method="BFGS")
-    sizes = (windows.subset, len(of_real), of_pools.size(1))
-    return Fitted(*sizes, tuple(map(float, found.x)), -float(found.fun))
+    if found.fun < SEPARATED - math.log(1 + of_pools.size(1)):
+        problem = f"in all windows of {windows.subset} no sample is as good as real text"
+        raise UserError(f"--fit-weights: {problem}: weights have no end; draw more samples")
+    theta = torch.from_numpy(found.x)
+    nats = -float((of_real @ theta + log_partition(of_pools @ theta).upper).mean())
+    return Fitted(windows.subset, len(of_real), of_pools.size(1), tuple(map(float, found.x)), nats)
 
 
 def mean_nats(theta: Tensor, of_real: Tensor, of_pools: Tensor) -> Tensor:

@@ -140,6 +140,10 @@ def decoder_of(found: Found, folder: Path, data: Path, flag: str) -> "HuggingFac
     difference = ours.difference(of_transformers(found.tokenizer, folder, flag))
     if difference is not None:
         raise UserError(f"{where}: another tokenizer than that of {data}: {difference}")
+    rows = found.model.get_input_embeddings().num_embeddings
+    if ours.symbols.count > rows:
+        sizes = f"the tokenizer has symbols up to {ours.symbols.count - 1} and the model {rows}"
+        raise UserError(f"{where}: {sizes}: they do not belong together")
     return HuggingFaceDecoder(ours.dictionary, found.model, ours.symbols)
 
 
@@ -156,22 +160,25 @@ class HuggingFaceDecoder(FairseqIncrementalDecoder):
         never = torch.tensor(symbols.never, dtype=torch.long)
         self.register_buffer("_never", never, persistent=False)
 
-    @cached_property
+    @property
     def has_known_output(self) -> bool:
-        """Whether ``_write_logits`` has the model's: some do more behind their output layer than
-        we know, and are asked for their logits themselves, all at once."""
+        return self._rows is not None
+
+    @cached_property
+    def _rows(self) -> Optional[int]:
+        """Of the model's output, if ``_logits_of`` has its logits: some models do more behind their
+        output layer than we know, and are asked for their logits themselves, all at once."""
         count = min(8, self.symbols.count)
         tokens = torch.arange(FIRST, FIRST + count, device=self.device).unsqueeze(0)
         ids = self.read_as(tokens)
         try:
             with torch.inference_mode():
-                theirs = self.model(input_ids=ids, use_cache=False).logits.float()
-                features = self._body()(input_ids=ids, use_cache=False)[0]
-                ours = torch.empty_like(theirs)
-                self._write_logits(features.flatten(0, 1), ours.flatten(0, 1))
+                theirs = self.model(input_ids=ids, use_cache=False).logits[0].float()
+                ours = self._logits_of(self._body()(input_ids=ids, use_cache=False)[0][0])
         except (AttributeError, TypeError, RuntimeError):  # of another shape altogether
-            return False
-        return torch.allclose(ours, theirs, CLOSE, CLOSE)
+            return None
+        is_known = ours.shape == theirs.shape and torch.allclose(ours, theirs, CLOSE, CLOSE)
+        return theirs.size(-1) if is_known else None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **more: Any) -> Any:
         """Moves to other devices; the precision is chosen in loading. Rotary positions stay in
@@ -224,31 +231,35 @@ class HuggingFaceDecoder(FairseqIncrementalDecoder):
 
     def output_layer(self, features: Tensor, **unused: Any) -> Tensor:
         """(..., d) -> (..., V), float32"""
-        output, flat = self.model.get_output_embeddings(), features.flatten(0, -2)
-        rows = output.weight.size(0) if self.has_known_output else features.size(-1)
+        flat = features.reshape(-1, features.size(-1))
+        rows = features.size(-1) if self._rows is None else self._rows
         logits = torch.empty(len(flat), FIRST + rows, device=features.device)
-        if self.has_known_output:
-            self._write_logits(flat, logits[:, FIRST:])
-        else:
-            logits[:, FIRST:] = flat
-        return self._in_our_symbols(logits).unflatten(0, features.shape[:-1])
+        of_model = logits[:, FIRST:]
+        found = flat if self._rows is None else self._logits_of(flat, of_model)
+        if found is not of_model:
+            of_model.copy_(found)
+        ours = self._in_our_symbols(logits)
+        return ours.view(*features.shape[:-1], ours.size(1))
 
-    def _write_logits(self, features: Tensor, out: Tensor) -> None:
-        """(A, d) -> (A, rows of the model), float32: into what holds them, as copies would cost
-        as much as a layer of the model."""
+    def _logits_of(self, features: Tensor, out: Optional[Tensor] = None) -> Tensor:
+        """(A, d) -> (A, rows of the model), float32. In ``out`` where nothing is in the way: a copy
+        would cost as much as a layer of the model."""
         output, config = self.model.get_output_embeddings(), self.model.config
         is_plain = type(output) is nn.Linear and output.bias is None
-        if is_plain and output.weight.dtype == out.dtype and not torch.is_grad_enabled():
-            torch.mm(features, output.weight.t(), out=out)
+        if (
+            is_plain
+            and out is not None
+            and output.weight.dtype == out.dtype
+            and not torch.is_grad_enabled()
+        ):
+            logits = torch.mm(features, output.weight.t(), out=out)
         else:
-            out.copy_(output(features))
+            logits = output(features).float()
         # Cohere's and Granite's
         scale = getattr(config, "logit_scale", 1.0) / getattr(config, "logits_scaling", 1.0)
-        if scale != 1:
-            out.mul_(scale)
+        logits = logits if scale == 1 else logits * scale
         cap = getattr(config, "final_logit_softcapping", None)  # Gemma's
-        if cap is not None:
-            out.div_(cap).tanh_().mul_(cap)
+        return logits if cap is None else cap * torch.tanh(logits / cap)
 
     def _in_our_symbols(self, logits: Tensor) -> Tensor:
         """(A, 4 + rows of the model), of which the first 4 are still to be written -> (A, V)"""

@@ -5,7 +5,7 @@ from typing import Callable, Dict, NamedTuple
 import torch
 from torch import Tensor
 
-K = 20  # of Min-K%: the share of tokens that count, in per cent, as both its papers have it
+K = 20  # of Min-K%: the share of tokens that count, in per cent: the usual choice
 
 
 class TokenStatistics(NamedTuple):
@@ -45,7 +45,7 @@ def _min_k(values: Tensor, is_token: Tensor) -> Tensor:
     count = (is_token.sum(dim=-1, keepdim=True) * K // 100).clamp_min(1)
     ordered = values.masked_fill(~is_token, torch.inf).sort(dim=-1).values
     counts = torch.arange(values.size(-1), device=values.device) < count
-    return _mean(ordered, counts)
+    return _mean(ordered, counts & (ordered < torch.inf))
 
 
 def _in_deviations(s: TokenStatistics) -> Tensor:

@@ -1,13 +1,13 @@
 """Weights of a formula: those that are likeliest by enumeration."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
 
+from fairseq_ebm.errors import UserError
 from fairseq_ebm.evaluation.fitting import fit, mean_nats
 from fairseq_ebm.evaluation.log_probs import EvaluationOptions
 from fairseq_ebm.joint.formula import Expert, WeightedSum
@@ -78,5 +78,17 @@ def test_energies_that_know_real_text_do_not_get_weights_without_end():
     real = torch.randn(200, 1, generator=generator).double() - 3
     assert (real < pools.amin(dim=1)).double().mean() > 0.7
     losses = [mean_nats(torch.tensor([t]).double(), real, pools) for t in (0.0, 3.0, 1000.0)]
-    assert losses[0] == 0 and losses[1] < 0 < losses[2]
-    assert losses[1] > -math.log(33)
+    assert losses[1] < losses[0] == pytest.approx(0) < losses[2]
+
+
+def test_where_weights_have_no_end(world):
+    """An energy that is lower of each window than of all its samples."""
+    joint, windows, _ = world
+    known = {tuple(window) for window in windows[:3].tolist()}
+
+    def energy(read, shared):
+        return torch.tensor([[float(tuple(w) not in known) for w in row] for row in read.tolist()])
+
+    told_apart = Joint(joint.model, joint.sampler, energy)
+    with pytest.raises(UserError, match="no sample is as good as real text: weights have no end"):
+        fit(told_apart, FixedWindows(windows[:3], 2), EvaluationOptions(num_samples=2))

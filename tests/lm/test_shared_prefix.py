@@ -84,3 +84,18 @@ def test_memory_of_keys_does_not_grow_with_the_prefix(tokenizer):
     assert keys.shape == values.shape == (1, 2, 50, 6, 8)  # of 4 heads, 2 keep keys
     logits = 5 * 4 * len(stepper.decoder.dictionary)
     assert stepper.bytes_per_row(6) == 2 * 2 * (2 * 8 * 6) * 4 + logits  # 2 layers, float32
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_logits_are_the_same_with_gradients_and_without(name, tokenizer):
+    """Without they are written where they are read from."""
+    model = language_model(name, tokenizer)
+    tokens = torch.randint(4, 200, (2, 5), generator=torch.Generator().manual_seed(1))
+    found, _ = model.decoder(tokens)
+    found[..., 6].sum().backward()
+    gradient = model.decoder.model.get_input_embeddings().weight.grad
+    assert torch.isfinite(gradient).all() and gradient.abs().max() > 0
+    with torch.inference_mode():
+        torch.testing.assert_close(model.decoder(tokens)[0], found.detach())
+        row = model.decoder.output_layer(model.decoder.extract_features(tokens)[0][0, 0])
+        torch.testing.assert_close(row, found.detach()[0, 0])
