@@ -49,7 +49,7 @@ lint: setup
 bench: setup
 	$(BIN)/python -m pip install --quiet -e '.[hf]'
 	$(BIN)/python benchmarks/sampling.py $(BENCH)
-	$(BIN)/python benchmarks/hugging_face.py
+	$(BIN)/python benchmarks/hugging_face.py --runs 1
 	$(BIN)/python benchmarks/energies.py
 	$(BIN)/python benchmarks/joint.py
 	$(BIN)/python benchmarks/estimators.py
