@@ -34,6 +34,7 @@ SMALLER = {
     "--from-jsonl": "--window 40 --stride 40 --prefix-length 24",
     "torchrun": "--max-windows 8 --window 40 --stride 40 --prefix-length 24 --cpu",
     "fairseq-ebm eval-lm": "--max-windows 3 --num-samples 8",
+    "--fit-weights": "--max-windows 24 --num-samples 32",  # enough for some to be good
     "fairseq-generate": "--joint-samples 8 --prefix-size 24 --window 40",
     "fairseq-interactive": "--joint-samples 8 --generation-length 8",
     "fairseq-ebm next-token": "--num-samples 4 --candidates 4",
