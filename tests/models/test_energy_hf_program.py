@@ -1,15 +1,13 @@
 """energy_hf trained by fairseq-train itself: gone on with, adapted, in two processes, elsewhere."""
 
 import shutil
-import socket
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from fairseq_ebm.data.prepare import Vocabulary, prepare
 from fairseq_ebm.models.checkpoint import load_energy
-from tests.tasks.training import Trained, command, train
+from tests.tasks.training import train, train_in_two_processes
 
 pytest.importorskip("transformers")
 from tests.lm.tiny_hugging_face import (
@@ -101,18 +99,5 @@ def test_going_on_with_another_model_is_refused(run_program, folders, neg, tmp_p
 def test_two_processes_are_one_with_twice_the_batches(run_program, folders, neg, tmp_path):
     flags = ["--hf-model", folders / "bert", "--hf-dropout", 0, "--no-save", *FEW, 6]
     one = train(run_program, neg, "energy_hf", tmp_path, *flags, "--update-freq", 2)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    flags += ["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
-    flags += ["--distributed-init-method", address, "--distributed-world-size", 2]
-    flags += ["--distributed-no-spawn", "--distributed-rank"]
-
-    def run(rank):
-        arguments = command(neg, "energy_hf", tmp_path, *flags, rank)
-        return Trained(run_program("fairseq-train", *arguments), tmp_path)
-
-    with ThreadPoolExecutor(2) as pool:
-        two = list(pool.map(run, (0, 1)))
-    assert [t.done.returncode for t in two] == [0, 0], two[0].done.stdout + two[1].done.stdout
+    two = train_in_two_processes(run_program, neg, "energy_hf", tmp_path, *flags)
     assert two[0].losses == pytest.approx(one.losses, abs=1e-4)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import socket
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -12,7 +10,7 @@ from fairseq_ebm.negatives.store import NegativesSubset
 from tests.conftest import CHECKOUT
 from tests.models.energies import SMALL
 from tests.stores import random_store
-from tests.tasks.training import Trained, command, train
+from tests.tasks.training import train, train_in_two_processes
 
 NO_FILES = ["--no-save", "--disable-validation"]
 
@@ -105,20 +103,7 @@ def test_two_processes_are_one_with_twice_the_batches(run_program, neg, tmp_path
     flags = [*NO_FILES, "--dropout", 0, "--max-update", 20]
     arch = "energy_transformer_lm"
     one = train(run_program, neg, arch, tmp_path, *flags, "--update-freq", 2, cwd=tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    flags += ["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
-    flags += ["--distributed-init-method", address, "--distributed-world-size", 2]
-    flags += ["--distributed-no-spawn", "--distributed-rank"]
-
-    def run(rank):
-        arguments = command(neg, arch, tmp_path, *flags, rank)
-        return Trained(run_program("fairseq-train", *arguments, cwd=tmp_path), tmp_path)
-
-    with ThreadPoolExecutor(2) as pool:
-        two = list(pool.map(run, (0, 1)))
-    assert [t.done.returncode for t in two] == [0, 0], two[0].done.stdout + two[1].done.stdout
+    two = train_in_two_processes(run_program, neg, arch, tmp_path, *flags)
     assert len(one.losses) >= 20
     assert two[0].losses == pytest.approx(one.losses, abs=1e-4)
 

@@ -1,6 +1,8 @@
 """Energies trained by fairseq-train itself, and what it logged."""
 
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.conftest import CHECKOUT
 from tests.models.energies import FLAGS
@@ -36,3 +38,22 @@ def train(run_program, neg, arch, folder, *flags, cwd=None, fails=False, **optio
     done = run_program("fairseq-train", *command(neg, arch, folder, *flags, **options), cwd=cwd)
     assert (done.returncode != 0) == fails, done.stderr
     return Trained(done, folder)
+
+
+def train_in_two_processes(run_program, neg, arch, folder, *flags):
+    """What each of them logged."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    flags += ("--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp")
+    flags += ("--distributed-init-method", address, "--distributed-world-size", 2)
+    flags += ("--distributed-no-spawn", "--distributed-rank")
+
+    def run(rank):
+        arguments = command(neg, arch, folder, *flags, rank)
+        return Trained(run_program("fairseq-train", *arguments, cwd=folder), folder)
+
+    with ThreadPoolExecutor(2) as pool:
+        two = list(pool.map(run, (0, 1)))
+    assert [t.done.returncode for t in two] == [0, 0], two[0].done.stdout + two[1].done.stdout
+    return two
