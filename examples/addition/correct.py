@@ -59,10 +59,8 @@ def by_rejection(log_w: np.ndarray, n: int) -> np.ndarray:
     def accepted(log_beta: float) -> np.ndarray:
         return np.exp(np.minimum(0, log_w - log_beta))
 
-    low, high = (
-        log_w[log_w > -np.inf].min(),
-        log_w.max() + math.log(n),
-    )  # nearly all are accepted, and too few
+    low = log_w[log_w > -np.inf].min()  # all that have weight are accepted
+    high = log_w.max() + math.log(n)  # fewer than one in n
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if accepted(middle).mean() > 1 / n else (low, middle)
