@@ -14,7 +14,7 @@ LAYERS = [
     {"lm"},
     {"negatives"},
     {"models"},
-    {"criterions", "joint", "detection"},
+    {"criterions", "joint", "detection", "selection"},
     {"evaluation", "weaknesses"},
     {"tasks"},
     {"reports"},

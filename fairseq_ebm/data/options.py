@@ -25,7 +25,8 @@ class Prepare(Quiet):
       fairseq-ebm prepare --test other.txt --vocab-from data/mine --dest data/other
       fairseq-ebm prepare --corpus pydocs --tokenizer hf:MODEL_DIR --dest data/gpt2
 
-    In files, every line is a document and ends in </s>. Text is kept as it is, to the byte.
+    In files, every line is a document and ends in </s>; in JSON lines (.jsonl), the "text" of every
+    line. Text is kept as it is, to the byte.
     """
 
     makes = "text -> vocabulary and tokens"

@@ -61,6 +61,7 @@ class SplitCounts(Survey):
     unknown: int  # tokens that are <unk>
     tokens_sha256: str  # of {split}.bin
     altered: int = 0  # documents that a Hugging Face tokenizer does not give back as they were
+    sources: Dict[str, int] = dataclasses.field(default_factory=dict)  # documents of each file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +198,7 @@ def _write(
             unknown=sum(int((chunk == dictionary.unk()).sum()) for chunk in _chunks(tokens)),
             tokens_sha256=sha256_of(folder / f"{split}.bin"),
             altered=altered[split],
+            sources=dict(getattr(splits[split], "documents", {})),
             **dataclasses.asdict(surveyed),
         )
     found = {"size": len(dictionary), "sha256": vocabulary_hashes(folder)}

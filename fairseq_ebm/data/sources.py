@@ -7,6 +7,7 @@ from typing import Dict, List, Optional
 
 from ..errors import UserError
 from . import addition, python_corpora
+from .json_lines import read_texts
 from .options import SPLITS
 
 HELD_OUT_PERCENT = 10  # of the documents are in valid, and as many in test
@@ -49,7 +50,8 @@ def split_of(document: str) -> str:
 
 
 class TextFiles:
-    """The lines of UTF-8 files, in order, each a document without its line feed.
+    """The lines of UTF-8 files, in order, each a document without its line feed; of a file of JSON
+    lines (.jsonl) the "text" of each.
 
     As in ``fairseq-preprocess``, which writes an end-of-sentence symbol after every line. But only
     "\\n" ends a line; every other character is part of the text, even a carriage return.
@@ -57,6 +59,7 @@ class TextFiles:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = [Path(path) for path in paths]
+        self.documents: Dict[str, int] = {}  # of each file, as last read
 
     @property
     def name(self) -> str:
@@ -66,12 +69,20 @@ class TextFiles:
         for path in self.paths:
             if path.exists() and not path.is_file() and not path.is_dir():
                 raise UserError(f"{path}: text is read more than once; pass a file, not a pipe")
-            try:
-                with path.open("rb") as lines:
-                    for number, line in enumerate(lines, start=1):
-                        yield _decode(line[:-1] if line.endswith(b"\n") else line, path, number)
-            except OSError as error:
-                raise UserError(f"{path}: {error.strerror}") from None
+            texts = read_texts(path) if path.suffix == ".jsonl" else _lines(path)
+            self.documents[str(path)] = 0
+            for text in texts:
+                self.documents[str(path)] += 1
+                yield text
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield _decode(line[:-1] if line.endswith(b"\n") else line, path, number)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
 
 
 def _decode(line: bytes, path: Path, number: int) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from ..data.json_lines import Bad, read_texts
 from ..data.tokenizers import DICTIONARY_NAME, Tokenizer, load_tokenizer, require_same_dictionary
 from ..errors import UserError
 from ..files import sha256_of
 from ..lm.checkpoint import LoadedLM, load_base_lm
 from ..models.checkpoint import WINDOW, LoadedEnergy, load_energy
-from ..negatives.jsonl import Bad, read_texts, require_known_texts
+from ..negatives.jsonl import require_known_texts
 from ..negatives.store import NegativesSubset, read_manifest
 from ..options import Record
 from ..progress import progress

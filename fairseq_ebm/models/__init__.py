@@ -3,6 +3,8 @@
 from . import (  # noqa: F401
     base_lm,
     energy_bilstm,
+    energy_bow,
+    energy_cnn,
     energy_hf,
     energy_linear,
     energy_ngram,

@@ -55,12 +55,14 @@ def trained_window(negatives: Sequence[Manifest], positions: int) -> int:
     return max(windows, default=min(WINDOW, positions))
 
 
-def load_energy(path: Path, data: Path, precision: str, device: torch.device) -> LoadedEnergy:
-    """Loads ``path`` for use with the dictionary of ``data``."""
+def load_energy(
+    path: Path, data: Path, precision: str, device: torch.device, flag: str = "--path"
+) -> LoadedEnergy:
+    """Loads ``path``, passed as ``flag``, for use with the dictionary of ``data``."""
     require_precision(precision, device)
-    state = read_energy(path, "--path")
+    state = read_energy(path, flag)
     dictionary = load_dictionary(data / DICTIONARY_NAME)
-    require_symbols(state["task_state"], dictionary, f"--path: {path}", data)
+    require_symbols(state["task_state"], dictionary, f"{flag}: {path}", data)
     config = OmegaConf.create(state["cfg"]["model"])
     kept = SimpleNamespace(state_dict=state["task_state"])
     task = SimpleNamespace(dictionary=dictionary, state=kept, data=data)

@@ -1,59 +1,22 @@
 """Negatives from elsewhere: real and generated texts in JSON lines, cut into windows."""
 
-import json
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Tuple
 
 import numpy as np
 
+from ..data.json_lines import Bad, read_texts
 from ..data.sources import split_of
 from ..data.streams import philox
 from ..data.tokenizers import Tokenizer, require_known
 from ..data.windows import WindowOptions
-from ..errors import UserError
 from .arrays import BLOCK, ArraysWriter, num_blocks
 from .store import layout, mark_whole
 
 LOOKED_AT = 100  # texts at the beginning of a file, which show what form it is in
 
 Cut = List[np.ndarray]  # windows of texts
-Bad = Optional[List[str]]  # what is wrong with broken lines; None: they are refused
-
-
-def read_texts(path: Path, bad: Bad = None) -> Iterator[str]:
-    """The "text" of each line's object. Broken lines are refused; or, with ``bad``, passed over,
-    and what is wrong with each is appended there."""
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    text = _text(line, f"{path}: line {number}")
-                except UserError as error:
-                    if bad is None:
-                        raise
-                    bad.append(str(error))
-                else:
-                    yield text
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-
-
-def _text(line: bytes, where: str) -> str:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not JSON ({error})") from None
-    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        raise UserError(f'{where} has no "text"; each line must be an object with one')
-    try:
-        value["text"].encode("utf-8")
-    except UnicodeEncodeError:  # JSON can spell one half of a pair, "\\ud83d"
-        raise UserError(f"{where} holds half a character (a lone surrogate)") from None
-    return str(value["text"])
 
 
 def require_known_texts(path: Path, tokenizer: Tokenizer, flag: str, skip_bad: bool) -> None:

@@ -30,6 +30,7 @@ from ..options import fairseq_flag
 from .energy_task import EnergyTask
 from .generation_config import JointGenerationConfig
 from .joint_generation import JointGenerationTask
+from .restored import restored_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class ResidualEBMTask(EnergyTask):
         self._max_positions, self._reads_ahead = model.max_positions(), model.reads_ahead
         self._trains = not from_checkpoint
         if self._trains:
-            before = self._restored_checkpoint()
+            before = restored_checkpoint(self.cfg)
             if before is not None:
                 self._go_on_from(before, model)
             else:
@@ -156,18 +157,6 @@ class ResidualEBMTask(EnergyTask):
             if self.cfg.train_subset in (self.cfg.valid_subset or "").split(","):
                 told = "what was counted tells real text, and means nothing for other text"
                 logger.warning(f"--valid-subset {self.cfg.train_subset}, with --counts: {told}")
-
-    def _restored_checkpoint(self) -> Optional[Path]:
-        """What fairseq's trainer is going to load, by the rules of ``load_checkpoint`` in its
-        checkpoint_utils."""
-        cfg, suffix = self.cfg, self.cfg.checkpoint_suffix or ""
-        if cfg.restore_file != "checkpoint_last.pt":
-            return Path(cfg.restore_file.replace(".pt", f"{suffix}.pt"))
-        last = Path(cfg.save_dir) / f"checkpoint_last{suffix}.pt"
-        if last.exists():
-            return last
-        first = cfg.continue_once or cfg.finetune_from_model
-        return Path(first) if first else None
 
     def _go_on_from(self, path: Path, model: EnergyModel) -> None:
         """fairseq's trainer does not give a task its state back: take it from the checkpoint."""

@@ -22,6 +22,8 @@ SMALL = {
         "encoder_attention_heads": 4,
     },
     "energy_bilstm": {"encoder_layers": 2, "encoder_embed_dim": 8, "encoder_hidden_size": 12},
+    "energy_cnn": {"encoder_embed_dim": 12, "encoder_kernel_size": 3},
+    "energy_bow": {"encoder_embed_dim": 12},
     "energy_linear": {},
     "energy_ngram": {"ngrams": 3},
 }
@@ -39,7 +41,8 @@ def dictionary(symbols=SYMBOLS):
 
 
 def build(arch, trained=True, symbols=SYMBOLS, task=None, **options):
-    dropout = {} if arch in ("energy_linear", "energy_ngram") else {"dropout": 0.0}
+    has_dropout = arch in ("energy_transformer_lm", "energy_roberta", "energy_bilstm")
+    dropout = {"dropout": 0.0} if has_dropout else {}
     config = OmegaConf.create({"_name": arch, **dropout, **SMALL[arch], **options})
     torch.manual_seed(0)
     task = SimpleNamespace(**vars(task or SimpleNamespace()), dictionary=dictionary(symbols))

@@ -9,6 +9,7 @@ POOLINGS = [  # of each family
     *(("energy_transformer_lm", pooling) for pooling in ("mean", "sum", "last")),
     *(("energy_roberta", pooling) for pooling in ("mean", "sum", "first", "last")),
     *(("energy_bilstm", pooling) for pooling in ("mean", "sum", "first", "last")),
+    *(("energy_cnn", pooling) for pooling in ("mean", "sum", "first", "last")),
 ]
 
 

@@ -31,7 +31,8 @@ def test_overfits(run_program, arch, tmp_path):
     updates = 240 if arch == "energy_bilstm" else 120
     flags = ["--batch-size", 64, "--max-update", updates, "--lr", 0.01]
     flags += ["--validate-interval", updates]
-    own = {"energy_linear": ["--lr", 0.1], "energy_ngram": []}
+    own = {"energy_linear": ["--lr", 0.1], **dict.fromkeys(("energy_ngram", "energy_cnn"), [])}
+    own["energy_bow"] = []
     flags += ["--no-save", *own.get(arch, ["--dropout", 0])]
     trained = train(run_program, neg, arch, tmp_path, *flags)
     assert trained.last("valid_accuracy") == 1.0

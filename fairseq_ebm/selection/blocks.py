@@ -1,0 +1,102 @@
+"""Examples: blocks of prepared text as fairseq's ``language_modeling`` cuts it."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from fairseq import utils
+from fairseq.data import Dictionary, MonolingualDataset
+from fairseq.tasks.language_modeling import LanguageModelingTask
+from torch import Tensor
+
+from ..data.identity import token_hash
+from ..data.prepare import RECORD_NAME, load_record
+from ..data.streams import philox
+from ..data.tokenizers import DICTIONARY_NAME, load_dictionary
+from ..errors import UserError
+
+Sample = Dict[str, Any]  # a batch of fairseq's
+
+CUT = {"tokens_per_sample": 1024, "sample_break_mode": "none", "shorten_method": "none"}
+
+
+def load_blocks(data: Path, split: str, cut: Mapping[str, Any]) -> MonolingualDataset:
+    """Those of a split of prepared text, cut as the flags of these names say."""
+    if not (data / f"{split}.idx").exists():
+        raise UserError(f"{data}: has no split {split}")
+    whole = {name: cut.get(name, default) for name, default in CUT.items()}
+    whole["sample_break_mode"] = str(whole["sample_break_mode"] or "none")
+    others = {"shorten_data_split_list": "", "seed": 1, "dataset_impl": "mmap"}
+    others.update(use_plasma_view=False, plasma_path="", pad_to_fixed_length=False)
+    others.update(pad_to_fixed_bsz=False, add_bos_token=False)
+    options = argparse.Namespace(data=str(data), **whole, **others)
+    task = LanguageModelingTask(options, load_dictionary(data / DICTIONARY_NAME))
+    task.load_dataset(split)
+    return task.datasets[split]
+
+
+def identity(data: Path, split: str, cut: Mapping[str, Any]) -> Dict[str, Any]:
+    """What the examples are: which text, and how it is cut."""
+    how = {name: cut.get(name, default) for name, default in CUT.items()}
+    how["sample_break_mode"] = str(how["sample_break_mode"] or "none")
+    return {"split": split, "tokens_sha256": token_hash(data, split), **how}
+
+
+def texts_of(sample: Sample) -> Tensor:
+    """The tokens (B, T) of a batch, padded at the end."""
+    tokens: Tensor = sample["target"]
+    return tokens
+
+
+def some_of(sample: Sample, rows: Tensor, padding: int) -> Sample:
+    """The examples of these ``rows``, no wider than the longest; all of them are ``sample``."""
+    if len(rows) == sample["nsentences"]:
+        return sample
+    width = int(sample["target"][rows].ne(padding).sum(dim=1).max())
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: cut(each) for name, each in value.items()}
+        if not isinstance(value, Tensor):
+            return value
+        return value[rows][:, :width] if value.dim() > 1 else value[rows]
+
+    chosen: Sample = cut(sample)
+    lengths = chosen["net_input"]["src_lengths"]
+    return {**chosen, "nsentences": len(rows), "ntokens": int(lengths.sum())}
+
+
+class Drawn:
+    """Batches of a dataset, drawn at random for an update of a process."""
+
+    def __init__(self, dataset: MonolingualDataset, size: int, seed: int) -> None:
+        self._dataset, self._size, self._seed = dataset, min(size, len(dataset)), seed
+
+    def batch(self, update: int, rank: int, device: torch.device) -> Sample:
+        generator = philox(self._seed, (rank << 40) + update)
+        rows = generator.choice(len(self._dataset), self._size, replace=False)
+        batch: Sample = self._dataset.collater([self._dataset[int(row)] for row in rows])
+        return batch if device.type == "cpu" else utils.move_to_cuda(batch, device)
+
+
+def sources_of(
+    data: Path, split: str, dataset: MonolingualDataset
+) -> Optional[Tuple[List[str], np.ndarray]]:
+    """Where the text of each block begins: names of sources, and for each block which. None if the
+    text has but one, or does not say."""
+    record = load_record(data) if (data / RECORD_NAME).exists() else None
+    counts = record.splits[split].sources if record and split in record.splits else {}
+    if len(counts) < 2:
+        return None
+    first = np.asarray(dataset.dataset._block_to_dataset_index.array)[:, 0]
+    ends = np.cumsum(list(counts.values()))
+    return list(counts), np.searchsorted(ends, first, side="right")
+
+
+def in_words(dictionary: Dictionary, tokenizer: Any, tokens: Tensor) -> str:
+    """The text of a block."""
+    kept = tokens[tokens != dictionary.pad()]
+    return str(tokenizer.decode(kept.numpy()))

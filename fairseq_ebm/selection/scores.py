@@ -1,0 +1,216 @@
+"""Scores of all examples of a generic text, on disk.
+
+    scores.npy    s, float32 (N,): higher is better; in the order of fairseq's blocks
+    scores.json   what they are of, and by what
+
+While they are made there is a part for each shard, NaN where nothing is done yet.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Dict, List, Mapping, Tuple
+
+import numpy as np
+import torch
+from fairseq import utils
+from torch import Tensor
+
+from ..data.tokenizers import load_tokenizer
+from ..errors import UserError
+from ..lm.checkpoint import load_base_lm, read_checkpoint
+from ..lm.directional import losses_by_example
+from ..models.checkpoint import load_energy
+from ..options import Record
+from ..progress import progress
+from ..provenance import versions
+from ..records import read_json, require_version, write_json
+from .blocks import Sample, identity, in_words, load_blocks, sources_of, texts_of
+from .options import SelectionScores
+
+KIND, FORMAT_VERSION = "selection_scores", 1
+NAME, VALUES = "scores.json", "scores.npy"
+AT_ONCE = 64  # examples: the same however the work is divided
+SHOWN, BEST = 10, 0.1
+
+Score = Callable[[Sample], Tensor]
+
+
+def selection_scores(options: SelectionScores) -> Record:
+    """The record of all scores, or of a shard, which part it is."""
+    if options.merge is not None:
+        return _join(options.merge, options.data)
+    assert options.dest is not None
+    shard, shards = options.shard
+    dataset = load_blocks(options.data, options.split, options.cut)
+    score, by = _scorer(options)
+    about = {"of": identity(options.data, options.split, options.cut), "by": by}
+    about["precision"] = options.precision
+    options.dest.mkdir(parents=True, exist_ok=True)
+    values = _open_part(options.dest, about, shard, shards, len(dataset))
+    chunks = range(0, len(dataset), AT_ONCE)[shard::shards]
+    todo = [start for start in chunks if np.isnan(values[start])]
+    for start in progress(todo, "scoring", len(chunks), len(chunks) - len(todo)):
+        rows = range(start, min(start + AT_ONCE, len(dataset)))
+        found = score(dataset.collater([dataset[row] for row in rows])).float().cpu().numpy()
+        if not np.isfinite(found).all():
+            bad = start + int(np.flatnonzero(~np.isfinite(found))[0])
+            raise UserError(f"{options.data}: the score of example {bad} is not finite")
+        values[start : start + AT_ONCE] = found
+    values.flush()
+    if shards > 1:
+        return {"kind": "shard", "shard": shard, "shards": shards, "merge": str(options.dest),
+                "complete": True}  # fmt: skip
+    return _join(options.dest, options.data)
+
+
+def _scorer(options: SelectionScores) -> Tuple[Score, Dict[str, str]]:
+    """Batches -> s, and the hashes of what computes them."""
+    data, device = options.data, options.device
+
+    def placed(sample: Sample) -> Sample:
+        return sample if device.type == "cpu" else utils.move_to_cuda(sample, device)
+
+    if options.before is not None and options.after is not None:
+        paths = {"before": options.before, "after": options.after}
+        lms = {
+            name: load_base_lm(path, data, options.precision, device, f"--{name}")
+            for name, path in paths.items()
+        }
+        for name, lm in lms.items():
+            lm.require_window(options.tokens_per_sample, f"--{name}")
+        padding = lms["before"].dictionary.pad()
+
+        @torch.inference_mode()
+        def falls(sample: Sample) -> Tensor:
+            """By how much the loss of each example does."""
+            before, after = (losses_by_example(lm.model, placed(sample), padding)
+                             for lm in lms.values())  # fmt: skip
+            return before - after
+
+        return falls, {name: lm.sha256 for name, lm in lms.items()}
+    if options.energy is not None:
+        energy = load_energy(options.energy, data, options.precision, device, "--energy")
+        energy.require_window(options.tokens_per_sample, "{tokens_per_sample}")
+        model, by = energy.model, {"energy": energy.sha256}
+    else:
+        assert options.weighting is not None
+        model, by = load_weighting(options.weighting, data, device)
+
+    @torch.inference_mode()
+    def real(sample: Sample) -> Tensor:
+        return -model.energy(texts_of(placed(sample)))
+
+    return real, by
+
+
+def load_weighting(path: Path, data: Path, device: torch.device) -> Tuple[Any, Dict[str, str]]:
+    """The weighting network in a checkpoint of data_selection_lm."""
+    from .systems import weighting  # noqa: PLC0415 (which reads scores)
+
+    lm = load_base_lm(path, data, "fp32", device, "--weighting")
+    state = read_checkpoint(path, "--weighting")
+    kept = (state.get("task_state") or {}).get("selection", {}).get("system", {})
+    if "weighting" not in kept:
+        raise UserError(f"--weighting: {path}: has no weighting network")
+    cfg = SimpleNamespace(**{name: state["cfg"]["task"][name]
+                             for name in ("weighting", "weighting_dim", "seed")})  # fmt: skip
+    network = weighting(cfg, lm.dictionary)
+    network.load_state_dict(kept["weighting"])
+    return network.eval().to(device), {"weighting": lm.sha256}
+
+
+def _part(dest: Path, shard: int, shards: int) -> Path:
+    return dest / f"scores.shard-{shard}-of-{shards}.npy"
+
+
+def _open_part(dest: Path, about: Record, shard: int, shards: int, count: int) -> np.ndarray:
+    """The values of a shard, and what an earlier run has made of them."""
+    path = _part(dest, shard, shards)
+    told = path.with_suffix(".json")
+    if path.exists() and told.exists():
+        if read_json(told) != about:
+            problem = "begun with other text, models or cuts"
+            raise UserError(f"{path}: was {problem}; choose another --dest or delete it")
+        return np.lib.format.open_memmap(path, mode="r+")
+    values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count,))
+    values[:] = np.nan
+    values.flush()
+    write_json(about, told)
+    return values
+
+
+def _parts(dest: Path) -> List[Path]:
+    found = sorted(dest.glob("scores.shard-*-of-*.npy"))
+    totals = {int(path.stem.rsplit("-of-", 1)[1]) for path in found}
+    if len(totals) != 1:
+        what = "no shards" if not totals else "shards of runs of different sizes"
+        raise UserError(f"--merge: {dest}: {what}")
+    (shards,) = totals
+    for shard in range(shards):
+        if not _part(dest, shard, shards).exists():
+            flags = f"--num-shards {shards} --shard-id {shard}"
+            raise UserError(f"--merge: {dest}: shard {shard} of {shards} is missing ({flags})")
+    return [_part(dest, shard, shards) for shard in range(shards)]
+
+
+def _join(dest: Path, data: Path) -> Record:
+    paths = _parts(dest)
+    abouts = [read_json(path.with_suffix(".json")) for path in paths]
+    if any(about != abouts[0] for about in abouts):
+        raise UserError(f"--merge: {dest}: its shards are of different text or models")
+    parts = [np.load(path) for path in paths]
+    values = parts[0]
+    for part in parts[1:]:
+        values = np.where(np.isnan(values), part, values)
+    if np.isnan(values).any():
+        shard = int(np.flatnonzero(np.isnan(values))[0]) // AT_ONCE % len(paths)
+        raise UserError(f"--merge: {dest}: shard {shard} is not complete; run it again")
+    record = {"kind": KIND, "format_version": FORMAT_VERSION, **abouts[0],
+              **_summary(values, data, abouts[0]["of"]), "versions": versions("torch")}  # fmt: skip
+    with (dest / f"{VALUES}.tmp").open("wb") as file:
+        np.save(file, values)
+    (dest / f"{VALUES}.tmp").replace(dest / VALUES)
+    write_json(record, dest / NAME)
+    for path in paths:
+        path.unlink()
+        path.with_suffix(".json").unlink()
+    return {"dest": str(dest), **record}
+
+
+def _summary(values: np.ndarray, data: Path, of: Mapping[str, Any]) -> Record:
+    """What the scores are like, where the best come from, and the ends as text."""
+    dataset = load_blocks(data, of["split"], of)
+    order = np.argsort(-values, kind="stable")
+    tokenizer = load_tokenizer(data)
+
+    def shown(rows: np.ndarray) -> List[Record]:
+        texts = (in_words(dataset.vocab, tokenizer, dataset[int(row)]["target"]) for row in rows)
+        return [{"score": float(values[row]), "text": text} for row, text in zip(rows, texts)]
+
+    quantiles = np.quantile(values, [0.05, 0.5, 0.95])
+    found: Record = {"examples": len(values), "mean": float(values.mean())}
+    found.update(zip(("low", "median", "high"), map(float, quantiles)))
+    sources = sources_of(data, of["split"], dataset)
+    if sources is not None:
+        names, labels = sources
+        best = labels[order[: max(1, int(BEST * len(values)))]]
+        found["sources"] = {
+            name: {"share": float((labels == i).mean()), "of_best": float((best == i).mean())}
+            for i, name in enumerate(names)
+        }
+    return {**found, "highest": shown(order[:SHOWN]), "lowest": shown(order[::-1][:SHOWN])}
+
+
+def read_scores(path: Path, data: Path, split: str, cut: Mapping[str, Any]) -> np.ndarray:
+    """s (N,), which must be of the examples that ``split`` of ``data`` is cut into."""
+    if not (path / NAME).exists():
+        raise UserError(f"--selection-scores: {path}: no scores there (no {NAME})")
+    record = read_json(path / NAME)
+    require_version(record, FORMAT_VERSION, path / NAME, "score again")
+    expected = identity(data, split, cut)
+    for name, value in expected.items():
+        if record["of"].get(name) != value:
+            found = f"{name.replace('_', ' ')} {record['of'].get(name)}, here {value}"
+            raise UserError(f"--selection-scores: {path}: of other examples ({found})")
+    return np.load(path / VALUES, mmap_mode="r")
