@@ -72,7 +72,8 @@ class Landscape:
             for here, there in zip(self._model.parameters(), model.parameters()):
                 here.copy_(there)
             for kept, now in zip(self._model.buffers(), model.buffers()):
-                kept.copy_(now)
+                if kept.shape == now.shape:  # else a table that grows with what is read
+                    kept.copy_(now)
         self.theta = self._at.clone()
 
     def losses(self, sample: Sample, at: Optional[Tensor] = None) -> Tensor:

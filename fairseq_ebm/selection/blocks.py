@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 import torch
 from fairseq import utils
-from fairseq.data import Dictionary, MonolingualDataset
+from fairseq.data import BaseWrapperDataset, Dictionary, MonolingualDataset
 from fairseq.tasks.language_modeling import LanguageModelingTask
 from torch import Tensor
 
@@ -62,22 +62,34 @@ def some_of(sample: Sample, rows: Tensor, padding: int) -> Sample:
             return {name: cut(each) for name, each in value.items()}
         if not isinstance(value, Tensor):
             return value
-        return value[rows][:, :width] if value.dim() > 1 else value[rows]
+        return value[rows, :width] if value.dim() > 1 else value[rows]
 
     chosen: Sample = cut(sample)
     lengths = chosen["net_input"]["src_lengths"]
     return {**chosen, "nsentences": len(rows), "ntokens": int(lengths.sum())}
 
 
-class Drawn:
-    """Batches of a dataset, drawn at random for an update of a process."""
+class InAnyOrder(BaseWrapperDataset):
+    """fairseq sorts examples by length: they would only compete with others of their own."""
 
-    def __init__(self, dataset: MonolingualDataset, size: int, seed: int) -> None:
-        self._dataset, self._size, self._seed = dataset, min(size, len(dataset)), seed
+    def ordered_indices(self) -> np.ndarray:
+        return np.random.permutation(len(self))  # seeded by fairseq
+
+
+class Drawn:
+    """Batches of a dataset, drawn at random for an update of a process. Examples of more than
+    ``longest`` tokens are left out, as fairseq leaves them out of training."""
+
+    def __init__(self, dataset: MonolingualDataset, size: int, seed: int, longest: int) -> None:
+        self._dataset, self._seed = dataset, seed
+        self._rows = np.flatnonzero(np.asarray(dataset.sizes) <= longest)
+        if not len(self._rows):
+            raise UserError(f"--specific: no example of at most {longest} tokens")
+        self._size = min(size, len(self._rows))
 
     def batch(self, update: int, rank: int, device: torch.device) -> Sample:
         generator = philox(self._seed, (rank << 40) + update)
-        rows = generator.choice(len(self._dataset), self._size, replace=False)
+        rows = generator.choice(self._rows, self._size, replace=False)
         batch: Sample = self._dataset.collater([self._dataset[int(row)] for row in rows])
         return batch if device.type == "cpu" else utils.move_to_cuda(batch, device)
 
@@ -91,9 +103,11 @@ def sources_of(
     counts = record.splits[split].sources if record and split in record.splits else {}
     if len(counts) < 2:
         return None
+    stems = [Path(name).stem for name in counts]
+    names = stems if len(set(stems)) == len(stems) else list(counts)
     first = np.asarray(dataset.dataset._block_to_dataset_index.array)[:, 0]
     ends = np.cumsum(list(counts.values()))
-    return list(counts), np.searchsorted(ends, first, side="right")
+    return names, np.searchsorted(ends, first, side="right")
 
 
 def in_words(dictionary: Dictionary, tokenizer: Any, tokens: Tensor) -> str:

@@ -43,9 +43,14 @@ def selection_scores(options: SelectionScores) -> Record:
     assert options.dest is not None
     shard, shards = options.shard
     dataset = load_blocks(options.data, options.split, options.cut)
-    score, by = _scorer(options)
+    score, by, positions = _scorer(options)
     about = {"of": identity(options.data, options.split, options.cut), "by": by}
     about["precision"] = options.precision
+    longest = int(dataset.sizes.max())
+    if longest > positions:
+        remedy = "use --shorten-method truncate" if longest > options.tokens_per_sample else ""
+        what = f"an example has {longest} tokens, but the model reads {positions}"
+        raise UserError(f"{options.data}: {what}" + f"; {remedy}" * bool(remedy))
     options.dest.mkdir(parents=True, exist_ok=True)
     values = _open_part(options.dest, about, shard, shards, len(dataset))
     chunks = range(0, len(dataset), AT_ONCE)[shard::shards]
@@ -64,8 +69,8 @@ def selection_scores(options: SelectionScores) -> Record:
     return _join(options.dest, options.data)
 
 
-def _scorer(options: SelectionScores) -> Tuple[Score, Dict[str, str]]:
-    """Batches -> s, and the hashes of what computes them."""
+def _scorer(options: SelectionScores) -> Tuple[Score, Dict[str, str], int]:
+    """Batches -> s, the hashes of what computes them, and how many tokens that reads."""
     data, device = options.data, options.device
 
     def placed(sample: Sample) -> Sample:
@@ -77,8 +82,6 @@ def _scorer(options: SelectionScores) -> Tuple[Score, Dict[str, str]]:
             name: load_base_lm(path, data, options.precision, device, f"--{name}")
             for name, path in paths.items()
         }
-        for name, lm in lms.items():
-            lm.require_window(options.tokens_per_sample, f"--{name}")
         padding = lms["before"].dictionary.pad()
 
         @torch.inference_mode()
@@ -88,10 +91,10 @@ def _scorer(options: SelectionScores) -> Tuple[Score, Dict[str, str]]:
                              for lm in lms.values())  # fmt: skip
             return before - after
 
-        return falls, {name: lm.sha256 for name, lm in lms.items()}
+        positions = min(lm.max_positions for lm in lms.values())
+        return falls, {name: lm.sha256 for name, lm in lms.items()}, positions
     if options.energy is not None:
         energy = load_energy(options.energy, data, options.precision, device, "--energy")
-        energy.require_window(options.tokens_per_sample, "{tokens_per_sample}")
         model, by = energy.model, {"energy": energy.sha256}
     else:
         assert options.weighting is not None
@@ -101,7 +104,7 @@ def _scorer(options: SelectionScores) -> Tuple[Score, Dict[str, str]]:
     def real(sample: Sample) -> Tensor:
         return -model.energy(texts_of(placed(sample)))
 
-    return real, by
+    return real, by, model.max_positions()
 
 
 def load_weighting(path: Path, data: Path, device: torch.device) -> Tuple[Any, Dict[str, str]]:

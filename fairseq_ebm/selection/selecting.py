@@ -6,11 +6,11 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 import torch
-from fairseq.distributed import utils as distributed
 from torch import Tensor
 
 from ..data.streams import WindowStream
 from ..lm.directional import Landscape
+from . import processes
 from .blocks import Drawn, Sample, some_of
 from .log import SelectionLog
 from .system import System, Update
@@ -41,7 +41,7 @@ class Selecting:
     ) -> None:
         self.system, self._sizes, self._specific, self._log = system, sizes, specific, log
         self._padding, self._seed, self._device = padding, seed, device
-        self._rank = distributed.get_data_parallel_rank()
+        self._rank = processes.rank()
         self._landscape: Optional[Landscape] = None
         self._at, self._micro = -1, 0
         self._seen: Optional[Update] = None
@@ -102,17 +102,14 @@ class Selecting:
 
     def _record(self, ids: Optional[Tensor], size: int) -> None:
         """All processes know what all have chosen: whichever writes the checkpoint has it."""
-        processes = distributed.get_data_parallel_world_size()
-        if processes > 1:
+        count = processes.count()
+        if count > 1:
             limit = self._sizes.chosen or size
-            own = torch.full((processes, limit), -1, dtype=torch.long, device=self._device)
+            all_ids = torch.zeros(count, limit, dtype=torch.long, device=self._device)
             if ids is not None:
-                own[self._rank, : len(ids)] = ids + 0
-            own[self._rank] += 1
-            own[torch.arange(processes) != self._rank] = 0
-            distributed.all_reduce(own, group=distributed.get_data_parallel_group())
-            ids = own.flatten() - 1
-            ids = ids[ids >= 0]
+                all_ids[self._rank, : len(ids)] = ids + 1
+            processes.sum_over_all(all_ids)
+            ids = all_ids[all_ids > 0] - 1
         self._log.chosen(ids.cpu().numpy() if ids is not None else np.empty(0, dtype=np.int64))
 
     def validated(self, subset: str, loss: float) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..lm.directional import lengths_of
 from ..models.energy import EnergyModel
 from ..numerics.selection import token_weights
+from .processes import mean_over_those
 from .system import Figures, Learned, Update, gradient_of, mean
 
 BETAS = (0.9, 0.98)
@@ -48,7 +49,7 @@ class Soba(Learned):
             self._begin(torch.zeros_like(landscape.theta))
         assert self._v is not None and self._v_adam is not None
         figures = super().learn(update, landscape, lr)
-        if self.together([gradient_of(self._v)], update is not None):
+        if mean_over_those([gradient_of(self._v)], update is not None):
             for group in self._v_adam.param_groups:
                 group["lr"] = lr
             self._v_adam.step()

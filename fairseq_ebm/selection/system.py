@@ -1,16 +1,16 @@
 """What a system of selection is: scores of generic examples, and how these are learnt."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import torch
-from fairseq.distributed import utils as distributed
 from torch import Tensor, nn
 
 from ..lm.directional import Landscape
 from ..models.energy import EnergyModel
 from ..numerics.selection import top, without_replacement
 from .blocks import Sample, texts_of
+from .processes import mean_over_those, require_same
 
 Figures = Dict[str, float]
 
@@ -81,23 +81,10 @@ class Learned(System):
             loss.backward()
             figures["objective"] = float(loss.detach())
         gradients = [gradient_of(parameter) for parameter in self.network.parameters()]
-        if self.together(gradients, update is not None):
+        if mean_over_those(gradients, update is not None):
             self._adam.step()
+            require_same([parameter.detach() for parameter in self.network.parameters()])
         return figures
-
-    @staticmethod
-    def together(gradients: List[Tensor], counts: bool) -> bool:
-        """Makes each the mean over the processes whose gradients count; whether there are any."""
-        if distributed.get_data_parallel_world_size() == 1:
-            return counts
-        flat = torch.cat([each.flatten() for each in gradients] + [gradients[0].new_ones(1)])
-        flat = flat * float(counts)
-        distributed.all_reduce(flat, group=distributed.get_data_parallel_group())
-        processes = flat[-1].clamp_min(1.0)
-        sizes = [each.numel() for each in gradients]
-        for each, mean in zip(gradients, (flat[:-1] / processes).split(sizes)):
-            each.copy_(mean.view_as(each))
-        return bool(flat[-1] > 0)
 
     def to(self, device: torch.device) -> None:
         self.network.to(device)

@@ -78,7 +78,7 @@ def _energy(cfg: Any, generic: Path, dictionary: Dictionary) -> System:
         raise UserError(f"--selection energy: {how}, one of them")
     if not path:
         return _scored(cfg, generic, highest=False)
-    energy = load_energy(Path(path), generic, "fp32", torch.device("cpu"))
+    energy = load_energy(Path(path), generic, "fp32", torch.device("cpu"), "--selection-energy")
     energy.require_window(cfg.tokens_per_sample, "--tokens-per-sample")
     return Energy(energy.model)
 

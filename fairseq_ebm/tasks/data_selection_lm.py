@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import math
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -19,7 +20,7 @@ from ..data.tokenizers import DICTIONARY_NAME, require_same_dictionary
 from ..errors import UserError
 from ..lm.checkpoint import read_checkpoint
 from ..options import fairseq_flag
-from ..selection.blocks import Drawn, sources_of
+from ..selection.blocks import Drawn, InAnyOrder, sources_of
 from ..selection.log import SelectionLog
 from ..selection.selecting import Selecting, Sizes
 from ..selection.systems import SYSTEMS, WEIGHTING, make_system
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 SPECIFIC, STATE = "specific_", "selection"
 LOG_NAME = "selection.jsonl"
+FEW = 16  # examples to learn from, where no size is given (--max-tokens)
 WITHOUT_SPECIFIC = ("generic", "cds", "energy")
 LIMITS = {
     **dict.fromkeys(("selected_size", "meta_every"), (1, math.inf)),
@@ -98,6 +100,7 @@ class DataSelectionTask(LanguageModelingTask):
         self._before: Dict[str, Any] = {}  # state of a run that goes on
         self._before_update = 0
         self._validated = 0
+        self._longest = sys.maxsize  # tokens that the model reads
 
     def _specific_task(self) -> LanguageModelingTask:
         """Cuts specific text as the generic one."""
@@ -105,9 +108,16 @@ class DataSelectionTask(LanguageModelingTask):
         args.data = self.args.specific
         return LanguageModelingTask(args, self.dictionary, self.output_dictionary, self.targets)
 
+    @property
+    def _chooses(self) -> bool:
+        return bool(self.args.selected_size) and self.args.selected_size != self.args.batch_size
+
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> Any:
         if not split.startswith(SPECIFIC):
-            return super().load_dataset(split, *args, **kwargs)
+            super().load_dataset(split, *args, **kwargs)
+            if split == self.args.train_subset and self._chooses:
+                self.datasets[split] = InAnyOrder(self.datasets[split])
+            return self.datasets[split]
         if not self.args.specific:
             raise UserError(f"--valid-subset {split}: needs --specific")
         specific = self._specific_task()
@@ -115,8 +125,16 @@ class DataSelectionTask(LanguageModelingTask):
         self.datasets[split] = specific.datasets[split[len(SPECIFIC) :]]
         return self.datasets[split]
 
+    def get_batch_iterator(self, *args: Any, **kwargs: Any) -> Any:
+        """Batches of a run that goes on are those of one that was not interrupted: made in the
+        first epoch, and only dealt in another order after that. (fairseq makes others then.)"""
+        if not kwargs.get("update_epoch_batch_itr"):
+            kwargs["epoch"] = 1
+        return super().get_batch_iterator(*args, **kwargs)
+
     def build_model(self, args: Any, from_checkpoint: bool = False) -> Any:
         model = super().build_model(args, from_checkpoint)
+        self._longest = int(min(model.max_positions(), sys.maxsize))
         if not from_checkpoint:
             require_sense(self.args)
             self._go_on()
@@ -160,8 +178,10 @@ class DataSelectionTask(LanguageModelingTask):
         if cfg.selection not in WITHOUT_SPECIFIC:
             task = self._specific_task()
             task.load_dataset("train")
-            specific = Drawn(task.datasets["train"], sizes.learning or 16, cfg.seed)
-        labels = sources_of(Path(cfg.data), cfg.train_subset, generic)
+            size = sizes.learning or FEW
+            specific = Drawn(task.datasets["train"], size, cfg.seed, self._longest)
+        blocks = generic.dataset if self._chooses else generic
+        labels = sources_of(Path(cfg.data), cfg.train_subset, blocks)
         path = Path(cfg.selection_log or Path(cfg.save_dir) / LOG_NAME)
         log = SelectionLog(path, max(1, cfg.log_interval), len(generic), labels)
         self._selecting = Selecting(
