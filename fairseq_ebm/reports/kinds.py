@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
-from . import detection, generations, human_eval, perplexity, weaknesses, work
+from . import detection, generations, human_eval, perplexity, selection, weaknesses, work
 from .figures import save
 from .page import Item, Named, Paper, Picture, Record, Section
 
@@ -29,6 +29,10 @@ KINDS: Mapping[str, Kind] = {
     "detection": _each(detection.items, "Telling generated text from real"),
     "matrix": _each(detection.matrix, "How far detection generalises"),
     "weaknesses": _each(weaknesses.items, "What fools an energy"),
+    "selection": _each(selection.chosen, "What was learnt from"),
+    "selection_scores": _each(selection.scores, "What generic text is worth"),
+    "selection_test": _each(selection.stability, "Whether selection can work"),
+    "selection_filter": _each(selection.kept),
     "preferences": _each(human_eval.preferences, "What people prefer"),
     "qualification": _each(human_eval.ranking),
     "page": _each(human_eval.written),

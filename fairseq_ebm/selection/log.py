@@ -30,7 +30,7 @@ from ..records import strict_json
 Labels = Optional[Tuple[List[str], np.ndarray]]  # names of sources, and of each example which
 
 
-class SelectionLog:
+class Log:
     """``count`` examples; ``path`` None: no process writes but the first."""
 
     def __init__(self, path: Optional[Path], every: int, count: int, labels: Labels) -> None:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from ..errors import OptionError
 from ..options import (
     REQUIRED,
+    Drawing,
     Machine,
     Quiet,
     Reporting,
@@ -112,9 +113,27 @@ class SelectionTest(Reporting, Blocks, Machine, Seeded):
 
     data: Path = file(REQUIRED, "prepared generic text", "GENERIC", argument=True)
     specific: Path = file(REQUIRED, "prepared specific text, same vocabulary", "SPECIFIC")
-    path: "tuple[Path, ...]" = file(
+    path: Tuple[Path, ...] = file(
         REQUIRED, "checkpoints of a language model in training, in their order", "LM.pt", many=True
     )
     split: str = text("train", "split of both texts")
     examples: int = whole(512, "generic examples to rank, at random", 16)
     specific_examples: int = whole(512, "specific examples, at most, in two halves", 4)
+
+
+@dataclass(frozen=True)
+class SelectionLog(Drawing):
+    """What was chosen while language models trained with data_selection_lm, side by side: shares of
+    the sources, examples seen, seconds spent on selecting, and the losses in validation against
+    time.
+
+      fairseq-ebm selection-log runs/generic/selection.jsonl runs/soba/selection.jsonl
+    """
+
+    makes = "logs of data_selection_lm -> what was chosen, and what it was good for"
+    work = "selection.compare:selection_log"
+    needs_fairseq = False
+
+    logs: Tuple[Path, ...] = file(
+        REQUIRED, "logs; each is called as its folder", "LOG.jsonl", argument=True, many=True
+    )

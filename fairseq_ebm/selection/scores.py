@@ -205,15 +205,17 @@ def _summary(values: np.ndarray, data: Path, of: Mapping[str, Any]) -> Record:
     return {**found, "highest": shown(order[:SHOWN]), "lowest": shown(order[::-1][:SHOWN])}
 
 
-def read_scores(path: Path, data: Path, split: str, cut: Mapping[str, Any]) -> np.ndarray:
+def read_scores(
+    path: Path, data: Path, split: str, cut: Mapping[str, Any], flag: str = "--selection-scores"
+) -> np.ndarray:
     """s (N,), which must be of the examples that ``split`` of ``data`` is cut into."""
     if not (path / NAME).exists():
-        raise UserError(f"--selection-scores: {path}: no scores there (no {NAME})")
+        raise UserError(f"{flag}: {path}: no scores there (no {NAME})")
     record = read_json(path / NAME)
     require_version(record, FORMAT_VERSION, path / NAME, "score again")
     expected = identity(data, split, cut)
     for name, value in expected.items():
         if record["of"].get(name) != value:
             found = f"{name.replace('_', ' ')} {record['of'].get(name)}, here {value}"
-            raise UserError(f"--selection-scores: {path}: of other examples ({found})")
+            raise UserError(f"{flag}: {path}: of other examples ({found})")
     return np.load(path / VALUES, mmap_mode="r")

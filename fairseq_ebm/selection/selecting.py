@@ -12,7 +12,7 @@ from ..data.streams import WindowStream
 from ..lm.directional import Landscape
 from . import processes
 from .blocks import Drawn, Sample, some_of
-from .log import SelectionLog
+from .log import Log
 from .system import System, Update
 
 
@@ -34,7 +34,7 @@ class Selecting:
         system: System,
         sizes: Sizes,
         specific: Optional[Drawn],
-        log: SelectionLog,
+        log: Log,
         padding: int,
         seed: int,
         device: torch.device,

@@ -21,7 +21,7 @@ from ..errors import UserError
 from ..lm.checkpoint import read_checkpoint
 from ..options import fairseq_flag
 from ..selection.blocks import Drawn, InAnyOrder, sources_of
-from ..selection.log import SelectionLog
+from ..selection.log import Log
 from ..selection.selecting import Selecting, Sizes
 from ..selection.systems import SYSTEMS, WEIGHTING, make_system
 from .restored import restored_checkpoint
@@ -183,7 +183,7 @@ class DataSelectionTask(LanguageModelingTask):
         blocks = generic.dataset if self._chooses else generic
         labels = sources_of(Path(cfg.data), cfg.train_subset, blocks)
         path = Path(cfg.selection_log or Path(cfg.save_dir) / LOG_NAME)
-        log = SelectionLog(path, max(1, cfg.log_interval), len(generic), labels)
+        log = Log(path, max(1, cfg.log_interval), len(generic), labels)
         self._selecting = Selecting(
             system, sizes, specific, log, self.dictionary.pad(), cfg.seed, device
         )

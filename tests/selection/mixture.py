@@ -28,6 +28,7 @@ NARROW = [
     "functor",
     "ring",
 ]
+CUT = ("--sample-break-mode", "eos", "--shorten-method", "truncate", "--tokens-per-sample", 64)
 GENERIC, RIGHT = 360, 40  # documents of the wrong and of the right kind
 
 

@@ -11,10 +11,10 @@ from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.directional import Landscape
 from fairseq_ebm.selection.blocks import load_blocks
 from tests.conftest import CHECKOUT
-from tests.selection.mixture import GENERIC, RIGHT, language_model, prepare_mixture
+from tests.selection.mixture import CUT, GENERIC, RIGHT, language_model, prepare_mixture
 from tests.tasks.training import Trained
+from tests.tasks.training import train as train_energy
 
-CUT = ["--sample-break-mode", "eos", "--shorten-method", "truncate", "--tokens-per-sample", 64]
 LEARNED = {
     "classifier": [],
     "dds": ["--dds-lr", 0.1],
@@ -207,6 +207,44 @@ def test_what_comes_out_is_a_language_model(run_program, texts, tmp_path):
     done = run_program("fairseq-train", texts[1], *flags)
     assert done.returncode == 0, done.stderr
     assert "selection" not in checkpoint(tmp_path / "tuned")["task_state"]
+
+
+@pytest.fixture(scope="module")
+def energy(run_program, texts, tmp_path_factory):
+    """Specific text is real to it, generic text generated: our own training of energies."""
+    folder = tmp_path_factory.mktemp("energy")
+    sources = {"real": ["specific.train"], "fake": ["wide", "right"]}
+    for kind, names in sources.items():
+        lines = [line for name in names for line in (texts[0].parent / f"{name}.txt").open()]
+        objects = (json.dumps({"text": line.rstrip("\n")}) + "\n" for line in lines)
+        (folder / f"{kind}.jsonl").write_text("".join(objects))
+    flags = ["--from-jsonl", folder / "real.jsonl", folder / "fake.jsonl", "--like", texts[0]]
+    flags += ["--window", 12, "--stride", 12, "--prefix-length", 0, "--dest", folder / "neg"]
+    done = run_program("fairseq-ebm negatives", *flags)
+    assert done.returncode == 0, done.stderr
+    flags = ["--max-update", 60, "--lr", 0.02, "--disable-validation"]
+    return train_energy(run_program, folder / "neg", "energy_bow", folder, *flags).folder
+
+
+def test_an_energy_chooses(run_program, texts, energy, tmp_path):
+    """While a language model trains, and beforehand; and its scores, too."""
+    path = energy / "checkpoint_last.pt"
+    flags = [*CUT, "--batch-size", 40, "--selected-size", 4, "--disable-validation"]
+    train(run_program, texts, tmp_path / "now", "energy", *flags, "--selection-energy", path)
+    scores = ["--energy", path, "--dest", tmp_path / "scores", *CUT, "--cpu"]
+    done = run_program("fairseq-ebm selection-scores", texts[0], *scores)
+    assert done.returncode == 0, done.stderr
+    before = ["--selection-scores", tmp_path / "scores"]
+    train(run_program, texts, tmp_path / "before", "energy", *flags, *before)
+    now, then = (log_of(tmp_path / name) for name in ("now", "before"))
+    assert [line["share"] for line in now] == [line["share"] for line in then]
+    assert sum(line["share"][SOURCE] for line in now) / len(now) > 0.5
+    train(run_program, texts, tmp_path / "cds", "cds", *flags, *before)
+    cds = log_of(tmp_path / "cds")
+    assert sum(line["share"][SOURCE] for line in cds) / len(cds) > 0.7
+    other = ["--tokens-per-sample", 32]
+    trained = train(run_program, texts, tmp_path / "x", "cds", *flags, *before, *other, fails=True)
+    assert "of other examples (tokens per sample 64, here 32)" in trained.error
 
 
 BAD = [
