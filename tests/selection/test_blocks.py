@@ -37,20 +37,6 @@ def test_sources_are_where_blocks_begin(mixture, break_mode):
     blocks, tokenizer = load_blocks(mixture[0], "train", cut), load_tokenizer(mixture[0])
     names, labels = sources_of(mixture[0], "train", blocks)
     assert names == ["wide", "right"] and len(labels) == len(blocks)
-    right = set(
-        [
-            "vector",
-            "matrix",
-            "tensor",
-            "kernel",
-            "field",
-            "lattice",
-            "module",
-            "bundle",
-            "functor",
-            "ring",
-        ]
-    )
     for row in (0, 50, len(blocks) - 2):
         said = in_words(blocks.vocab, tokenizer, blocks[row]["target"]).split()[1:-1]
         assert labels[row] == any(word in NARROW for word in said)
