@@ -19,10 +19,10 @@ MINE, WIDE = "pydocs", "pysource"
 class Arguments(Quiet):
     """Generic text with a known part of the right kind, and specific text of that kind.
 
-    DEST/code.jsonl and docs.jsonl are the generic text: source code of Python, and so many documents
-    of its documentation. DEST/specific.*.jsonl: other documents of the same documentation, few in
-    train and valid, all of the corpus's own in test. DEST/generic.valid.jsonl is held out of both,
-    in the proportion of the generic text.
+    DEST/code.jsonl and docs.jsonl are the generic text: source code of Python, and so many
+    documents of its documentation. DEST/specific.*.jsonl: other documents of the same
+    documentation, few in train and valid, all of the corpus's own in test. DEST/generic.valid.jsonl
+    is held out of both, in the proportion of the generic text.
     """
 
     dest: Path = file(REQUIRED, "folder for the texts", "DEST", argument=True)
