@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Dict, List, Optional, Sequence, Tuple
+from urllib.parse import quote
 
 from fairseq_ebm.records import read_json
 from fairseq_ebm.reports import html, markdown
@@ -70,7 +71,7 @@ def tokens_per_character(folder: Path) -> float:
 
 
 def seconds(folder: Path, stages: Sequence[str]) -> Optional[float]:
-    paths = [folder / ".stages" / f"{stage}.json" for stage in stages]
+    paths = [folder / ".stages" / f"{quote(stage, safe='')}.json" for stage in stages]
     found = [read_json(path).get("seconds") for path in paths if path.exists()]
     return sum(found) if len(found) == len(stages) and None not in found else None
 
