@@ -3,6 +3,7 @@
 # make setup   .venv and installation only                  make lint   ruff, formatting, mypy
 # make bench   speed against peers                          make clean  removes what the others made
 # make findings   the papers' tables and claims, small: hours, docs/findings.md
+# make selection  the third paper's systems, small, three seeds: docs/selection.md
 # make interruptions   the demo, killed in each of its stages, against one that nothing disturbed
 #
 # EXAMPLE=addition runs examples/addition instead of examples/demo, SIZE=tiny another size of it.
@@ -20,7 +21,7 @@ INSTALLED := .venv/installed-$(VERSION)
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo findings test quick setup lint bench interruptions docs-check clean
+.PHONY: demo findings selection test quick setup lint bench interruptions docs-check clean
 
 demo: setup
 	@$(BIN)/fairseq-ebm run examples/$(EXAMPLE)/$(EXAMPLE).yaml --jobs $(JOBS) \
@@ -36,6 +37,13 @@ findings: setup
 	@$(FINDINGS)/packages $(FOUND)/findings.yaml --size packages
 	@$(FINDINGS)/second $(FOUND)/matrix.yaml --cpu
 	@$(BIN)/python $(FOUND)/findings.py runs/findings docs/findings.md --learned $(FOUND)/learned.md
+
+SELECTED := examples/data_selection
+selection: setup
+	@for seed in 1 2 3; do \
+		$(BIN)/fairseq-ebm run $(SELECTED)/small.yaml --size $$seed --jobs $(JOBS) \
+			--dest runs/selection/$$seed || exit; done
+	@$(BIN)/python $(SELECTED)/table.py runs/selection docs/selection.md
 
 quick: setup
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m "not slow"
@@ -55,6 +63,7 @@ bench: setup
 	$(BIN)/python benchmarks/estimators.py
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/allocation.py
+	$(BIN)/python benchmarks/selection.py
 
 interruptions: setup
 	$(BIN)/python benchmarks/interruptions.py

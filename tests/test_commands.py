@@ -40,6 +40,7 @@ SMALLER = {
     "fairseq-ebm next-token": "--num-samples 4 --candidates 4",
     "webtext": "--cpu",
     "fairseq-ebm weaknesses": "--max-windows 4 --positions 2 --edits 2 --visible 4,8",
+    "--specific data/specific --selection": "--batch-size 16 --selected-size 4",
     "fairseq-ebm run": "--dry-run",
 }
 

@@ -128,7 +128,7 @@ def losses_table(folders: Sequence[Path]) -> Table:
 def costs_table(folders: Sequence[Path]) -> Table:
     rows = []
     base = over_seeds(folders, lambda f: seconds(f, SYSTEMS["generic"][0]))
-    sources = sorted({source for f in folders for source in run_of(f, "generic").get("share", {})})
+    sources = sorted({s for f in folders for n in SYSTEMS for s in run_of(f, n).get("share", {})})
     for name, (stages, _) in SYSTEMS.items():
         runs = [run for folder in folders if (run := run_of(folder, name))]
         shares = [

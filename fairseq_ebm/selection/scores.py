@@ -8,7 +8,6 @@ While they are made there is a part for each shard, NaN where nothing is done ye
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from ..data.tokenizers import load_tokenizer
 from ..errors import UserError
-from ..lm.checkpoint import load_base_lm, read_checkpoint
+from ..lm.checkpoint import load_base_lm
 from ..lm.directional import losses_by_example
 from ..models.checkpoint import load_energy
 from ..options import Record
@@ -27,6 +26,7 @@ from ..provenance import versions
 from ..records import read_json, require_version, write_json
 from .blocks import Sample, identity, in_words, load_blocks, sources_of, texts_of
 from .options import SelectionScores
+from .weighting import load_weighting
 
 KIND, FORMAT_VERSION = "selection_scores", 1
 NAME, VALUES = "scores.json", "scores.npy"
@@ -105,22 +105,6 @@ def _scorer(options: SelectionScores) -> Tuple[Score, Dict[str, str], int]:
         return -model.energy(texts_of(placed(sample)))
 
     return real, by, model.max_positions()
-
-
-def load_weighting(path: Path, data: Path, device: torch.device) -> Tuple[Any, Dict[str, str]]:
-    """The weighting network in a checkpoint of data_selection_lm."""
-    from .systems import weighting  # noqa: PLC0415 (which reads scores)
-
-    lm = load_base_lm(path, data, "fp32", device, "--weighting")
-    state = read_checkpoint(path, "--weighting")
-    kept = (state.get("task_state") or {}).get("selection", {}).get("system", {})
-    if "weighting" not in kept:
-        raise UserError(f"--weighting: {path}: has no weighting network")
-    cfg = SimpleNamespace(**{name: state["cfg"]["task"][name]
-                             for name in ("weighting", "weighting_dim", "seed")})  # fmt: skip
-    network = weighting(cfg, lm.dictionary)
-    network.load_state_dict(kept["weighting"])
-    return network.eval().to(device), {"weighting": lm.sha256}
 
 
 def _part(dest: Path, shard: int, shards: int) -> Path:

@@ -2,15 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Callable, Optional
 
 import torch
-from fairseq import models
 from fairseq.data import Dictionary
-from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_NAME_REGISTRY, ARCH_MODEL_REGISTRY
-from fairseq.models import MODEL_DATACLASS_REGISTRY as CONFIGS
-from omegaconf import OmegaConf
 
 from ..errors import UserError
 from ..models.checkpoint import load_energy
@@ -23,35 +18,17 @@ from .scored import Energy, Scored
 from .scores import read_scores
 from .soba import Soba
 from .system import System
-
-WEIGHTING = "energy_cnn"
+from .weighting import make_weighting
 
 
 def make_system(cfg: Any, generic: Path, dictionary: Dictionary) -> System:
     return SYSTEMS[str(cfg.selection)](cfg, generic, dictionary)
 
 
-def weighting(cfg: Any, dictionary: Dictionary) -> EnergyModel:
-    """α at its start: s = 0 for all. No other random number is touched."""
-    arch, width = cfg.weighting, cfg.weighting_dim
-    family = ARCH_MODEL_REGISTRY.get(arch)
-    if family is None or not issubclass(family, EnergyModel):
-        raise UserError(f"--weighting {arch}: not an energy of this package")
-    flags = OmegaConf.structured(CONFIGS[ARCH_MODEL_NAME_REGISTRY[arch]])
-    flags = OmegaConf.create({**OmegaConf.to_container(flags), "_name": arch})
-    if width is not None and "encoder_embed_dim" not in flags:
-        raise UserError(f"--weighting-dim: --weighting {arch} has no width; drop it")
-    if width is not None:
-        flags.encoder_embed_dim = width
-    if arch in ARCH_CONFIG_REGISTRY:
-        ARCH_CONFIG_REGISTRY[arch](flags)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(cfg.seed)
-        return models.build_model(flags, SimpleNamespace(dictionary=dictionary))
-
-
 def _learned(make: Callable[[Any, EnergyModel], System]) -> Callable[[Any, Path, Any], System]:
-    return lambda cfg, generic, dictionary: make(cfg, weighting(cfg, dictionary))
+    return lambda cfg, generic, dictionary: make(
+        cfg, make_weighting(cfg.weighting, cfg.weighting_dim, cfg.seed, dictionary)
+    )
 
 
 def _scored(cfg: Any, generic: Path, highest: bool) -> System:

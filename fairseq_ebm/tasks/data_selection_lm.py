@@ -23,12 +23,13 @@ from ..options import fairseq_flag
 from ..selection.blocks import Drawn, InAnyOrder, sources_of
 from ..selection.log import Log
 from ..selection.selecting import Selecting, Sizes
-from ..selection.systems import SYSTEMS, WEIGHTING, make_system
+from ..selection.systems import SYSTEMS, make_system
+from ..selection.weighting import NETWORK, STATE, WEIGHTING
 from .restored import restored_checkpoint
 
 logger = logging.getLogger(__name__)
 
-SPECIFIC, STATE = "specific_", "selection"
+SPECIFIC = "specific_"
 LOG_NAME = "selection.jsonl"
 FEW = 16  # examples to learn from, where no size is given (--max-tokens)
 WITHOUT_SPECIFIC = ("generic", "cds", "energy")
@@ -152,7 +153,7 @@ class DataSelectionTask(LanguageModelingTask):
         if state is None:  # of stock language_modeling
             return
         was, now = state["of"], self._of()
-        learnt = any(name in state["system"] for name in ("weighting", "v"))
+        learnt = any(name in state["system"] for name in (NETWORK, "v"))
         if learnt and was != now:
             other = next(name for name in now if was.get(name) != now[name])
             flag = f"--{other.replace('_', '-')}"
