@@ -36,16 +36,16 @@ OTHERS = (
     "findings",
     "hugging_face",
     "formulas",
-    "data_selection",
+    "data_selection/small",
+    "data_selection/paper",
 )  # at scales of their own
-NAMED = {"data_selection": "small"}
 OF_THE_PAPER = ("wikitext103", "toronto_books")
 MATRICES = (*OF_THE_PAPER, "findings")
 PROGRAMS = installed_programs()
 
 
 def path_of(name):
-    return EXAMPLES / name / f"{NAMED.get(name, name)}.yaml"
+    return EXAMPLES / f"{name if '/' in name else f'{name}/{name}'}.yaml"
 
 
 def stages_of(name, size, folder):
