@@ -22,6 +22,19 @@ def sum_over_all(values: Tensor) -> None:
         distributed.all_reduce(values, group=distributed.get_data_parallel_group())
 
 
+def union(ids: Tensor) -> Tensor:
+    """All processes' ids (…,), each of which may have another number of them."""
+    if count() == 1:
+        return ids
+    group = distributed.get_data_parallel_group()
+    most = torch.tensor([len(ids)], device=ids.device)
+    distributed.all_reduce(most, group=group, op="max")
+    shared = torch.zeros(count(), int(most), dtype=ids.dtype, device=ids.device)
+    shared[rank(), : len(ids)] = ids + 1
+    sum_over_all(shared)
+    return shared[shared > 0] - 1
+
+
 def mean_over_those(values: List[Tensor], counts: bool) -> bool:
     """Makes each the mean over the processes whose values count; whether there are any."""
     if count() == 1:

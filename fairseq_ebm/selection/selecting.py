@@ -2,9 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,6 +44,7 @@ class Selecting:
         self._landscape: Optional[Landscape] = None
         self._at, self._micro = -1, 0
         self._seen: Optional[Update] = None
+        self._chosen: List[Tensor] = []  # ids
         system.to(device)
 
     def choose(self, sample: Sample, update: int, dummy: bool = False) -> Sample:
@@ -52,7 +52,6 @@ class Selecting:
         count = sample["nsentences"]
         size = min(self._sizes.chosen or count, count)
         if dummy:
-            self._record(None, size)
             return some_of(sample, torch.arange(size, device=self._device), self._padding)
         with self._log.selecting():
             uniforms = self._uniforms(update, count)
@@ -64,7 +63,7 @@ class Selecting:
             others = uniforms[1].argsort()[:learning].sort().values.to(self._device)
             self._log.scored(scores, size)
             self._seen = Update(scores, chosen, some_of(sample, others, self._padding), {})
-        self._record(sample["id"][rows], size)
+        self._chosen.append(sample["id"][rows])
         return chosen
 
     def specific_batch(self, update: int) -> Sample:
@@ -76,8 +75,15 @@ class Selecting:
         if self._learns_at(update):
             with self._log.selecting():
                 self._learn(model, lr, update)
-        self._seen = None
+        # All processes know what all have chosen: whichever writes the checkpoint has it.
+        none = torch.empty(0, dtype=torch.long, device=self._device)
+        self._log.chosen(processes.union(torch.cat([none, *self._chosen])).cpu().numpy())
+        self.forget()
         self._log.update(update + 1)
+
+    def forget(self) -> None:
+        """What was chosen for an update that is done, or not made."""
+        self._seen, self._chosen = None, []
 
     def _learn(self, model: Any, lr: float, update: int) -> None:
         if self.system.looks_at_model:
@@ -99,18 +105,6 @@ class Selecting:
         self._at = update
         name = f"{self._rank}/{self._micro}"
         return WindowStream(self._seed, name, update, "selection").uniforms(2, count)
-
-    def _record(self, ids: Optional[Tensor], size: int) -> None:
-        """All processes know what all have chosen: whichever writes the checkpoint has it."""
-        count = processes.count()
-        if count > 1:
-            limit = self._sizes.chosen or size
-            all_ids = torch.zeros(count, limit, dtype=torch.long, device=self._device)
-            if ids is not None:
-                all_ids[self._rank, : len(ids)] = ids + 1
-            processes.sum_over_all(all_ids)
-            ids = all_ids[all_ids > 0] - 1
-        self._log.chosen(ids.cpu().numpy() if ids is not None else np.empty(0, dtype=np.int64))
 
     def validated(self, subset: str, loss: float) -> None:
         """``loss`` in bits a token, as fairseq has it."""

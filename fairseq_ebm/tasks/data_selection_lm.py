@@ -226,7 +226,9 @@ class DataSelectionTask(LanguageModelingTask):
             p.grad is not None and not p.grad.isfinite().all() for p in model.parameters()
         )
         super().optimizer_step(optimizer, model, update_num)
-        if not is_bad:  # else AMP passes over this batch
+        if is_bad:  # AMP has passed over this batch, and tries it again
+            self._selecting.forget()
+        else:
             self._selecting.learn(model, optimizer.get_lr(), update_num)
 
     def state_dict(self) -> Dict[str, Any]:
