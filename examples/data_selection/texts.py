@@ -19,10 +19,10 @@ MINE, WIDE = "pydocs", "pysource"
 class Arguments(Quiet):
     """Generic text with a known part of the right kind, and specific text of that kind.
 
-    DEST/code.jsonl and docs.jsonl are the generic text: source code of Python, and so many
-    documents of its documentation. DEST/specific.*.jsonl: other documents of the same
-    documentation, few in train and valid, all of the corpus's own in test. DEST/generic.valid.jsonl
-    is held out of both, in the proportion of the generic text.
+    DEST/code.jsonl and docs.jsonl, together generic.jsonl, are the generic text: source code of
+    Python, and so many documents of its documentation. DEST/specific.*.jsonl: other documents of
+    the same documentation, few in train and valid, all of the corpus's own in test.
+    DEST/generic.valid.jsonl is held out of both, in the proportion of the generic text.
     """
 
     dest: Path = file(REQUIRED, "folder for the texts", "DEST", argument=True)
@@ -61,7 +61,8 @@ def main(options: Arguments) -> None:
     ]
     half = options.specific // 2
     texts = {
-        "code": code, "docs": right, "generic.valid": held_out, "specific.train": specific[:half],
+        "code": code, "docs": right, "generic": [*code, *right],
+        "generic.valid": held_out, "specific.train": specific[:half],
         "specific.valid": specific[half:], "specific.test": mine["test"],
     }  # fmt: skip
     options.dest.mkdir(parents=True, exist_ok=True)

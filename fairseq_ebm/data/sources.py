@@ -66,13 +66,14 @@ class TextFiles:
         return ", ".join(str(path) for path in self.paths)
 
     def __iter__(self) -> Iterator[str]:
+        self.documents, once = {}, len(set(self.paths)) == len(self.paths)
         for path in self.paths:
             if path.exists() and not path.is_file() and not path.is_dir():
                 raise UserError(f"{path}: text is read more than once; pass a file, not a pipe")
             texts = read_texts(path) if path.suffix == ".jsonl" else _lines(path)
-            self.documents[str(path)] = 0
-            for text in texts:
-                self.documents[str(path)] += 1
+            for count, text in enumerate(texts, start=1):
+                if once:  # else it is not clear whose a document is
+                    self.documents[str(path)] = count
                 yield text
 
 

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import UserError
+
 STEP, SHORT = 0.01, 0.001
 
 Sample = Mapping[str, Any]  # a batch of fairseq's, with ``net_input`` and ``target``
@@ -53,7 +55,10 @@ class Landscape:
 
     def __init__(self, model: nn.Module, padding: int) -> None:
         self.padding = padding
-        self._model = deepcopy(unwrapped(model)).float().eval()
+        model = unwrapped(model)
+        if getattr(getattr(model, "decoder", None), "adaptive_softmax", None) is not None:
+            raise UserError("adaptive softmax: its losses cannot be looked at; train without it")
+        self._model = deepcopy(model).float().eval()
         trained = [p for p in self._model.parameters() if p.requires_grad]
         at, grad = (torch.zeros(sum(p.numel() for p in trained)).to(trained[0]) for _ in range(2))
         self._at, self._grad = at.float(), grad.float()

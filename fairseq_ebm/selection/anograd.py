@@ -6,7 +6,7 @@
 
 A factor of ω changes nothing in J, so there is none to learn."""
 
-from typing import Any, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ class Anograd(Learned):
         super().__init__(network, lr)
         self._by_hessian = by_hessian
 
-    def loss(self, update: Update, landscape: Any) -> Tuple[Tensor, Figures]:
+    def loss(self, update: Update, landscape: Any) -> Tuple[Optional[Tensor], Figures]:
         batch = update.random
         scores, lengths = self.scores(batch), lengths_of(batch, landscape.padding)
         parts = torch.softmax(scores, dim=0) * lengths / lengths.sum()  # of ∇ℓ̄ in u
@@ -33,6 +33,7 @@ class Anograd(Learned):
         metric_u = landscape.curvature(update.specific, u)[1] if self._by_hessian else u
         figures = {"specific_loss": mean(specific)}
         if not bool(torch.dot(u, metric_u) > 0):  # the loss bends down along u: no norm
-            return 0.0 * scores.sum(), {**figures, "without_norm": 1.0}
+            return None, {**figures, "without_norm": 1.0}
         q = landscape.along(batch, alignment_gradient(u, g, metric_u))
+        figures["without_norm"] = 0.0
         return torch.dot(parts, q), {**figures, "alignment": float(alignment(u, g, metric_u))}

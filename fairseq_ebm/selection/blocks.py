@@ -87,8 +87,9 @@ class Drawn:
             raise UserError(f"--specific: no example of at most {longest} tokens")
         self._size = min(size, len(self._rows))
 
-    def batch(self, update: int, rank: int, device: torch.device) -> Sample:
-        generator = philox(self._seed, (rank << 40) + update)
+    def batch(self, update: int, rank: int, device: torch.device, part: int = 0) -> Sample:
+        """``part``: which of the batches of an update."""
+        generator = philox(self._seed, (rank << 48) + (part << 40) + update)
         rows = generator.choice(self._rows, self._size, replace=False)
         batch: Sample = self._dataset.collater([self._dataset[int(row)] for row in rows])
         return batch if device.type == "cpu" else utils.move_to_cuda(batch, device)

@@ -28,13 +28,13 @@ def _run(name: str, path: Path) -> Record:
     if not chosen:
         raise UserError(f"{path}: nothing was chosen yet")
     seconds = sum(line["seconds"] for line in chosen)
-    updates = chosen[-1]["update"]
+    updates, made = chosen[-1]["update"], sum(line["updates"] for line in chosen)
     end = [line for line in chosen if line["update"] > (1 - LAST) * updates]
     return {
         "name": name,
         "updates": updates,
         "seconds": seconds,
-        "updates_per_second": updates / seconds if seconds else None,
+        "updates_per_second": made / seconds if seconds else None,
         "selecting": sum(line["selecting"] for line in chosen) / seconds if seconds else None,
         "chosen": sum(line["chosen"] for line in chosen),
         "distinct": chosen[-1]["distinct"],
@@ -48,7 +48,7 @@ def _run(name: str, path: Path) -> Record:
 
 def _shares(lines: Sequence[Record]) -> Dict[str, float]:
     """Of all that was chosen."""
-    total = sum(line["chosen"] for line in lines)
+    total = max(1, sum(line["chosen"] for line in lines))
     sources = lines[0].get("share", {})
     return {
         source: sum(line["share"].get(source, 0.0) * line["chosen"] for line in lines) / total

@@ -79,6 +79,7 @@ def _write(kept: np.ndarray, dataset: Any, tokenizer: Any, prefix: Path) -> Spli
         block = dataset[row]["target"]
         builder.add_item(block)
         text = in_words(dataset.vocab, tokenizer, block)
+        text = text[:-1] if text.endswith("\n") else text  # the end of the document
         text_hash.update(f"{text}\n".encode())
         tokens, characters = tokens + len(block), characters + len(text)
         unknown += int((block == dataset.vocab.unk()).sum())

@@ -1,12 +1,12 @@
 """What was chosen while a language model trained: a line of JSON every so many updates.
 
-    {"update", "chosen", "distinct", "share": {source: …}, "effective", "concentration",
+    {"update", "updates", "chosen", "distinct", "share": {source: …}, "effective", "concentration",
      "selecting", "seconds", … what the system says of itself}
     {"update", "seconds", "valid": {subset: loss in nats a token}}             after a validation
 
 Means and shares are of the updates since the line before; ``distinct`` of all since the start.
-``selecting`` of the ``seconds`` were spent on choosing and on learning to choose; neither counts
-validation.
+``updates`` were made in ``seconds``, of which ``selecting`` were spent on choosing and on learning
+to choose; reading, validation and writing are in neither.
 """
 
 import json
@@ -71,14 +71,14 @@ class Log:
         """One is done."""
         now = time.monotonic()
         self.add("seconds", now - self._began)
-        self._began = now
+        self.add("updates", 1)
         if update % self._every == 0:
             self._write(self._line(update))
             self._seconds += self._sums.get("seconds", 0.0)
             self._sums = {}
 
-    def resumes(self) -> None:
-        """After what is no training: validation, writing."""
+    def begins(self) -> None:
+        """An update does; what was before it is no training: reading, validation, writing."""
         self._began = time.monotonic()
 
     def valid(self, update: int, losses: Mapping[str, float]) -> None:
@@ -87,10 +87,15 @@ class Log:
 
     def _line(self, update: int) -> Record:
         sums = self._sums
-        total = max(1.0, sums.get("chosen", 0.0))
-        shares = {n[6:]: v / total for n, v in sums.items() if n.startswith("share/")}
+        total = sums.get("chosen", 0.0)
+        shares = {n[6:]: v / max(1.0, total) for n, v in sums.items() if n.startswith("share/")}
         means = {n[5:]: v / sums[f"of/{n[5:]}"] for n, v in sums.items() if n.startswith("mean/")}
-        line: Record = {"update": update, "chosen": int(total), "distinct": int(self._seen.sum())}
+        line: Record = {
+            "update": update,
+            "updates": int(sums["updates"]),
+            "chosen": int(total),
+            "distinct": int(self._seen.sum()),
+        }
         line.update({"share": shares} if shares else {})
         times = {name: round(sums.get(name, 0.0), 3) for name in ("selecting", "seconds")}
         return {**line, **means, **times}

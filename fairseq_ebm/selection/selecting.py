@@ -50,6 +50,10 @@ class Selecting:
     def choose(self, sample: Sample, update: int, dummy: bool = False) -> Sample:
         """Of a batch those to learn from; of a ``dummy`` as many, whichever, and not remembered."""
         count = sample["nsentences"]
+        self._micro = self._micro + 1 if update == self._at else 0
+        if not self._micro:
+            self._log.begins()
+        self._at = update
         size = min(self._sizes.chosen or count, count)
         if dummy:
             return some_of(sample, torch.arange(size, device=self._device), self._padding)
@@ -68,7 +72,7 @@ class Selecting:
 
     def specific_batch(self, update: int) -> Sample:
         assert self._specific is not None
-        return self._specific.batch(update, self._rank, self._device)
+        return self._specific.batch(update, self._rank, self._device, self._micro)
 
     def learn(self, model: Any, lr: float, update: int) -> None:
         """After the language model's step of ``update``."""
@@ -101,8 +105,6 @@ class Selecting:
 
     def _uniforms(self, update: int, count: int) -> Tensor:
         """(2, count), of this update, process and batch within the update: nothing to keep."""
-        self._micro = self._micro + 1 if update == self._at else 0
-        self._at = update
         name = f"{self._rank}/{self._micro}"
         return WindowStream(self._seed, name, update, "selection").uniforms(2, count)
 

@@ -29,6 +29,7 @@ from .options import SelectionTest
 KIND = "selection_test"
 AT_ONCE = 32
 RESAMPLED = 1000
+STREAMS = ("generic", "specific", "bootstrap")  # of random numbers
 
 
 def selection_test(options: SelectionTest) -> Record:
@@ -75,7 +76,7 @@ def _some(options: SelectionTest, data: Any, count: int, name: str) -> Tuple[Any
     """Blocks, and rows of them in a random order; none that is longer than others may be."""
     blocks = load_blocks(data, options.split, options.cut)
     rows = np.flatnonzero(np.asarray(blocks.sizes) <= options.tokens_per_sample)
-    order = philox(options.seed, len(name)).permutation(len(rows))
+    order = philox(options.seed, STREAMS.index(name)).permutation(len(rows))
     return blocks, rows[order[:count]]
 
 
@@ -89,8 +90,10 @@ def _batches(blocks: Any, rows: np.ndarray, device: torch.device) -> List[Sample
 def _gradient(landscape: Landscape, batches: List[Sample]) -> Tensor:
     """Of the mean over all tokens."""
     tokens = [lengths_of(batch, landscape.padding).sum() for batch in batches]
-    parts = [landscape.gradient(batch)[1] * n for batch, n in zip(batches, tokens)]
-    return torch.stack(parts).sum(dim=0) / torch.stack(tokens).sum()
+    total = torch.zeros_like(landscape.theta)
+    for batch, n in zip(batches, tokens):
+        total += landscape.gradient(batch)[1] * n
+    return total / torch.stack(tokens).sum()
 
 
 def _worth(landscape: Landscape, batches: Any, direction: Tensor) -> Tensor:
@@ -101,7 +104,7 @@ def _agreement(one: Tensor, other: Tensor, seed: int) -> Dict[str, Any]:
     """Spearman's correlation of ranks, its 95% bootstrap interval over examples, and how many of
     the best tenth by one are among the best tenth by the other."""
     a, b = one.numpy(), other.numpy()
-    draws = philox(seed, RESAMPLED).integers(len(a), size=(RESAMPLED, len(a)))
+    draws = philox(seed, STREAMS.index("bootstrap")).integers(len(a), size=(RESAMPLED, len(a)))
     spread = [float(stats.spearmanr(a[rows], b[rows]).statistic) for rows in draws]
     low, high = np.quantile(spread, [0.025, 0.975])
     tenth = max(1, len(a) // 10)

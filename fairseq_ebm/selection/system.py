@@ -69,19 +69,21 @@ class Learned(System):
     def scores(self, sample: Sample) -> Tensor:
         return -self.network.energy(texts_of(sample))
 
-    def loss(self, update: Update, landscape: Any) -> Tuple[Tensor, Figures]:
-        """What α minimises, or has the gradient of it."""
+    def loss(self, update: Update, landscape: Any) -> Tuple[Optional[Tensor], Figures]:
+        """What α minimises, or has the gradient of it; None: there is nothing to learn."""
         raise NotImplementedError
 
     def learn(self, update: Optional[Update], landscape: Optional[Landscape], lr: float) -> Figures:
         self._adam.zero_grad()
         figures: Figures = {}
+        loss: Optional[Tensor] = None
         if update is not None:
             loss, figures = self.loss(update, landscape)
+        if loss is not None:
             loss.backward()
             figures["objective"] = float(loss.detach())
         gradients = [gradient_of(parameter) for parameter in self.network.parameters()]
-        if mean_over_those(gradients, update is not None):
+        if mean_over_those(gradients, loss is not None):
             self._adam.step()
             require_same([parameter.detach() for parameter in self.network.parameters()])
         return figures

@@ -20,6 +20,7 @@ from ..lm.checkpoint import load_base_lm, read_checkpoint
 from ..models.energy import EnergyModel
 
 WEIGHTING = "energy_cnn"
+NEED_MORE = ("energy_hf", "energy_ratio")
 STATE, NETWORK = "selection", "weighting"  # in fairseq's ``task_state``
 
 
@@ -30,6 +31,8 @@ def make_weighting(
     family = ARCH_MODEL_REGISTRY.get(arch)
     if family is None or not issubclass(family, EnergyModel):
         raise UserError(f"--weighting {arch}: not an energy of this package")
+    if arch in NEED_MORE:
+        raise UserError(f"--weighting {arch}: needs other models; choose one that stands alone")
     flags = OmegaConf.structured(MODEL_DATACLASS_REGISTRY[ARCH_MODEL_NAME_REGISTRY[arch]])
     flags = OmegaConf.create({**OmegaConf.to_container(flags), "_name": arch})
     if width is not None and "encoder_embed_dim" not in flags:

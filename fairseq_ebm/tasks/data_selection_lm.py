@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+import torch
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
@@ -20,6 +21,7 @@ from ..data.tokenizers import DICTIONARY_NAME, require_same_dictionary
 from ..errors import UserError
 from ..lm.checkpoint import read_checkpoint
 from ..options import fairseq_flag
+from ..selection import processes
 from ..selection.blocks import Drawn, InAnyOrder, sources_of
 from ..selection.log import Log
 from ..selection.selecting import Selecting, Sizes
@@ -85,6 +87,7 @@ class DataSelectionConfig(LanguageModelingConfig):
     log_interval: int = II("common.log_interval")
     amp: bool = II("common.amp")
     save_dir: str = II("checkpoint.save_dir")
+    reset_optimizer: bool = II("checkpoint.reset_optimizer")
     restore_file: str = II("checkpoint.restore_file")
     checkpoint_suffix: str = II("checkpoint.checkpoint_suffix")
     continue_once: Optional[str] = II("checkpoint.continue_once")
@@ -144,7 +147,8 @@ class DataSelectionTask(LanguageModelingTask):
     def _go_on(self) -> None:
         """fairseq's trainer does not give a task its state back: take it from the checkpoint."""
         path = restored_checkpoint(self.args)
-        if path is None or not path.exists() or str(path) == self.args.finetune_from_model:
+        anew = path is not None and str(path) == self.args.finetune_from_model
+        if path is None or not path.exists() or anew or self.args.reset_optimizer:
             return
         whole = read_checkpoint(path, "going on from a checkpoint")
         history = whole.get("optimizer_history") or [{}]
@@ -174,7 +178,8 @@ class DataSelectionTask(LanguageModelingTask):
         cfg, generic = self.args, self.datasets[self.args.train_subset]
         size = cfg.selected_size or cfg.batch_size
         sizes = Sizes(size, cfg.meta_batch or size, cfg.meta_every)
-        system = make_system(cfg, Path(cfg.data), self.dictionary)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            system = make_system(cfg, Path(cfg.data), self.dictionary)
         specific = None
         if cfg.selection not in WITHOUT_SPECIFIC:
             task = self._specific_task()
@@ -184,7 +189,9 @@ class DataSelectionTask(LanguageModelingTask):
         blocks = generic.dataset if self._chooses else generic
         labels = sources_of(Path(cfg.data), cfg.train_subset, blocks)
         path = Path(cfg.selection_log or Path(cfg.save_dir) / LOG_NAME)
-        log = Log(path, max(1, cfg.log_interval), len(generic), labels)
+        log = Log(
+            path if processes.rank() == 0 else None, max(1, cfg.log_interval), len(generic), labels
+        )
         self._selecting = Selecting(
             system, sizes, specific, log, self.dictionary.pad(), cfg.seed, device
         )

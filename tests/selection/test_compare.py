@@ -17,7 +17,7 @@ def write(path, lines):
 
 
 def line(update, share, **more):
-    figures = {"chosen": 8, "distinct": 4 * update, "selecting": 0.5, "seconds": 2.0}
+    figures = {"updates": 1, "chosen": 8, "distinct": 4 * update, "selecting": 0.5, "seconds": 2.0}
     return {"update": update, **figures, "effective": 3.0, "concentration": 0.5,
             "share": {"a": share, "b": 1 - share}, **more}  # fmt: skip
 
