@@ -56,9 +56,8 @@ class Landscape:
     def __init__(self, model: nn.Module, padding: int) -> None:
         self.padding = padding
         model = unwrapped(model)
-        if getattr(getattr(model, "decoder", None), "adaptive_softmax", None) is not None:
-            raise UserError("adaptive softmax: its losses cannot be looked at; train without it")
-        self._model = deepcopy(model).float().eval()
+        require_losses(model)
+        self._model = copy_of(model).float().eval()
         trained = [p for p in self._model.parameters() if p.requires_grad]
         at, grad = (torch.zeros(sum(p.numel() for p in trained)).to(trained[0]) for _ in range(2))
         self._at, self._grad = at.float(), grad.float()
@@ -121,6 +120,19 @@ class Landscape:
         ahead = values(self.theta + step * direction)
         behind = values(self.theta - step * direction)
         return [(a - b) / (2 * step) for a, b in zip(ahead, behind)]
+
+
+def require_losses(model: nn.Module) -> None:
+    """Refuses a model whose ``losses_by_example`` are not to be had."""
+    if getattr(getattr(model, "decoder", None), "adaptive_softmax", None) is not None:
+        raise UserError("adaptive softmax: its losses cannot be looked at; train without it")
+
+
+def copy_of(model: nn.Module) -> nn.Module:
+    """What a module has computed from its weights (weight norm) is copied as what it is now."""
+    kept = [each for module in model.modules() for each in vars(module).values()]
+    computed = [each for each in kept if isinstance(each, Tensor) and not each.is_leaf]
+    return deepcopy(model, {id(each): each.detach().clone() for each in computed})
 
 
 def unwrapped(model: Any) -> Any:

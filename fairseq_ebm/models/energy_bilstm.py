@@ -1,7 +1,10 @@
 """``energy_bilstm``: bidirectional LSTM layers, pooled and projected."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import ContextManager, cast
 
+import torch
 from fairseq.data import Dictionary
 from fairseq.models import register_model
 from torch import Tensor, nn
@@ -34,6 +37,16 @@ class BiLSTMEnergy(EnergyModel):
         self.head = EnergyHead(2 * cfg.encoder_hidden_size, cfg.energy_pooling)
 
     def of_windows(self, tokens: Tensor) -> Tensor:
+        with self._with_gradients():
+            return self._of_windows(tokens)
+
+    def _with_gradients(self) -> ContextManager[None]:
+        """cuDNN has those of recurrent layers in training mode only."""
+        if self.training or not torch.is_grad_enabled():
+            return nullcontext()
+        return cast(ContextManager[None], torch.backends.cudnn.flags(enabled=False))
+
+    def _of_windows(self, tokens: Tensor) -> Tensor:
         is_token = tokens != self.padding
         x = self.dropout(self.embed_tokens(tokens))
         if bool(is_token.all()):

@@ -27,12 +27,10 @@ def load_blocks(data: Path, split: str, cut: Mapping[str, Any]) -> MonolingualDa
     """Those of a split of prepared text, cut as the flags of these names say."""
     if not (data / f"{split}.idx").exists():
         raise UserError(f"{data}: has no split {split}")
-    whole = {name: cut.get(name, default) for name, default in CUT.items()}
-    whole["sample_break_mode"] = str(whole["sample_break_mode"] or "none")
     others = {"shorten_data_split_list": "", "seed": 1, "dataset_impl": "mmap"}
     others.update(use_plasma_view=False, plasma_path="", pad_to_fixed_length=False)
     others.update(pad_to_fixed_bsz=False, add_bos_token=False)
-    options = argparse.Namespace(data=str(data), **whole, **others)
+    options = argparse.Namespace(data=str(data), **_how(cut), **others)
     task = LanguageModelingTask(options, load_dictionary(data / DICTIONARY_NAME))
     task.load_dataset(split)
     return task.datasets[split]
@@ -40,9 +38,13 @@ def load_blocks(data: Path, split: str, cut: Mapping[str, Any]) -> MonolingualDa
 
 def identity(data: Path, split: str, cut: Mapping[str, Any]) -> Dict[str, Any]:
     """What the examples are: which text, and how it is cut."""
-    how = {name: cut.get(name, default) for name, default in CUT.items()}
-    how["sample_break_mode"] = str(how["sample_break_mode"] or "none")
-    return {"split": split, "tokens_sha256": token_hash(data, split), **how}
+    return {"split": split, "tokens_sha256": token_hash(data, split), **_how(cut)}
+
+
+def _how(cut: Mapping[str, Any]) -> Dict[str, Any]:
+    """In plain words: fairseq's are of an enumeration that cannot be written."""
+    how = {name: cut.get(name, default) or default for name, default in CUT.items()}
+    return {n: value if isinstance(value, int) else str(value) for n, value in how.items()}
 
 
 def texts_of(sample: Sample) -> Tensor:

@@ -27,6 +27,7 @@ from ..numerics.weights import effective_sample_size
 from ..options import Record
 from ..records import strict_json
 
+LOG_NAME = "selection.jsonl"
 Labels = Optional[Tuple[List[str], np.ndarray]]  # names of sources, and of each example which
 
 
@@ -62,9 +63,12 @@ class Log:
         self._sums[name] = self._sums.get(name, 0.0) + float(value)
 
     @contextmanager
-    def selecting(self) -> Iterator[None]:
+    def selecting(self, device: torch.device) -> Iterator[None]:
+        """What is done within it is selecting; what a GPU has yet to do of training, is not."""
+        _wait_for(device)
         began = time.monotonic()
         yield
+        _wait_for(device)
         self.add("selecting", time.monotonic() - began)
 
     def update(self, update: int) -> None:
@@ -110,9 +114,11 @@ class Log:
         return {"seen": packed, "sums": dict(self._sums), "seconds": self._seconds}
 
     def restore(self, state: Dict[str, Any]) -> None:
-        seen = np.unpackbits(state["seen"].numpy(), count=len(self._seen))
-        self._seen, self._sums = seen.astype(bool), dict(state["sums"])
+        """Without ``seen``, of other text: only the clock goes on."""
         self._seconds = state["seconds"]
+        if "seen" in state:
+            seen = np.unpackbits(state["seen"].numpy(), count=len(self._seen))
+            self._seen, self._sums = seen.astype(bool), dict(state["sums"])
 
     def begin(self, update: int) -> None:
         """Keeps of the file what was before ``update``: a run that goes on writes the rest anew."""
@@ -122,6 +128,11 @@ class Log:
         kept = [line for line in read_log(self._path) if line["update"] <= update]
         kept = kept if update else []
         write_whole(self._path, "".join(strict_json(line) + "\n" for line in kept).encode())
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def read_log(path: Path) -> List[Record]:

@@ -146,6 +146,8 @@ def _join(dest: Path, data: Path) -> Record:
     abouts = [read_json(path.with_suffix(".json")) for path in paths]
     if any(about != abouts[0] for about in abouts):
         raise UserError(f"--merge: {dest}: its shards are of different text or models")
+    of = abouts[0]["of"]
+    _require_same(of, identity(data, of["split"], of), f"--merge: {dest}")
     parts = [np.load(path) for path in paths]
     values = parts[0]
     for part in parts[1:]:
@@ -154,7 +156,7 @@ def _join(dest: Path, data: Path) -> Record:
         shard = int(np.flatnonzero(np.isnan(values))[0]) // AT_ONCE % len(paths)
         raise UserError(f"--merge: {dest}: shard {shard} is not complete; run it again")
     record = {"kind": KIND, "format_version": FORMAT_VERSION, **abouts[0],
-              **_summary(values, data, abouts[0]["of"]), "versions": versions("torch")}  # fmt: skip
+              **_summary(values, data, of), "versions": versions("torch")}  # fmt: skip
     with (dest / f"{VALUES}.tmp").open("wb") as file:
         np.save(file, values)
     (dest / f"{VALUES}.tmp").replace(dest / VALUES)
@@ -197,9 +199,12 @@ def read_scores(
         raise UserError(f"{flag}: {path}: no scores there (no {NAME})")
     record = read_json(path / NAME)
     require_version(record, FORMAT_VERSION, path / NAME, "score again")
-    expected = identity(data, split, cut)
-    for name, value in expected.items():
-        if record["of"].get(name) != value:
-            found = f"{name.replace('_', ' ')} {record['of'].get(name)}, here {value}"
-            raise UserError(f"{flag}: {path}: of other examples ({found})")
+    _require_same(record["of"], identity(data, split, cut), f"{flag}: {path}")
     return np.load(path / VALUES, mmap_mode="r")
+
+
+def _require_same(was: Mapping[str, Any], now: Mapping[str, Any], where: str) -> None:
+    for name, value in now.items():
+        if was.get(name) != value:
+            found = f"{name.replace('_', ' ')} {was.get(name)}, here {value}"
+            raise UserError(f"{where}: of other examples ({found})")

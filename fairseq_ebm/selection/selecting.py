@@ -42,31 +42,35 @@ class Selecting:
         self._padding, self._seed, self._device = padding, seed, device
         self._rank = processes.rank()
         self._landscape: Optional[Landscape] = None
-        self._at, self._micro = -1, 0
+        self._is_open, self._at, self._micro = False, -1, 0
         self._seen: Optional[Update] = None
         self._chosen: List[Tensor] = []  # ids
         system.to(device)
 
-    def choose(self, sample: Sample, update: int, dummy: bool = False) -> Sample:
-        """Of a batch those to learn from; of a ``dummy`` as many, whichever, and not remembered."""
+    def choose(self, sample: Sample, update: int, parts: int = 1, dummy: bool = False) -> Sample:
+        """Of a batch those to learn from; of a ``dummy`` as many, whichever, and not remembered.
+        ``parts``: batches of an update. One more than that, and it is begun again: no step was
+        made, since gradients overflowed."""
         count = sample["nsentences"]
-        self._micro = self._micro + 1 if update == self._at else 0
-        if not self._micro:
+        goes_on = self._is_open and update == self._at and self._micro + 1 < parts
+        if not goes_on:
+            self.forget()
             self._log.begins()
-        self._at = update
+        self._is_open, self._at, self._micro = True, update, self._micro + 1 if goes_on else 0
         size = min(self._sizes.chosen or count, count)
         if dummy:
             return some_of(sample, torch.arange(size, device=self._device), self._padding)
-        with self._log.selecting():
+        with self._log.selecting(self._device):
             uniforms = self._uniforms(update, count)
             with torch.set_grad_enabled(self.system.keeps_graph and self._learns_at(update)):
                 scores = self.system.scores(sample)
             rows = self.system.choose(scores, size, uniforms[0])
             chosen = some_of(sample, rows, self._padding)
-            learning = min(self._sizes.learning or count, count)
-            others = uniforms[1].argsort()[:learning].sort().values.to(self._device)
             self._log.scored(scores, size)
-            self._seen = Update(scores, chosen, some_of(sample, others, self._padding), {})
+            if self.system.learns:
+                learning = min(self._sizes.learning or count, count)
+                others = uniforms[1].argsort()[:learning].sort().values.to(self._device)
+                self._seen = Update(scores, chosen, some_of(sample, others, self._padding), {})
         self._chosen.append(sample["id"][rows])
         return chosen
 
@@ -76,8 +80,8 @@ class Selecting:
 
     def learn(self, model: Any, lr: float, update: int) -> None:
         """After the language model's step of ``update``."""
-        if self._learns_at(update):
-            with self._log.selecting():
+        if self.system.learns and self._learns_at(update):
+            with self._log.selecting(self._device):
                 self._learn(model, lr, update)
         # All processes know what all have chosen: whichever writes the checkpoint has it.
         none = torch.empty(0, dtype=torch.long, device=self._device)
@@ -87,7 +91,7 @@ class Selecting:
 
     def forget(self) -> None:
         """What was chosen for an update that is done, or not made."""
-        self._seen, self._chosen = None, []
+        self._seen, self._chosen, self._is_open = None, [], False
 
     def _learn(self, model: Any, lr: float, update: int) -> None:
         if self.system.looks_at_model:

@@ -29,6 +29,7 @@ class System:
     """Every example is equally good."""
 
     takes_highest = False  # or draws without replacement, each in proportion to exp(s)
+    learns = False
     looks_at_model = False
     keeps_graph = False  # whether ``learn`` wants gradients of the scores that chose
     specific_weight = 0.0  # of the specific text in the language model's own loss
@@ -61,6 +62,8 @@ class System:
 
 class Learned(System):
     """Scores by a weighting network, an energy of this package: s = −E."""
+
+    learns = True
 
     def __init__(self, network: EnergyModel, lr: float) -> None:
         self.network = network.eval()  # no dropout: scores that chose are scores that learn

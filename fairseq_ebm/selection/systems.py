@@ -26,9 +26,15 @@ def make_system(cfg: Any, generic: Path, dictionary: Dictionary) -> System:
 
 
 def _learned(make: Callable[[Any, EnergyModel], System]) -> Callable[[Any, Path, Any], System]:
-    return lambda cfg, generic, dictionary: make(
-        cfg, make_weighting(cfg.weighting, cfg.weighting_dim, cfg.seed, dictionary)
-    )
+    def made(cfg: Any, generic: Path, dictionary: Dictionary) -> System:
+        network = make_weighting(cfg.weighting, cfg.weighting_dim, cfg.seed, dictionary)
+        reads, needed = network.max_positions(), cfg.tokens_per_sample
+        if reads < needed:
+            what = f"reads {reads} tokens, less than the {needed} of --tokens-per-sample"
+            raise UserError(f"--weighting {cfg.weighting}: {what}")
+        return make(cfg, network)
+
+    return made
 
 
 def _scored(cfg: Any, generic: Path, highest: bool) -> System:

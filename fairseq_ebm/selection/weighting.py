@@ -41,6 +41,10 @@ def make_weighting(
         flags.encoder_embed_dim = width
     if arch in ARCH_CONFIG_REGISTRY:
         ARCH_CONFIG_REGISTRY[arch](flags)
+    heads = flags.get("encoder_attention_heads", 1)
+    if width is not None and width % heads:
+        what = f"not a multiple of the {heads} heads of --weighting {arch}"
+        raise UserError(f"--weighting-dim {width}: {what}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made: EnergyModel = models.build_model(flags, SimpleNamespace(dictionary=dictionary))

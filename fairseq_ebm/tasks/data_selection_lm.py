@@ -3,95 +3,29 @@ generic text only: that which helps on a specific text."""
 
 import argparse
 import dataclasses
-import logging
-import math
-import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
-from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
-from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
-from omegaconf import II
+from fairseq.tasks.language_modeling import LanguageModelingTask
 
-from ..data.tokenizers import DICTIONARY_NAME, require_same_dictionary
 from ..errors import UserError
 from ..lm.checkpoint import read_checkpoint
-from ..options import fairseq_flag
+from ..lm.directional import require_losses
 from ..selection import processes
-from ..selection.blocks import Drawn, InAnyOrder, sources_of
-from ..selection.log import Log
+from ..selection.blocks import Drawn, InAnyOrder, identity, sources_of
+from ..selection.flags import WITHOUT_SPECIFIC, DataSelectionConfig, require_sense
+from ..selection.log import LOG_NAME, Log
 from ..selection.selecting import Selecting, Sizes
-from ..selection.systems import SYSTEMS, make_system
-from ..selection.weighting import NETWORK, STATE, WEIGHTING
+from ..selection.system import System
+from ..selection.systems import make_system, vars_of
+from ..selection.weighting import NETWORK, STATE
 from .restored import restored_checkpoint
 
-logger = logging.getLogger(__name__)
-
 SPECIFIC = "specific_"
-LOG_NAME = "selection.jsonl"
 FEW = 16  # examples to learn from, where no size is given (--max-tokens)
-WITHOUT_SPECIFIC = ("generic", "cds", "energy")
-LIMITS = {
-    **dict.fromkeys(("selected_size", "meta_every"), (1, math.inf)),
-    **dict.fromkeys(("meta_lr", "dds_lr"), (0, math.inf)),
-    **dict.fromkeys(("generic_weight", "soba_ridge"), (0, 1)),
-    "meta_batch": (2, math.inf),
-}
-
-
-@dataclass
-class DataSelectionConfig(LanguageModelingConfig):
-    specific: str = fairseq_flag(
-        "",
-        "prepared specific text, of the same vocabulary: its split train says what helps; "
-        "--valid-subset specific_valid,valid validates on its split valid, too",
-    )
-    selection: ChoiceEnum(tuple(SYSTEMS)) = fairseq_flag("generic", "how generic text is chosen")
-    selected_size: Optional[int] = fairseq_flag(
-        None, "examples that are chosen of each batch (--batch-size; default: all)"
-    )
-    generic_weight: float = fairseq_flag(0.9, "mix: of the generic text, between 0 and 1")
-    weighting: str = fairseq_flag(
-        WEIGHTING, "network that scores examples: any energy of this package, small, s = -E"
-    )
-    weighting_dim: Optional[int] = fairseq_flag(None, "its width (default: its own)")
-    meta_lr: float = fairseq_flag(0.001, "its learning rate, by Adam")
-    meta_every: int = fairseq_flag(1, "updates of the language model for one of its own")
-    meta_batch: Optional[int] = fairseq_flag(
-        None, "examples, generic and specific each, for one (default: --selected-size)"
-    )
-    dds_lr: float = fairseq_flag(0.1, "dds: how far it looks ahead; 0: the limit")
-    anograd_norm: ChoiceEnum(("euclidean", "hessian")) = fairseq_flag(
-        "euclidean", "anograd: length of a step"
-    )
-    soba_hessian: ChoiceEnum(("exact", "free")) = fairseq_flag(
-        "exact", "soba: free moves v against the specific gradient alone"
-    )
-    soba_ridge: float = fairseq_flag(0.0, "soba: added to the Hessian, which weighs 1 less it")
-    selection_scores: Optional[str] = fairseq_flag(
-        None, "cds, energy: folder of scores, by fairseq-ebm selection-scores"
-    )
-    selection_energy: Optional[str] = fairseq_flag(
-        None, "energy: checkpoint of one that is low where text is specific"
-    )
-    selection_log: Optional[str] = fairseq_flag(
-        None, f"what was chosen, as JSON lines (default: {LOG_NAME} in --save-dir)"
-    )
-    train_subset: str = II("dataset.train_subset")
-    valid_subset: str = II("dataset.valid_subset")
-    ddp_backend: str = II("distributed_training.ddp_backend")
-    log_interval: int = II("common.log_interval")
-    amp: bool = II("common.amp")
-    save_dir: str = II("checkpoint.save_dir")
-    reset_optimizer: bool = II("checkpoint.reset_optimizer")
-    restore_file: str = II("checkpoint.restore_file")
-    checkpoint_suffix: str = II("checkpoint.checkpoint_suffix")
-    continue_once: Optional[str] = II("checkpoint.continue_once")
-    finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
 
 
 @register_task("data_selection_lm", dataclass=DataSelectionConfig)
@@ -100,11 +34,13 @@ class DataSelectionTask(LanguageModelingTask):
 
     def __init__(self, args: Any, *others: Any, **more: Any) -> None:
         super().__init__(args, *others, **more)
+        self._system: Optional[System] = None
+        self._specific: Optional[Drawn] = None
         self._selecting: Optional[Selecting] = None
         self._before: Dict[str, Any] = {}  # state of a run that goes on
         self._before_update = 0
         self._validated = 0
-        self._longest = sys.maxsize  # tokens that the model reads
+        self._per_update = 1  # batches
 
     def _specific_task(self) -> LanguageModelingTask:
         """Cuts specific text as the generic one."""
@@ -138,11 +74,24 @@ class DataSelectionTask(LanguageModelingTask):
 
     def build_model(self, args: Any, from_checkpoint: bool = False) -> Any:
         model = super().build_model(args, from_checkpoint)
-        self._longest = int(min(model.max_positions(), sys.maxsize))
         if not from_checkpoint:
-            require_sense(self.args)
-            self._go_on()
+            self._prepare(model)
         return model
+
+    def _prepare(self, model: Any) -> None:
+        """What selection needs, so that what is missing is told before training begins."""
+        cfg, longest = self.args, int(min(model.max_positions(), sys.maxsize))
+        require_sense(cfg)
+        self._go_on()
+        with torch.random.fork_rng(devices=[]):
+            self._system = make_system(cfg, Path(cfg.data), self.dictionary)
+        if cfg.selection not in WITHOUT_SPECIFIC:
+            task = self._specific_task()
+            task.load_dataset("train")
+            size = self._sizes.learning or FEW
+            self._specific = Drawn(task.datasets["train"], size, cfg.seed, longest)
+        if self._system.looks_at_model:
+            require_losses(model)
 
     def _go_on(self) -> None:
         """fairseq's trainer does not give a task its state back: take it from the checkpoint."""
@@ -156,6 +105,8 @@ class DataSelectionTask(LanguageModelingTask):
         state = (whole.get("task_state") or {}).get(STATE)
         if state is None:  # of stock language_modeling
             return
+        if state["text"] != self._text():
+            state["log"].pop("seen")
         was, now = state["of"], self._of()
         learnt = any(name in state["system"] for name in (NETWORK, "v"))
         if learnt and was != now:
@@ -163,7 +114,14 @@ class DataSelectionTask(LanguageModelingTask):
             flag = f"--{other.replace('_', '-')}"
             what = f"trained with {flag} {was.get(other)}, not {now[other]}"
             raise UserError(f"going on from {path}: {what}; begin with --finetune-from-model")
-        self._before = state if was == now else {"log": state["log"], "system": {}}
+        system = state["system"] if was == now else {}
+        self._before = {**self._about(), "log": state["log"], "system": system}
+
+    def _about(self) -> Dict[str, Any]:
+        return {"of": self._of(), "text": self._text()}
+
+    def _text(self) -> Dict[str, Any]:
+        return identity(Path(self.args.data), self.args.train_subset, vars_of(self.args))
 
     def _of(self) -> Dict[str, Any]:
         names = ("selection", "weighting", "weighting_dim")
@@ -171,21 +129,17 @@ class DataSelectionTask(LanguageModelingTask):
             "selection": str(self.args.selection)
         }
 
+    @property
+    def _sizes(self) -> Sizes:
+        size = self.args.selected_size or self.args.batch_size
+        return Sizes(size, self.args.meta_batch or size, self.args.meta_every)
+
     def _begun(self, device: Any) -> Selecting:
         """When the first batch is there, and with it all that a batch comes from."""
         if self._selecting is not None:
             return self._selecting
+        assert self._system is not None
         cfg, generic = self.args, self.datasets[self.args.train_subset]
-        size = cfg.selected_size or cfg.batch_size
-        sizes = Sizes(size, cfg.meta_batch or size, cfg.meta_every)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            system = make_system(cfg, Path(cfg.data), self.dictionary)
-        specific = None
-        if cfg.selection not in WITHOUT_SPECIFIC:
-            task = self._specific_task()
-            task.load_dataset("train")
-            size = sizes.learning or FEW
-            specific = Drawn(task.datasets["train"], size, cfg.seed, self._longest)
         blocks = generic.dataset if self._chooses else generic
         labels = sources_of(Path(cfg.data), cfg.train_subset, blocks)
         path = Path(cfg.selection_log or Path(cfg.save_dir) / LOG_NAME)
@@ -193,7 +147,7 @@ class DataSelectionTask(LanguageModelingTask):
             path if processes.rank() == 0 else None, max(1, cfg.log_interval), len(generic), labels
         )
         self._selecting = Selecting(
-            system, sizes, specific, log, self.dictionary.pad(), cfg.seed, device
+            self._system, self._sizes, self._specific, log, self.dictionary.pad(), cfg.seed, device
         )
         if self._before:
             self._selecting.restore(self._before)
@@ -211,7 +165,7 @@ class DataSelectionTask(LanguageModelingTask):
         **more: Any,
     ) -> Tuple[Any, Any, Any]:
         selecting = self._begun(sample["target"].device)
-        chosen = selecting.choose(sample, update_num, dummy=ignore_grad)
+        chosen = selecting.choose(sample, update_num, self._per_update, dummy=ignore_grad)
         weight = selecting.system.specific_weight
         if not weight:
             return super().train_step(
@@ -233,20 +187,25 @@ class DataSelectionTask(LanguageModelingTask):
             p.grad is not None and not p.grad.isfinite().all() for p in model.parameters()
         )
         super().optimizer_step(optimizer, model, update_num)
-        if is_bad:  # AMP has passed over this batch, and tries it again
-            self._selecting.forget()
-        else:
+        if not is_bad:  # else AMP has passed over this batch, and tries it again
             self._selecting.learn(model, optimizer.get_lr(), update_num)
 
     def state_dict(self) -> Dict[str, Any]:
         state: Dict[str, Any] = super().state_dict()
         if self._selecting is None:
             return {**state, STATE: self._before} if self._before else state
-        return {**state, STATE: {"of": self._of(), **self._selecting.state()}}
+        return {**state, STATE: {**self._about(), **self._selecting.state()}}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
         """Of a checkpoint that is used as a language model, which what chose its text is not."""
         super().load_state_dict({n: v for n, v in state_dict.items() if n != STATE})
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        super().begin_epoch(epoch, model)
+        frequencies = self.args.update_freq
+        self._per_update = int(frequencies[min(epoch, len(frequencies)) - 1])
+        if self._selecting is not None:
+            self._selecting.forget()
 
     def begin_valid_epoch(self, epoch: int, model: Any) -> None:
         super().begin_valid_epoch(epoch, model)
@@ -256,31 +215,9 @@ class DataSelectionTask(LanguageModelingTask):
         """fairseq's trainer calls it after each subset."""
         subsets: List[str] = self.args.valid_subset.split(",")
         if self._selecting is not None and self._validated < len(subsets):
-            self._selecting.validated(subsets[self._validated], meters["loss"].avg)
+            loss = meters["nll_loss"] if "nll_loss" in meters else meters["loss"]
+            self._selecting.validated(subsets[self._validated], loss.avg)
         self._validated += 1
-
-
-def require_sense(cfg: Any) -> None:
-    """Refuses flags that do not go together."""
-    if os.pathsep in cfg.data:
-        raise UserError(f"{cfg.data}: data_selection_lm wants one folder")
-    if cfg.ddp_backend == "fully_sharded":
-        raise UserError("--ddp-backend fully_sharded: no process has all weights to look at")
-    if cfg.batch_size and cfg.selected_size and cfg.selected_size > cfg.batch_size:
-        more = f"more than the {cfg.batch_size} of --batch-size that they are chosen from"
-        raise UserError(f"--selected-size {cfg.selected_size}: {more}")
-    for name, (least, most) in LIMITS.items():
-        given, flag = getattr(cfg, name), f"--{name.replace('_', '-')}"
-        if given is not None and not least <= given <= most:
-            between = f"below {least}" if most == math.inf else f"not between {least} and {most}"
-            raise UserError(f"{flag}: {given} is {between}")
-    if cfg.specific:
-        ours, theirs = (Path(path) / DICTIONARY_NAME for path in (cfg.data, cfg.specific))
-        if not theirs.exists():
-            raise UserError(f"--specific: {cfg.specific}: no prepared text there")
-        require_same_dictionary(ours, theirs, f"--specific: prepared with {theirs}")
-    elif cfg.selection not in WITHOUT_SPECIFIC:
-        raise UserError(f"--selection {cfg.selection}: needs --specific")
 
 
 def _names(args: Any) -> List[str]:

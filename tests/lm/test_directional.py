@@ -11,7 +11,9 @@ from fairseq.data import Dictionary
 from fairseq.models.transformer_lm import TransformerLanguageModel, base_lm_architecture
 from torch.func import functional_call, jvp
 
-from fairseq_ebm.lm.directional import Landscape, losses_by_example, unwrapped
+from fairseq_ebm.errors import UserError
+from fairseq_ebm.lm.directional import Landscape, lengths_of, losses_by_example, unwrapped
+from tests.lm.models import build
 
 PADDING, SYMBOLS = 1, 30
 MATH = partial(torch.nn.attention.sdpa_kernel, torch.nn.attention.SDPBackend.MATH)
@@ -111,7 +113,10 @@ def test_gradients(model, weights):
     torch.testing.assert_close(ours.double(), expected, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(losses, landscape.losses(sample), rtol=1e-6, atol=1e-6)
     elsewhere = landscape.theta + 0.01
+    theta = elsewhere.double().requires_grad_()
+    (expected,) = torch.autograd.grad(shares.double() @ truth.losses(sample, theta), theta)
     moved = landscape.gradient(sample, weights, at=elsewhere)[1]
+    torch.testing.assert_close(moved.double(), expected, rtol=1e-4, atol=1e-6)
     assert not torch.allclose(moved, ours, atol=1e-4)
 
 
@@ -161,6 +166,27 @@ def test_half_precision_is_looked_at_in_float32(model):
     sample = batch(3, 0)
     found = landscape.along(sample, landscape.gradient(sample)[1])
     assert (found > 0).all()  # a step along the own gradient
+
+
+@pytest.mark.parametrize("kind", ["conv", "lstm", "gelu"])
+def test_other_architectures(kind):
+    """Convolutions have weight norm: what they have computed of their weights is no weight."""
+    model = build(kind)
+    sample = {**batch(4, 0), "target": batch(4, 0)["target"] % 12}
+    sample["net_input"] = {n: v % 12 for n, v in sample["net_input"].items()}
+    losses_by_example(model, sample, PADDING).sum().backward()  # computes them, in training too
+    landscape = Landscape(model, PADDING)
+    expected = losses_by_example(model, sample, PADDING).detach()
+    torch.testing.assert_close(landscape.losses(sample), expected)
+    _, direction = landscape.gradient(sample)
+    slope = landscape.along(sample, direction) @ (lengths_of(sample, PADDING).float())
+    slope = slope / lengths_of(sample, PADDING).sum()
+    torch.testing.assert_close(slope, direction.square().sum(), rtol=1e-2, atol=0.0)
+
+
+def test_an_adaptive_softmax_is_refused():
+    with pytest.raises(UserError, match="adaptive softmax"):
+        Landscape(build("adaptive softmax"), PADDING)
 
 
 def test_wrapped_models(model):

@@ -12,13 +12,17 @@ from tests.selection.mixture import CUT, GENERIC
 from tests.selection.test_scores import HERE
 
 
-@pytest.fixture(scope="module")
-def scores(run_program, mixture, selected, tmp_path_factory):
-    dest = tmp_path_factory.mktemp("scores") / "scores"
-    flags = ["--weighting", selected / "checkpoint_last.pt", "--dest", dest, *CUT, "--cpu"]
+def score(run_program, mixture, selected, dest, *cut):
+    flags = ["--weighting", selected / "checkpoint_last.pt", "--dest", dest, *cut, "--cpu"]
     done = run_program("fairseq-ebm selection-scores", mixture[0], *flags)
     assert done.returncode == 0, done.stderr
     return dest
+
+
+@pytest.fixture(scope="module")
+def scores(run_program, mixture, selected, tmp_path_factory):
+    dest = tmp_path_factory.mktemp("scores") / "scores"
+    return score(run_program, mixture, selected, dest, *CUT)
 
 
 def keep(run_program, mixture, scores, dest, *flags):
@@ -44,6 +48,21 @@ def test_the_highest_are_kept_as_they_are(run_program, mixture, scores, tmp_path
     assert told["share"]["right"] == pytest.approx(np.mean([row >= GENERIC for row in rows]))
     again = keep(run_program, mixture, scores, tmp_path / "best", "--keep", "10%")
     assert again.returncode == 2 and "exists and holds something" in again.stderr
+
+
+def test_all_is_the_text_itself(run_program, mixture, selected, tmp_path):
+    """Where documents are examples, tokens, counts and hashes are those of the generic text."""
+    whole = ["--sample-break-mode", "eos", "--tokens-per-sample", 512]
+    scores = score(run_program, mixture, selected, tmp_path / "scores", *whole)
+    done = keep(run_program, mixture, scores, tmp_path / "all", "--keep", "100%")
+    assert done.returncode == 0, done.stderr
+    assert token_hash(tmp_path / "all", "train") == token_hash(mixture[0], "train")
+    before, after = (
+        json.loads((folder / "prepare.json").read_text())["splits"]["train"]
+        for folder in (mixture[0], tmp_path / "all")
+    )
+    before.pop("sources"), after.pop("sources")
+    assert after == before
 
 
 def test_drawn_ones_follow_the_scores(run_program, mixture, scores, tmp_path):

@@ -1,5 +1,7 @@
 """The log of what was chosen: aggregated, kept over interruptions, cut back to a checkpoint."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ def run(log, updates):
         log.chosen(np.array([update % 10, 9]))
         log.scored(torch.tensor([0.0, 1.0, 2.0]), 1)
         log.mean("objective", float(update))
-        with log.selecting():
+        with log.selecting(torch.device("cpu")):
             pass
         log.update(update)
 
@@ -69,7 +71,24 @@ def test_a_new_run_begins_a_new_log(tmp_path):
         assert [line["update"] for line in lines] == [1, 2] and "share" not in lines[0]
 
 
-def test_other_processes_write_nothing():
-    log = Log(None, every=1, count=10, labels=None)
-    log.begin(0)
-    run(log, range(1, 3))
+def test_other_processes_write_nothing(tmp_path, monkeypatch):
+    """But they hold the same: whichever is the first after an interruption has it."""
+    monkeypatch.chdir(tmp_path)
+    first, other = (Log(path, every=1, count=10, labels=None) for path in (Path("log"), None))
+    for log in (first, other):
+        log.begin(0)
+        run(log, range(1, 3))
+        log.valid(2, {"valid": 1.0})
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+    assert torch.equal(first.state()["seen"], other.state()["seen"])
+
+
+def test_of_other_text_only_the_clock_goes_on(tmp_path):
+    log = Log(tmp_path / "log", every=2, count=10, labels=None)
+    run(log, range(1, 4))
+    state = log.state()
+    del state["seen"]
+    after = Log(tmp_path / "after", every=2, count=7, labels=None)
+    after.restore({**state, "seconds": 5.0})
+    assert after.state()["seconds"] == 5.0
+    assert not after.state()["seen"].any() and not after.state()["sums"]

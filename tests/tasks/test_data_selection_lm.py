@@ -79,6 +79,23 @@ def stock(run_program, texts, tmp_path_factory):
     return Trained(done, folder)
 
 
+@pytest.fixture(scope="module")
+def energy(run_program, texts, tmp_path_factory):
+    """Specific text is real to it, generic text generated: our own training of energies."""
+    folder = tmp_path_factory.mktemp("energy")
+    sources = {"real": ["specific.train"], "fake": ["wide", "right"]}
+    for kind, names in sources.items():
+        lines = [line for name in names for line in (texts[0].parent / f"{name}.txt").open()]
+        objects = (json.dumps({"text": line.rstrip("\n")}) + "\n" for line in lines)
+        (folder / f"{kind}.jsonl").write_text("".join(objects))
+    flags = ["--from-jsonl", folder / "real.jsonl", folder / "fake.jsonl", "--like", texts[0]]
+    flags += ["--window", 12, "--stride", 12, "--prefix-length", 0, "--dest", folder / "neg"]
+    done = run_program("fairseq-ebm negatives", *flags)
+    assert done.returncode == 0, done.stderr
+    flags = ["--max-update", 60, "--lr", 0.02, "--disable-validation"]
+    return train_energy(run_program, folder / "neg", "energy_bow", folder, *flags).folder
+
+
 @pytest.mark.parametrize("selection", ["generic", *LEARNED])
 def test_all_of_a_batch_with_equal_scores_is_stock(run_program, texts, stock, selection, tmp_path):
     """Losses and weights bit for bit: no random number of the model's is used up."""
@@ -111,12 +128,14 @@ def test_the_right_source_is_found(run_program, texts, selection, tmp_path):
     assert final / torch.tensor(2.0).log().item() == pytest.approx(told, abs=2e-3)
 
 
-@pytest.mark.parametrize("selection", ["generic", "classifier", "soba"])
-def test_resuming_repeats_what_would_have_been(run_program, texts, selection, tmp_path):
+@pytest.mark.parametrize("selection", ["generic", "mix", "energy", "classifier", "soba"])
+def test_resuming_repeats_what_would_have_been(run_program, texts, energy, selection, tmp_path):
     """In the second epoch, dropout on, updates of two batches: weights, network, v, what was
     seen, and the log."""
     flags = [*CUT, "--batch-size", 32, "--selected-size", 8, "--update-freq", 2, "--meta-every", 2]
     flags += ["--disable-validation", "--log-interval", 3]
+    if selection == "energy":
+        flags += ["--selection-energy", energy / "checkpoint_last.pt"]
 
     def run(folder, updates):
         changed = {"dropout": 0.2, "max_update": updates}
@@ -205,23 +224,6 @@ def test_what_comes_out_is_a_language_model(run_program, texts, tmp_path):
     assert "selection" not in checkpoint(tmp_path / "tuned")["task_state"]
 
 
-@pytest.fixture(scope="module")
-def energy(run_program, texts, tmp_path_factory):
-    """Specific text is real to it, generic text generated: our own training of energies."""
-    folder = tmp_path_factory.mktemp("energy")
-    sources = {"real": ["specific.train"], "fake": ["wide", "right"]}
-    for kind, names in sources.items():
-        lines = [line for name in names for line in (texts[0].parent / f"{name}.txt").open()]
-        objects = (json.dumps({"text": line.rstrip("\n")}) + "\n" for line in lines)
-        (folder / f"{kind}.jsonl").write_text("".join(objects))
-    flags = ["--from-jsonl", folder / "real.jsonl", folder / "fake.jsonl", "--like", texts[0]]
-    flags += ["--window", 12, "--stride", 12, "--prefix-length", 0, "--dest", folder / "neg"]
-    done = run_program("fairseq-ebm negatives", *flags)
-    assert done.returncode == 0, done.stderr
-    flags = ["--max-update", 60, "--lr", 0.02, "--disable-validation"]
-    return train_energy(run_program, folder / "neg", "energy_bow", folder, *flags).folder
-
-
 def test_an_energy_chooses(run_program, texts, energy, tmp_path):
     """While a language model trains, and beforehand; and its scores, too."""
     path = energy / "checkpoint_last.pt"
@@ -233,6 +235,8 @@ def test_an_energy_chooses(run_program, texts, energy, tmp_path):
     before = ["--selection-scores", tmp_path / "scores"]
     train(run_program, texts, tmp_path / "before", "energy", *flags, *before)
     now, then = (log_of(tmp_path / name) for name in ("now", "before"))
+    seen = [checkpoint(tmp_path / n)["task_state"]["selection"]["log"] for n in ("now", "before")]
+    assert torch.equal(seen[0]["seen"], seen[1]["seen"])
     assert [line["share"] for line in now] == [line["share"] for line in then]
     assert sum(line["share"][SOURCE] for line in now) / len(now) > 0.5
     train(run_program, texts, tmp_path / "cds", "cds", *flags, *before)
@@ -255,13 +259,18 @@ BAD = [
     ("dds", ["--weighting", "energy_ngram", "--weighting-dim", 8], "has no width"),
     ("mix", ["--generic-weight", 1.5], "--generic-weight: 1.5 is not between 0 and 1"),
     ("dds", ["--meta-every", 0], "--meta-every: 0 is below 1"),
+    ("dds", ["--specific", "a:b"], "--specific: a:b: data_selection_lm wants one folder"),
+    ("dds", ["--weighting", "energy_roberta", "--weighting-dim", 50], "--weighting-dim 50"),
+    ("dds", ["--adaptive-softmax-cutoff", "20,40", "--criterion", "adaptive_loss"], "adaptive"),
+    ("soba", ["--tokens-per-sample", 1024, "--weighting", "energy_roberta"], "reads 511 tokens"),
 ]
 
 
 @pytest.mark.parametrize(("selection", "flags", "message"), BAD)
 def test_bad_flags(run_program, texts, selection, flags, message, tmp_path):
+    """Told before anything is done."""
     trained = train(run_program, texts, tmp_path, selection, *CUT, *flags, fails=True)
-    assert message in trained.error
+    assert message in trained.error and not list(tmp_path.iterdir())
 
 
 def test_another_dictionary(run_program, texts, sums, tmp_path):
