@@ -85,7 +85,7 @@ def test_the_page_is_written(script, runs):
     script["main"]([str(runs), str(runs / "out.md")])
     text = (runs / "out.md").read_text()
     assert "The third paper's table 2, small" in text and "not run" in text
-    assert (runs / "selection.html").exists()
+    assert (runs / "out.html").exists()
 
 
 def test_what_has_not_run(script, tmp_path):

@@ -1,10 +1,9 @@
 """What selection was worth: table.py RUNS OUT.md
 
-RUNS has a folder for each seed (1, 2, 3), made by small.yaml. RUNS/selection.html has the pictures,
-too. What is missing is left out, and said.
+RUNS has a folder for each seed (1, 2, 3), made by small.yaml. What is missing is left out, and
+said. RUNS/OUT.html has the pictures, too.
 """
 
-import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from urllib.parse import quote
 
 from fairseq_ebm.records import read_json
-from fairseq_ebm.reports import html, markdown
 from fairseq_ebm.reports.kinds import items_of
 from fairseq_ebm.reports.page import Section, Table, between, number, percent
+from fairseq_ebm.reports.runs import page_of_runs
 
 SEEDS = ("1", "2", "3")
 # What each costs: the stages that are its own. In the paper's figures, nats a byte on RCV1, decoded
@@ -217,20 +216,8 @@ def sections(runs: Path) -> List[Section]:
 
 
 def main(words: Optional[Sequence[str]] = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--learned", type=Path, help="Markdown to end with")
-    given = parser.parse_args(words)
     title = "Choosing what a language model learns from, on two cores"
-    made = sections(given.runs)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    ending = "\n" + given.learned.read_text(encoding="utf-8") if given.learned else ""
-    text = markdown.page(title, made).replace(f"{given.runs.resolve()}/", "")
-    given.out.write_text(text + ending, encoding="utf-8")
-    page = given.runs / "selection.html"
-    page.write_text(html.page(title, made, []), encoding="utf-8")
-    print(f"{given.out}, {page}")
+    page_of_runs(__doc__, title, sections, words)
 
 
 if __name__ == "__main__":

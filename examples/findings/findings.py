@@ -1,10 +1,9 @@
 """One page of what the papers found, found again or not: findings.py RUNS OUT.md
 
 RUNS has a folder for each corpus (docs, packages), made by findings.yaml, and `second`, made by
-matrix.yaml. RUNS/findings.html has the pictures, too. What is missing is left out, and said.
+matrix.yaml. RUNS/OUT.html has the pictures, too. What is missing is left out, and said.
 """
 
-import argparse
 import re
 from pathlib import Path
 from statistics import mean, stdev
@@ -14,9 +13,9 @@ import torch
 
 from fairseq_ebm.models.initialisation import COPY
 from fairseq_ebm.records import read_json
-from fairseq_ebm.reports import html, markdown
 from fairseq_ebm.reports.kinds import items_of
 from fairseq_ebm.reports.page import Section, Table, between, number, percent
+from fairseq_ebm.reports.runs import page_of_runs
 
 CORPORA = {"docs": "documentation of Python", "packages": "documentation of seven packages"}
 
@@ -244,20 +243,8 @@ def sections(runs: Path) -> List[Section]:
 
 
 def main(words: Optional[Sequence[str]] = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--learned", type=Path, help="Markdown to end with")
-    given = parser.parse_args(words)
     title = "What the papers found, found again on two cores"
-    made = sections(given.runs)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    ending = "\n" + given.learned.read_text(encoding="utf-8") if given.learned else ""
-    text = markdown.page(title, made).replace(f"{given.runs.resolve()}/", "")
-    given.out.write_text(text + ending, encoding="utf-8")
-    page = given.runs / "findings.html"
-    page.write_text(html.page(title, made, []), encoding="utf-8")
-    print(f"{given.out}, {page}")
+    page_of_runs(__doc__, title, sections, words)
 
 
 if __name__ == "__main__":
