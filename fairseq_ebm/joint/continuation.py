@@ -98,7 +98,7 @@ def continue_prompt(
             context = context[max(0, len(context) - (options.window - length)) :]
             here = dataclasses.replace(options, length=length, num_draws=len(draws))
             pool, choice, choosing = _chosen(joint, context, here, stream_of, f"{part}-{member}")
-            _extend(draws, pool, choice)
+            extend(draws, pool, choice)
             result.pools.append(pool)
             result.figures.append(choice.figures)
             for i, spent in enumerate((*pool.seconds, choosing)):
@@ -135,7 +135,8 @@ def _chosen(
     )
 
 
-def _extend(draws: List[JointDraw], pool: ProposalPool, choice: Choice) -> None:
+def extend(draws: List[JointDraw], pool: ProposalPool, choice: Choice) -> None:
+    """Each with the proposal that was chosen for it."""
     shares = torch.softmax(pool.log_weights, dim=0)
     ess = float(effective_sample_size(pool.log_weights))
     for draw, index in zip(draws, choice.indices.tolist()):

@@ -1,8 +1,8 @@
 """A pool: what the language model proposes after a context, and what the energy thinks of it."""
 
 import time
-from collections.abc import Sequence
-from typing import List, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,9 +35,15 @@ def join(pools: Sequence[ProposalPool]) -> ProposalPool:
 def propose(
     joint: Joint, context: Tensor, samples: int, length: int, stream: WindowStream
 ) -> ProposalPool:
-    """``samples`` continuations of ``length`` tokens of one context (C,), drawn and judged chunk by
-    chunk. An energy of +inf means that a continuation cannot be."""
-    pools: List[ProposalPool] = []
+    """``samples`` continuations of ``length`` tokens of one context (C,). An energy of +inf means
+    that a continuation cannot be."""
+    return join(list(proposals(joint, context, samples, length, stream)))
+
+
+def proposals(
+    joint: Joint, context: Tensor, samples: int, length: int, stream: WindowStream
+) -> Iterator[ProposalPool]:
+    """The same, chunk by chunk."""
     chunks = joint.sampler.chunks(context.unsqueeze(0), samples, length, [stream])
     given = joint.of_prefix(context.unsqueeze(0))
     start = time.perf_counter()
@@ -49,9 +55,7 @@ def propose(
         scored = time.perf_counter()
         # Untruncated, q is P_LM given that nothing is padding, as everywhere with joint models.
         log_p = chunk.log_q if joint.sampler.truncation.is_none else chunk.log_p
-        pools.append(ProposalPool(tokens, log_p[0], energies, (drawn - start, scored - drawn)))
+        if bool((energies.isnan() | (energies == -torch.inf)).any()):
+            raise UserError("the energy is NaN or -inf")
+        yield ProposalPool(tokens, log_p[0], energies, (drawn - start, scored - drawn))
         start = time.perf_counter()
-    pool = join(pools)
-    if bool((pool.energies.isnan() | (pool.energies == -torch.inf)).any()):
-        raise UserError("the energy is NaN or -inf")
-    return pool

@@ -136,8 +136,7 @@ def embedding_gradients(model: EnergyModel, windows: Tensor) -> Tuple[Tensor, Te
 
     hook = model.token_embedding().register_forward_hook(take)
     try:
-        # cuDNN's LSTMs have gradients in training mode only, torch's own have them always.
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        with torch.enable_grad():
             energies = model.energy(windows)
     finally:
         hook.remove()
