@@ -1,13 +1,11 @@
 """``JointModel``: the joint model in Python, text in, text and records out."""
 
 import dataclasses
-import math
 import warnings
-import zlib
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
@@ -16,12 +14,11 @@ from ..data.streams import WindowStream
 from ..data.tokenizers import Tokenizer, decode_behind, load_tokenizer, require_known
 from ..errors import UserError
 from ..lm.sampler import require_truncation
-from ..numerics import intervals
 from ..numerics.drawing import Truncation
-from ..numerics.partition import log_partition_bounds
+from .bounds import TextBounds, bounds_so_far
 from .checkpoints import LoadedJoint, load_joint_checkpoints
 from .continuation import GenerationOptions, continue_prompt
-from .model import Joint, Streams
+from .model import Joint, number_of
 
 
 @dataclass(frozen=True)
@@ -33,47 +30,6 @@ class JointSample:
     log_p_lm: float
     share: float
     ess: float
-
-
-@dataclass(frozen=True)
-class TextBounds:
-    """Of one continuation: log P_LM, its energy, log Z of the prefix, and what follows.
-
-    ``log_z_error``: the standard error of ``log_z`` by sampling."""
-
-    num_tokens: int
-    log_p_lm: float
-    energy: float
-    log_z_lower: float
-    log_z_upper: float
-    log_z: float
-    log_z_error: float
-    ess: float
-    pareto_k: float
-
-    @property
-    def base_ppl(self) -> float:
-        return math.exp(-self.log_p_lm / self.num_tokens)
-
-    @property
-    def joint_ppl_lower(self) -> float:
-        return self._ppl(self.log_z_lower)
-
-    @property
-    def joint_ppl_upper(self) -> float:
-        return self._ppl(self.log_z_upper)
-
-    @property
-    def joint_ppl(self) -> float:
-        return self._ppl(self.log_z)
-
-    @property
-    def joint_ppl_sampling_ci95(self) -> Optional[Tuple[float, float]]:
-        """Where ``joint_ppl`` would be with other samples."""
-        return intervals.interval(self.joint_ppl, self.log_z_error / self.num_tokens)
-
-    def _ppl(self, log_z: float) -> float:
-        return math.exp(-(self.log_p_lm - self.energy - log_z) / self.num_tokens)
 
 
 class JointModel:
@@ -138,7 +94,7 @@ class JointModel:
         require_truncation(proposed, len(self.models.lm.dictionary))
         tokens = self._encode(prompt, "prompt")
         joint = dataclasses.replace(self._joint, sampler=self._joint.sampler.truncated(proposed))
-        stream_of = partial(WindowStream, seed, "python", _number(tokens))
+        stream_of = partial(WindowStream, seed, "python", number_of(tokens))
         found = continue_prompt(joint, tokens, options, stream_of)
         before = tokens.tolist()
         return [
@@ -161,19 +117,11 @@ class JointModel:
         before, after = self._encode(prefix, "prefix"), self._encode(continuation, "continuation")
         for doubt in self.models.doubts(len(before)):
             warnings.warn(doubt, stacklevel=2)
-        if not len(after):
-            raise UserError("continuation: there is nothing in it")
-        text = self._require_fit(torch.cat([before, after]))
         if num_samples < 2:
             raise UserError("num_samples: bounds need at least 2 samples")
-        streams = Streams(seed, "python", [_number(before)])
-        given = joint.of_prefix(before[None])
-        pool = joint.pool(before[None], num_samples, len(after), streams) - given
-        if not bool(torch.isfinite(pool).all()):
-            raise UserError("the energy is not finite on samples of this prefix")
-        log_p = float(joint.token_log_probs(text[None], len(before)).sum())
-        energy = float(joint.energies(text.view(1, 1, -1), 0) - given)
-        return TextBounds(len(after), log_p, energy, *map(float, log_partition_bounds(pool)))
+        self._require_fit(torch.cat([before, after]))
+        *_, found = bounds_so_far(joint, before, after, num_samples, seed)
+        return found
 
     def _encode(self, text: str, name: str) -> Tensor:
         """``name``: of the argument."""
@@ -194,8 +142,3 @@ class JointModel:
         if len(tokens) > most:
             raise UserError(f"text of {len(tokens)} tokens: the models read {most} at most")
         return tokens
-
-
-def _number(tokens: Tensor) -> int:
-    """Each prompt has random numbers of its own."""
-    return zlib.crc32(tokens.numpy().tobytes())

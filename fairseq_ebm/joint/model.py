@@ -5,8 +5,9 @@ base and joint probabilities sum to 1 over the same texts. A trained language mo
 next to nothing, so that its perplexity is the usual one.
 """
 
+import zlib
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -84,13 +85,22 @@ class Joint:
 
         Samples are drawn, judged and forgotten chunk by chunk: only their energies remain.
         """
-        energies: List[Tensor] = []
+        return torch.cat(list(self.pool_parts(prefixes, samples, length, streams)), dim=1)
+
+    def pool_parts(
+        self, prefixes: Tensor, samples: int, length: int, streams: "Streams"
+    ) -> Iterator[Tensor]:
+        """The same, chunk by chunk."""
         own = streams.of(prefixes.size(1))
         for chunk in self.sampler.chunks(prefixes, samples, length, own):
             shared = prefixes.unsqueeze(1).expand(-1, chunk.tokens.size(1), -1)
             windows = torch.cat([shared, chunk.tokens], dim=2)
-            energies.append(self.energies(windows, prefixes.size(1)))
-        return torch.cat(energies, dim=1)
+            yield self.energies(windows, prefixes.size(1))
+
+
+def number_of(tokens: Tensor) -> int:
+    """Each prompt that is no window of a text has random numbers of its own."""
+    return zlib.crc32(tokens.numpy().tobytes())
 
 
 @dataclass(frozen=True)
