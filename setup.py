@@ -23,6 +23,7 @@ setup(
     license="MIT",
     packages=find_packages(include=["fairseq_ebm", "fairseq_ebm.*"]),
     package_data={
+        "fairseq_ebm.explore": ["static/*"],
         "fairseq_ebm.human_eval": ["page.html"],
         "fairseq_ebm.reports": ["page.html", "style.css"],
     },
@@ -47,6 +48,7 @@ setup(
     ],
     extras_require={
         "hf": ["transformers>=4.40"],
+        "explore": ["starlette>=0.37", "uvicorn>=0.29"],
         "lora": ["transformers>=4.40", "peft"],
         "dev": [
             "mpmath",  # 60 digits
@@ -57,6 +59,8 @@ setup(
             "transformers>=4.40,<5",
             "peft",
             "selenium>=4.12",
+            "starlette>=0.37",
+            "uvicorn>=0.29",
         ],
     },
     entry_points={

@@ -15,7 +15,7 @@ from .progress import silence
 from .records import write_json
 from .registration import register
 
-UNWRITTEN = ("shard",)  # kinds of records that say what was done, and are no reports
+UNWRITTEN = ("shard", "explored")  # kinds of records that say what was done, and are no reports
 
 # In the order of the way from text to a report; each with the place of its options.
 VERBS: Mapping[str, str] = {
@@ -34,6 +34,7 @@ VERBS: Mapping[str, str] = {
     "human-eval qualify": "human_eval.options:Qualify",
     "human-eval analyse": "human_eval.options:Count",
     "report": "reports.options:Report",
+    "explore": "explore.options:Explore",
     "run": "workflow.options:Run",
 }
 

@@ -41,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "shard": _each(work.shard),
     "report": _each(work.written),
     "run": _each(work.stages),
+    "explored": _each(work.explored),
 }
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 from ..errors import UserError
 from ..files import visible_in
@@ -18,22 +18,28 @@ from .page import Item, Named, Record, SampleTexts, Section, number
 
 def report(options: Report) -> Record:
     first = options.runs[0]
-    paths = [path for run in options.runs for path in _files_of(run)]
-    records = [Named(path.stem, record) for path in paths for record in _known(path, options)]
-    generated = [path for path in paths if path.suffix == ".jsonl" and is_pools(path)]
-    if not records and not generated:
-        raise UserError(f"{first}: no report of our programs in it")
-    made = sections(records, read_json(options.paper) if options.paper else {})
-    for path in generated if options.samples else ():
-        made.append(samples(path.stem, list(islice(read_pools(path), options.samples))))
-    known = [each for each in records if "provenance" in each.record]
-    origins = [(each.name, json.dumps(each.record["provenance"], indent=2)) for each in known]
+    made, origins = parts(options)
     out = options.dest or (first if first.is_dir() else first.parent) / "report.html"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(html.page(options.title, made, origins), encoding="utf-8")
     beside = out.with_suffix(".md")
     beside.write_text(markdown.page(options.title, made), encoding="utf-8")
     return {"kind": "report", "files": [str(out), str(beside)]}
+
+
+def parts(options: Report) -> Tuple[List[Section], List[Tuple[str, str]]]:
+    """Sections, and of each record its name and what made it."""
+    paths = [path for run in options.runs for path in _files_of(run)]
+    records = [Named(path.stem, record) for path in paths for record in _known(path, options)]
+    generated = [path for path in paths if path.suffix == ".jsonl" and is_pools(path)]
+    if not records and not generated:
+        raise UserError(f"{options.runs[0]}: no report of our programs in it")
+    made = sections(records, read_json(options.paper) if options.paper else {})
+    for path in generated if options.samples else ():
+        made.append(samples(path.stem, list(islice(read_pools(path), options.samples))))
+    known = [each for each in records if "provenance" in each.record]
+    origins = [(each.name, json.dumps(each.record["provenance"], indent=2)) for each in known]
+    return made, origins
 
 
 def _files_of(run: Path) -> List[Path]:

@@ -58,3 +58,7 @@ def stages(named: Named) -> Iterator[Item]:
         yield f"Done: {pages}everything is in {record['folder']}"
     else:
         yield "\n".join(record["commands"])
+
+
+def explored(named: Named) -> Iterator[Item]:
+    yield f"{named.record['address']} is closed"

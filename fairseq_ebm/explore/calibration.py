@@ -1,0 +1,144 @@
+"""What a store of negatives says about an energy's value: real and generated windows, cut to the
+length of the text that is judged, and their energies."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from ..data.tokenizers import DICTIONARY_NAME, require_same_dictionary
+from ..detection.metrics import Scores, thresholds
+from ..detection.stores import chosen
+from ..errors import UserError
+from ..joint.checkpoints import LoadedJoint
+from ..joint.model import Joint
+from ..negatives.store import NegativesSubset
+from ..options import Record
+from ..weaknesses.units import stacked
+from .options import Explore
+
+AT_ONCE = 32  # windows of a step
+BARS = 40
+UNUSUAL = 0.99  # of real windows are likelier than a text that is called unlike them
+KEPT = 16  # lengths whose energies are kept
+
+Progress = Tuple[int, int]  # done, of how many
+
+
+class Windows(NamedTuple):
+    real: Tensor  # (W, T)
+    generated: Tensor
+
+    @property
+    def both(self) -> Tensor:
+        return torch.cat([self.real, self.generated])
+
+
+@dataclass(frozen=True)
+class AtLength:
+    """Of windows cut to so many tokens: their energies, and -log P_LM of a token (real ones)."""
+
+    valid: Scores
+    shown: Scores
+    nll: np.ndarray
+
+    @cached_property
+    def threshold(self) -> float:
+        """Above it, more windows of valid are generated."""
+        found = thresholds(self.valid).accuracy
+        return float(found) if found is not None and np.isfinite(found) else 0.0
+
+    @cached_property
+    def _fitted(self) -> LogisticRegression:
+        is_generated, energies = self.valid.labels()
+        return LogisticRegression(class_weight="balanced").fit(energies[:, None], is_generated)
+
+    def probability(self, energy: float) -> float:
+        """That a text is generated, if both kinds are equally frequent, by logistic regression."""
+        return float(self._fitted.predict_proba([[energy]])[0, 1])
+
+    def is_unusual(self, nll: float) -> bool:
+        return bool(nll > np.quantile(self.nll, UNUSUAL))
+
+    def record(self, energy: float) -> Record:
+        real, generated = self.shown.real, self.shown.generated.ravel()
+        edges = np.histogram_bin_edges(np.concatenate([real, generated]), BARS)
+        counts = {
+            name: np.histogram(values, edges)[0].tolist()
+            for name, values in (("real", real), ("generated", generated))
+        }
+        right = (real < self.threshold).mean() + (generated >= self.threshold).mean()
+        return {
+            "edges": edges.tolist(),
+            **counts,
+            "num_real": len(real),
+            "threshold": self.threshold,
+            "accuracy": float(right / 2),
+            "probability": self.probability(energy),
+            "false_alarms": int((real >= energy).sum()),
+            "missed": int((generated < energy).sum()),
+        }
+
+
+@dataclass(frozen=True)
+class Calibration:
+    joint: Joint
+    valid: Windows
+    shown: Windows
+    shown_name: str
+    prefix_length: int  # tokens that a generated window has of a real one, at most
+    _found: Dict[int, AtLength] = field(default_factory=dict)
+
+    @property
+    def window(self) -> int:
+        return self.valid.real.size(1)
+
+    def at(self, length: int) -> Generator[Progress, None, AtLength]:
+        """Step by step, unless it is known."""
+        if length not in self._found:
+            if len(self._found) >= KEPT:
+                self._found.pop(next(iter(self._found)))
+            cut = torch.cat([self.valid.both, self.shown.both])[:, :length]
+            energies, nll = [], []
+            for part in cut.split(AT_ONCE):
+                energies.append(self.joint.energies(part.unsqueeze(1), 0)[:, 0])
+                nll.append(-self.joint.token_log_probs(part, 0).mean(dim=1))
+                yield min(len(cut), AT_ONCE * len(energies)), len(cut)
+            self._found[length] = self._sorted(torch.cat(energies), torch.cat(nll))
+        return self._found[length]
+
+    def _sorted(self, energies: Tensor, nll: Tensor) -> AtLength:
+        sizes = [len(part) for windows in (self.valid, self.shown) for part in windows]
+        real, generated, shown_real, shown_generated = (e.numpy() for e in energies.split(sizes))
+        if not np.isfinite(energies.numpy()).all():
+            raise UserError("--store: the energy of one of its windows is not finite")
+        return AtLength(
+            Scores(real, generated), Scores(shown_real, shown_generated), nll[: sizes[0]].numpy()
+        )
+
+
+def calibration_of(store: Path, options: Explore, joint: Joint, models: LoadedJoint) -> Calibration:
+    problem = f"--store: {store}: made with another dictionary"
+    require_same_dictionary(options.data / DICTIONARY_NAME, store / DICTIONARY_NAME, problem)
+    valid = NegativesSubset(store, "valid")
+    models.require_window(valid.window)
+    if valid.manifest.right_to_left:
+        raise UserError(f"--store: {store}: its text was generated right to left")
+    name = "test" if "test" in valid.manifest.subsets else "valid"
+    windows, prefix = _windows(valid, options)
+    shown = windows if name == "valid" else _windows(NegativesSubset(store, name), options)[0]
+    return Calibration(joint, windows, shown, name, prefix)
+
+
+def _windows(subset: NegativesSubset, options: Explore) -> Tuple[Windows, int]:
+    """And the longest prefix that the two of a pair share."""
+    examples: List[Any] = [subset[i] for i in chosen(subset, options.calibration, options.seed)]
+    real = stacked([example.real for example in examples])
+    generated = stacked([example.negatives[0] for example in examples])
+    return Windows(real, generated), max(example.prefix_length for example in examples)

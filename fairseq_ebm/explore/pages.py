@@ -1,0 +1,111 @@
+"""The page, what it asks for, and the report of a run, as an ASGI application."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Callable, Optional, Tuple, Type
+
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from ..errors import OptionError, UserError
+from ..options import Record
+from ..reports import html
+from ..reports.options import Report
+from ..reports.report import parts
+from .answers import Answer, json_object, message_of, only_step
+from .guard import Guard
+from .judge import judge
+from .likely import likely, next_token
+from .options import LOOPBACK, Asked, Explore, Judge, Likely, Next, Write
+from .subject import about, load
+from .turns import Turns
+from .write import write
+
+STATIC = Path(__file__).parent / "static"
+KINDS = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
+QUESTIONS: Mapping[str, Tuple[Type[Asked], Callable[[Any, Any], Iterator[Record]]]] = {
+    "write": (Write, write),
+    "likely": (Likely, likely),
+    "next": (Next, next_token),
+    "judge": (Judge, judge),
+}
+
+
+class Pages:
+    def __init__(self, options: Explore) -> None:
+        self._reports, self._turns = options.reports, Turns()
+        self._subject = load(options) if options.path is not None else None
+        self._about = {
+            "models": self._subject and about(self._subject),
+            "results": options.reports is not None,
+        }
+        found = (path for path in STATIC.iterdir() if path.suffix in KINDS)
+        self._files = {path.name: path.read_bytes() for path in found}
+
+    async def page(self, request: Any) -> Response:
+        return self._file("page.html")
+
+    async def static(self, request: Any) -> Response:
+        return self._file(request.path_params["name"])
+
+    async def about(self, request: Any) -> Response:
+        return JSONResponse(self._about)
+
+    async def asked(self, request: Any) -> Any:
+        found = QUESTIONS.get(request.path_params["name"])
+        if found is None or self._subject is None:
+            return JSONResponse({"message": "There is no such question."}, 404)
+        kind, work = found
+        try:
+            question = _question(kind, json_object(await request.body()))
+        except UserError as error:
+            return JSONResponse({"message": message_of(error)}, 400)
+        return Answer(self._turns, work(self._subject, question))
+
+    async def results(self, request: Any) -> Response:
+        if self._reports is None:
+            return _missing()
+        try:
+            return HTMLResponse(await only_step(self._turns, _report(self._reports)))
+        except Exception as error:
+            return Response(message_of(error), 500)
+
+    def _file(self, name: str) -> Response:
+        if name not in self._files:
+            return _missing()
+        kind = KINDS[Path(name).suffix]
+        return Response(self._files[name], 200, {"cache-control": "no-cache"}, kind)
+
+
+def application(options: Explore, token: Optional[str] = None) -> Any:
+    pages = Pages(options)
+    routes = [
+        Route("/", pages.page),
+        Route("/results", pages.results),
+        Route("/static/{name}", pages.static),
+        Route("/api/about", pages.about),
+        Route("/api/{name}", pages.asked, methods=["POST"]),
+    ]
+    return Guard(Starlette(routes=routes), LOOPBACK if token is None else None, token)
+
+
+def _missing() -> Response:
+    return Response("There is nothing here.", 404)
+
+
+def _question(kind: Type[Asked], given: Record) -> Asked:
+    labels = kind.labels()
+    if unknown := sorted(set(given) - set(labels)):
+        raise UserError(f"{', '.join(unknown)}: not asked for here")
+    try:
+        return kind(**given)
+    except OptionError as error:
+        raise error.in_flags(labels) from None
+
+
+def _report(folder: Path) -> Iterator[str]:
+    """As a page of its own, which the page shows in a frame."""
+    title = f"Results: {folder.name}"
+    sections, origins = parts(Report(runs=(folder,), title=title))
+    yield html.page(title, sections, origins)

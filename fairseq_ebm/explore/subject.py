@@ -1,0 +1,116 @@
+"""What is explored: a joint model, its vocabulary, and text to compare with."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Callable, List, Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.streams import WindowStream
+from ..data.tokenizers import Tokenizer, decode_behind, load_tokenizer, require_known
+from ..errors import UserError
+from ..joint.checkpoints import LoadedJoint, load_joint_checkpoints
+from ..joint.model import Joint
+from ..lm.sampler import Sampler
+from ..options import Record
+from .calibration import Calibration, calibration_of
+from .options import MOST_CHARACTERS, Explore
+
+AT_ONCE = 32  # samples of a step: seen soon, and another's turn comes soon
+
+
+@dataclass(frozen=True)
+class Subject:
+    options: Explore
+    models: LoadedJoint
+    joint: Joint
+    tokenizer: Tokenizer
+    window: int
+    keeps_lines: bool  # whether a line feed is a symbol of its own; else documents end there
+    calibration: Optional[Calibration]
+
+    def tokens(self, text: str, name: str) -> Tensor:
+        """``name``: of the field, in the language of the page."""
+        lines = [text] if self.keeps_lines else text.split("\n")
+        encoded = self.tokenizer.encode(lines)
+        require_known(encoded, self.tokenizer.dictionary, name)
+        eos = np.array([self.tokenizer.dictionary.eos()])
+        joined = [encoded[0], *(part for line in encoded[1:] for part in (eos, line))]
+        return torch.from_numpy(np.concatenate(joined).astype(np.int64))
+
+    def words(self, before: Tensor) -> Callable[[Sequence[int]], str]:
+        """The text of tokens behind others."""
+        return partial(decode_behind, self.tokenizer, before.tolist())
+
+    def pieces(self, tokens: Tensor) -> List[str]:
+        """The text of each token; together they are the text of all, where symbols are characters
+        or more."""
+        decode, known = self.tokenizer.decode, tokens.tolist()
+        ends = [decode(known[: end + 1]) for end in range(len(known))]
+        starts = ["", *ends[:-1]]
+        return [
+            whole[len(start) :] if whole.startswith(start) else decode([token])
+            for token, start, whole in zip(known, starts, ends)
+        ]
+
+    def stream_of(self, seed: int) -> Callable[[str], WindowStream]:
+        """Those of the first prompt that fairseq-interactive reads."""
+        return lambda purpose: WindowStream(seed, "interactive", 0, purpose)
+
+    def require_fit(self, count: int, name: str) -> None:
+        most = self.models.max_positions
+        if count > most:
+            raise UserError(f"{name}: {count:,} tokens; the models read {most:,} at most")
+
+
+def load(options: Explore) -> Subject:
+    assert options.path is not None
+    models = load_joint_checkpoints(options.path, options.data, options.precision, options.device)
+    if not models.judges:
+        raise UserError("--path: no energy; give LM.pt:ENERGY.pt")
+    models.lm.require_left_to_right()
+    window = options.window or models.window
+    models.require_window(window)
+    joint = dataclasses.replace(models.joint(), sampler=Sampler(models.lm.model, rows=AT_ONCE))
+    tokenizer = load_tokenizer(options.data)
+    calibration = None
+    if options.store is not None:
+        calibration = calibration_of(options.store, options, joint, models)
+    return Subject(options, models, joint, tokenizer, window, _keeps_lines(tokenizer), calibration)
+
+
+def _keeps_lines(tokenizer: Tokenizer) -> bool:
+    """Whether the text that the vocabulary was counted on had line feeds within documents."""
+    (found,) = tokenizer.encode(["\n"])
+    counts = tokenizer.dictionary.count
+    return len(found) > 0 and all(counts[token] > 0 for token in found.tolist())
+
+
+def about(subject: Subject) -> Record:
+    """What the page says of what is explored."""
+    parts = [(part.path, "energy") for part in subject.models.formula.energies]
+    parts += [(part.path, "language model") for part in subject.models.formula.experts]
+    calibration = subject.calibration
+    return {
+        "language_model": _name(subject.models.formula.base),
+        "others": [f"{what} {_name(path)}" for path, what in parts],
+        "window": subject.window,
+        "device": str(subject.joint.device),
+        "calibration": calibration and {
+            "windows": len(calibration.shown.real),
+            "subset": calibration.shown_name,
+            "prefix_length": calibration.prefix_length,
+        },
+        "symbols": len(subject.models.lm.dictionary) - 1,
+        "most_characters": MOST_CHARACTERS,
+    }  # fmt: skip
+
+
+def _name(path: Path) -> str:
+    """Enough to know it by, and not where it lies."""
+    return "/".join(Path(path).parts[-2:])
