@@ -43,7 +43,9 @@ selection: setup
 	@for seed in 1 2 3; do \
 		$(BIN)/fairseq-ebm run $(SELECTED)/small.yaml --size $$seed --jobs $(JOBS) \
 			--dest runs/selection/$$seed || exit; done
-	@$(BIN)/python $(SELECTED)/table.py runs/selection docs/selection.md
+	@$(BIN)/python $(SELECTED)/table.py runs/selection docs/selection.md --learned $(SELECTED)/learned.md
+	@cp runs/selection/1/log/log.loss-specific_valid.svg docs/images/selection.loss.svg
+	@cp runs/selection/1/log/log.shares.svg docs/images/selection.shares.svg
 
 quick: setup
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m "not slow"

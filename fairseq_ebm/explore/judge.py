@@ -79,7 +79,7 @@ def _energy(subject: Subject, text: Tensor) -> float:
 def _warnings(subject: Subject, text: Tensor, whole: Tensor) -> Iterator[str]:
     window, calibration = _window(subject), subject.calibration
     if len(whole) > window:
-        yield f"Only the first {window} of {len(whole)} tokens are judged: so many it reads at once."
+        yield f"Only the first {window} of {len(whole)} tokens are judged: it reads no more."
     if len(text) < window:
         rest = "" if calibration is None else "; what it is compared with is cut as short"
         yield f"{len(text)} tokens are few: the energy was trained on {window}{rest}."

@@ -22,7 +22,7 @@ from .subject import about, load
 from .turns import Turns
 from .write import write
 
-STATIC = Path(__file__).parent / "static"
+STATIC, STYLE = Path(__file__).parent / "static", html.HERE / "style.css"
 KINDS = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
 QUESTIONS: Mapping[str, Tuple[Type[Asked], Callable[[Any, Any], Iterator[Record]]]] = {
     "write": (Write, write),
@@ -40,7 +40,7 @@ class Pages:
             "models": self._subject and about(self._subject),
             "results": options.reports is not None,
         }
-        found = (path for path in STATIC.iterdir() if path.suffix in KINDS)
+        found = [STYLE, *(path for path in STATIC.iterdir() if path.suffix in KINDS)]
         self._files = {path.name: path.read_bytes() for path in found}
 
     async def page(self, request: Any) -> Response:

@@ -24,9 +24,10 @@ def page_of_runs(
     given = parser.parse_args(words)
     made = sections(given.runs)
     ending = "\n" + given.learned.read_text(encoding="utf-8") if given.learned else ""
-    text = markdown.page(title, made).replace(f"{given.runs.resolve()}/", "")
+    here = f"{given.runs.resolve()}/"  # which is of no use to a reader
     given.out.parent.mkdir(parents=True, exist_ok=True)
+    text = markdown.page(title, made).replace(here, "")
     given.out.write_text(text + ending, encoding="utf-8")
     page = given.runs / f"{given.out.stem}.html"
-    page.write_text(html.page(title, made, []), encoding="utf-8")
+    page.write_text(html.page(title, made, []).replace(here, ""), encoding="utf-8")
     print(f"{given.out}, {page}")

@@ -62,7 +62,8 @@ def _draw_shares(runs: List[Record], sources: List[str], figure: Figure) -> None
             axes.plot(*zip(*points), color=colour, linestyle=dash, label=run["name"], linewidth=1)
         describe(axes, percent=True, title=f"from {source}", xlabel="update", ylabel="share")
         axes.set_ylim(bottom=0)
-    figure.axes[0].legend(fontsize="small")
+    lines, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside upper center", ncols=4, fontsize="small")
 
 
 def _draw_losses(runs: List[Record], subset: str, figure: Figure) -> None:
