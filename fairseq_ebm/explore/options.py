@@ -1,6 +1,6 @@
 """What ``fairseq-ebm explore`` can be asked for, and what its page can ask of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Optional
 
@@ -84,7 +84,7 @@ class Asked(Options):
 
     @classmethod
     def labels(cls) -> "dict[str, str]":
-        return {name: each.metadata["help"] for name, each in cls.__dataclass_fields__.items()}
+        return {each.name: each.metadata["help"] for each in fields(cls)}
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """What is explored: a joint model, its vocabulary, and text to compare with."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Callable, List, Optional
 
@@ -19,8 +20,9 @@ from ..joint.model import Joint
 from ..lm.sampler import Sampler
 from ..options import Record
 from .calibration import Calibration, calibration_of
-from .options import MOST_CHARACTERS, Explore
+from .options import Explore
 
+EXAMPLES = 8
 AT_ONCE = 32  # samples of a step: seen soon, and another's turn comes soon
 
 
@@ -106,9 +108,22 @@ def about(subject: Subject) -> Record:
             "subset": calibration.shown_name,
             "prefix_length": calibration.prefix_length,
         },
-        "symbols": len(subject.models.lm.dictionary) - 1,
-        "most_characters": MOST_CHARACTERS,
+        "examples": list(_examples(subject)),
     }  # fmt: skip
+
+
+def _examples(subject: Subject) -> Iterator[Record]:
+    """To begin with: windows of real text, and what was generated in their place."""
+    known, decode = subject.calibration, subject.tokenizer.decode
+    pairs = zip(*known.shown) if known else ()
+    for real, generated in islice(pairs, EXAMPLES):
+        before = real[: known.prefix_length] if known else real
+        prefix, whole = decode(before.tolist()), decode(real.tolist())
+        yield {
+            "prefix": prefix,
+            "continuation": subject.words(before)(real[len(before) :].tolist()),
+            "texts": [whole, decode(generated.tolist())],
+        }
 
 
 def _name(path: Path) -> str:

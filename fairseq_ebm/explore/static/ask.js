@@ -33,6 +33,8 @@ async function refusalOf(response) {
 export const fixed = (value, digits) => value === null || value === undefined ? "∞"
   : value.toFixed(digits).replace("-", "−");
 export const percent = (value, digits = 1) => `${fixed(100 * value, digits)}%`;
+// Of what is estimated, which is never certain.
+export const chance = (value) => value < 0.005 ? "less than 1%" : value > 0.995 ? "more than 99%" : percent(value, 0);
 export const counted = (count, one, many = `${one}s`) =>
   `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 export const shown = (text) => text.replace(/\n/g, "⏎").replace(/\t/g, "⇥") || "∅";
@@ -133,6 +135,19 @@ function turnable(knob) {
   };
   knob.addEventListener("input", show);
   show();
+}
+
+// Fields are filled in with the first example, if nothing is in them; a button has the others.
+export function examples(section, texts) {
+  const button = section.querySelector(".example");
+  let next = 0;
+  const fill = () => {
+    for (const [name, text] of Object.entries(texts[next])) section.querySelector(`[name=${name}]`).value = text;
+    next = (next + 1) % texts.length;
+  };
+  button.hidden = texts.length < 2;
+  button.addEventListener("click", fill);
+  if (texts.length && [...section.querySelectorAll("textarea")].every((field) => !field.value)) fill();
 }
 
 // One of many buttons has the focus; arrows move it.

@@ -1,6 +1,6 @@
 // Whether a text looks generated, which tokens say so, and what changes the verdict.
 
-import { Asking, fixed, node, percent, roving, shown } from "./ask.js";
+import { Asking, chance, examples, fixed, node, percent, roving, shown } from "./ask.js";
 import { histogram } from "./pictures.js";
 
 const RANKS = [[10, "among the 10 likeliest", 0.1], [100, "among the 100 likeliest", 0.3], [1000, "among the 1,000 likeliest", 0.55], [Infinity, "beyond", 0.85]];
@@ -10,6 +10,7 @@ export function prepare(section, about) {
   const list = find(".colours"), settle = roving(list);
   let tokens, energy, verdict;
   const asking = new Asking(section, "judge", hear);
+  examples(section, about.examples.flatMap(({ texts }) => texts.map((text) => ({ text }))));
   find("select").addEventListener("change", colour);
 
   function hear(event) {
@@ -45,6 +46,7 @@ export function prepare(section, about) {
     } else if (event.event === "edits") {
       find(".edits-note").textContent = event.why_not ? `Not to be had: ${event.why_not}.`
         : `Which tokens, changed, would make it look ${event.towards}: the best one, then the best after that, and so on.`;
+      find(".edits").hidden = Boolean(event.why_not);
       find(".edits tbody").replaceChildren(...(event.rows ?? []).map((row) => node("tr", {},
         node("th", { scope: "row", class: "piece" }, `${row.position}: ${shown(row.before)}`), node("td", { class: "piece" }, shown(row.after)), ...seen(row))));
       asking.progress(0.8);
@@ -57,7 +59,7 @@ export function prepare(section, about) {
   }
 
   const seen = (row) => [node("td", {}, fixed(row.energy, 2)),
-    node("td", {}, row.probability === null ? "–" : percent(row.probability, 0))];
+    node("td", {}, row.probability === null ? "–" : chance(row.probability))];
 
   function say() {
     const line = find(".verdict");
@@ -66,7 +68,7 @@ export function prepare(section, about) {
       return;
     }
     const looks = energy >= verdict.threshold ? "generated" : "real", alarms = verdict.false_alarms;
-    line.replaceChildren(`It looks ${looks}: ${percent(verdict.probability, 0)} that it is generated, if half of all texts are.`,
+    line.replaceChildren(`It looks ${looks}: a probability of ${chance(verdict.probability)} that it is generated, if half of all texts are.`,
       node("small", {}, `Energy ${fixed(energy, 3)}. Of ${verdict.num_real} real windows, ${alarms} (${percent(alarms / verdict.num_real, 0)}) `
         + `look at least as generated; of as many generated ones, ${verdict.missed} look more real. The energy is right about ${percent(verdict.accuracy, 0)} of them.`));
     const caption = `Energies of ${verdict.num_real} real windows (filled) and as many generated ones (outlined) of ${about.calibration.subset}; `
@@ -93,13 +95,18 @@ export function prepare(section, about) {
     }
   }
 
+  function moved(change) {
+    if (Math.abs(change) < 0.005) return "stays as it is";
+    const [how, looks] = change > 0 ? ["rises", "real"] : ["falls", "generated"];
+    return `${how} by ${fixed(Math.abs(change), 2)}: as it is, it makes the text look more ${looks}`;
+  }
+
   function detail(i, button) {
     const token = tokens[i];
     for (const each of list.querySelectorAll("button")) each.setAttribute("aria-pressed", each === button);
     const rank = RANKS.find(([most]) => token.rank <= most)[1];
     find(".detail").textContent = `“${shown(token.text)}”: number ${token.rank.toLocaleString("en")} of the language model's list (${rank}), `
       + `probability ${percent(Math.exp(token.log_p), 2)}.`
-      + (token.other === undefined ? "" : ` With “${shown(token.other)}” in its place the energy ${token.change >= 0 ? "rises" : "falls"} `
-        + `by ${fixed(Math.abs(token.change), 2)}: as it is, it makes the text look more ${token.change >= 0 ? "real" : "generated"}.`);
+      + (token.other === undefined ? "" : ` With “${shown(token.other)}” in its place the energy ${moved(token.change)}.`);
   }
 }

@@ -1,14 +1,15 @@
 // How likely a text is, token by token, and what could stand at a place.
 
-import { ask, Asking, fixed, node, percent, roving, shown, wordsOf } from "./ask.js";
+import { ask, Asking, examples, fixed, node, percent, roving, shown, wordsOf } from "./ask.js";
 
 const SURPRISING = 12, FEW = 10; // nats that fill a bar; effective samples
 
-export function prepare(section) {
+export function prepare(section, about) {
   const find = (css) => section.querySelector(css);
   const list = find(".bars"), settle = roving(list);
   let question, tokens, given, control;
   const asking = new Asking(section, "likely", hear);
+  examples(section, about.examples.map(({ prefix, continuation }) => ({ prefix, continuation })));
 
   function hear(event) {
     if (event.event === "start") {
@@ -34,9 +35,10 @@ export function prepare(section) {
       figures(event);
     } else if (event.event === "end") {
       figures(event);
-      const better = event.joint_ppl < event.base_ppl;
+      const better = event.joint_ppl < event.base_ppl, gain = Math.abs(event.joint_ppl / event.base_ppl - 1);
       const sure = event.joint_ppl_ci95 && (better ? event.joint_ppl_ci95[1] < event.base_ppl : event.joint_ppl_ci95[0] > event.base_ppl);
-      asking.say(`To the joint model it is ${better ? "likelier" : "less likely"}${sure ? "" : ", if the samples do not mislead"}.`
+      asking.say((gain < 1e-4 ? "To both models it is as likely."
+        : `To the joint model it is ${better ? "likelier" : "less likely"}${sure ? "" : ", if the samples do not mislead"}.`)
         + (event.ess < FEW ? " They are worth few of equal weight: take more." : ""));
     }
   }
@@ -80,7 +82,7 @@ export function prepare(section) {
   }
 
   function candidate(row) {
-    const bar = (part) => node("td", {}, node("meter", { value: part, "aria-hidden": true }), percent(part));
+    const bar = (part) => node("td", {}, node("span", { class: "share", "--part": part, "aria-hidden": true }), percent(part));
     const [low, high] = row.joint_ci95;
     return node("tr", { class: row.is_actual ? "chosen" : null },
       node("th", { scope: "row", class: "piece" }, `${shown(row.text)}${row.is_actual ? " (stands there)" : ""}`),

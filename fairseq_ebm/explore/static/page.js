@@ -42,7 +42,10 @@ function turnTo(id, isAsked) {
 function report() {
   const frame = document.querySelector("#results iframe"), status = document.querySelector("#results .status");
   if (frame.getAttribute("src")) return;
-  frame.addEventListener("load", () => { status.textContent = ""; });
+  frame.addEventListener("load", () => {
+    status.textContent = "";
+    frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 20}px`;
+  });
   frame.src = "results";
 }
 

@@ -18,10 +18,11 @@ function ticks(low, high, count = 5) {
 }
 
 function frame(svg, xs, ys, names) {
-  const { width, height } = svg.viewBox.baseVal;
+  const width = Math.max(300, svg.clientWidth || 640), { height } = svg.viewBox.baseVal;
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`); // letters are as large as elsewhere
   const x = scale(...xs, EDGE.left, width - EDGE.right);
   const y = scale(...ys, height - EDGE.bottom, EDGE.top);
-  const across = ticks(...xs), up = ticks(...ys, 4), parts = [];
+  const across = ticks(...xs, Math.round(width / 110)), up = ticks(...ys, 4), parts = [];
   for (const value of across.found) {
     parts.push(node("line", { class: "grid", x1: x(value), x2: x(value), y1: EDGE.top, y2: height - EDGE.bottom }));
     parts.push(node("text", { x: x(value), y: height - EDGE.bottom + 17, "text-anchor": "middle" }, fixed(value, across.digits)));

@@ -1,6 +1,6 @@
 // Proposals as they come, and what is drawn of them.
 
-import { Asking, counted, fixed, node, percent, shown } from "./ask.js";
+import { Asking, counted, examples, fixed, node, percent, shown } from "./ask.js";
 import { scatter } from "./pictures.js";
 
 const FEW = 10, ROWS = 100, REST = 250; // milliseconds between two drawings
@@ -11,6 +11,7 @@ export function prepare(section, about) {
   const length = find("[name=length]");
   [length.max, length.value] = [about.window, Math.min(20, Math.max(1, about.window >> 1))];
   const asking = new Asking(section, "write", hear);
+  examples(section, about.examples.map(({ prefix }) => ({ prompt: prefix })));
 
   function hear(event) {
     if (event.event === "start") {
