@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from fairseq_ebm import register
 from fairseq_ebm.workflow.children import become
+from tests.browser import chromium  # noqa: F401 (a fixture)
 
 register()  # tests build energies and tasks in this process
 
@@ -43,6 +44,7 @@ FRESH.set_forkserver_preload(
         "fairseq_ebm.joint.next_token",
         "fairseq_ebm.joint.analyse",
         "fairseq_ebm.human_eval.export",
+        "fairseq_ebm.explore.pages",
         "fairseq_ebm.reports.terminal",
         "fairseq_cli.generate",
         "fairseq_cli.interactive",

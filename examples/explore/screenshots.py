@@ -60,7 +60,9 @@ def show(chromium: Any, url: str, part: str) -> None:
     chromium.refresh()
     time.sleep(1)
     for name, text in FIELDS.get(part, {}).items():
-        chromium.find_element("css selector", f"#{part} [name={name}]").send_keys(text)
+        field = chromium.find_element("css selector", f"#{part} [name={name}]")
+        field.clear()
+        field.send_keys(text)
     if part in FIELDS:
         chromium.find_element("css selector", f"#{part} button.main").click()
         done(chromium, f"#{part}")

@@ -51,7 +51,7 @@ class Answer:
         while True:
             step = asyncio.ensure_future(told.get())
             await asyncio.wait({step, left}, return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
+            if left.done():
                 step.cancel()
                 return
             result = step.result()

@@ -2,10 +2,8 @@
 
 import itertools
 import json
-import logging
 import random
 import re
-import shutil
 import time
 from collections import Counter
 
@@ -155,33 +153,7 @@ def test_the_page_gives_nothing_away_and_needs_nothing():
 
 # From here on in Chromium.
 
-FLAGS = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
-FLAGS += "disable-component-update disable-sync disable-dev-shm-usage"
 SIZE = 8
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    browser = next(filter(None, map(shutil.which, names)), None)
-    driver = shutil.which("chromedriver")
-    if browser is None or driver is None:
-        pytest.skip("needs a browser: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    for library in ("selenium", "urllib3"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in [*FLAGS.split(), f"user-data-dir={folder / 'profile'}"]:
-        options.add_argument(f"--{flag}")
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    with webdriver.Chrome(options=options, service=service) as chromium:
-        chromium.implicitly_wait(10)  # until there is what a test looks for
-        chromium.folder = folder
-        yield chromium
 
 
 class Rater:
