@@ -7,21 +7,14 @@ import argparse
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 WIDTH, PHONE = 1100, 390
 SECONDS = 180
-FIELDS: Dict[str, Dict[str, str]] = {
-    "write": {"prompt": "Return a new list that contains"},
-    "likely": {"prefix": "Return a new list that contains",
-               "continuation": " all items of the list in reverse order."},
-    "judge": {"text": "Return True if the given object is a string, and False if it is not. The "
-              "given object may be any object that has a name, a string or a list of strings, "
-              "each of which is the name of a function that returns a string or None."},
-}  # fmt: skip
+ASKING = ("write", "likely", "judge")  # of the example that the page begins with
 
 
 def browser(dark: bool = False, width: int = WIDTH) -> Any:
@@ -59,15 +52,11 @@ def show(chromium: Any, url: str, part: str) -> None:
     chromium.get(f"{url}#{part}")
     chromium.refresh()
     time.sleep(1)
-    for name, text in FIELDS.get(part, {}).items():
-        field = chromium.find_element("css selector", f"#{part} [name={name}]")
-        field.clear()
-        field.send_keys(text)
-    if part in FIELDS:
+    if part in ASKING:
         chromium.find_element("css selector", f"#{part} button.main").click()
         done(chromium, f"#{part}")
     if part == "likely":
-        chromium.find_element("css selector", ".bars li:nth-child(11) button").click()
+        chromium.find_element("css selector", ".bars li:nth-child(41) button").click()
         gone = "return document.querySelector('.next progress').hidden"
         WebDriverWait(chromium, SECONDS).until(lambda browser: browser.execute_script(gone))
     if part == "judge":

@@ -124,9 +124,9 @@ class Calibration:
 
 
 def calibration_of(store: Path, options: Explore, joint: Joint, models: LoadedJoint) -> Calibration:
+    valid = NegativesSubset(store, "valid")
     problem = f"--store: {store}: made with another dictionary"
     require_same_dictionary(options.data / DICTIONARY_NAME, store / DICTIONARY_NAME, problem)
-    valid = NegativesSubset(store, "valid")
     models.require_window(valid.window)
     if valid.manifest.right_to_left:
         raise UserError(f"--store: {store}: its text was generated right to left")

@@ -111,7 +111,7 @@ def _changes(subject: Subject, text: Tensor, energy: float) -> Iterator[Record]:
             "event": "changes",
             "first": start,
             "changes": [finite(e - energy) for e in energies.tolist()],
-            "others": [subject.tokenizer.decode([symbol]) for symbol in symbols],
+            "others": [subject.name(symbol) for symbol in symbols],
         }
 
 
@@ -139,12 +139,11 @@ def _edits(
         return
     editor = Editor(model, energy_judge(model), None, editable(subject.tokenizer), EDITS, TRIED)
     found = editor.edit(text, slice(0, len(text)), direction)
-    decode = subject.tokenizer.decode
     rows: List[Record] = [
         {
             "position": edit.position,
-            "before": decode([edit.before]),
-            "after": decode([edit.after]),
+            "before": subject.name(edit.before),
+            "after": subject.name(edit.after),
             **_seen(edit.energy, known),
         }
         for edit in found.edits

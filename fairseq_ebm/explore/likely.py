@@ -84,7 +84,7 @@ def next_token(subject: Subject, asked: Next) -> Iterator[Record]:
         "before": subject.tokenizer.decode(prefix[-12:].tolist()),
         "rows": [
             {
-                "text": subject.tokenizer.decode([row.candidate.symbol]),
+                "text": subject.name(row.candidate.symbol),
                 "is_actual": position < len(text) and row.candidate.symbol == int(text[position]),
                 "lm": row.lm,
                 "joint": row.joint,

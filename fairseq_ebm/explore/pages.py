@@ -23,7 +23,12 @@ from .turns import Turns
 from .write import write
 
 STATIC, STYLE = Path(__file__).parent / "static", html.HERE / "style.css"
-KINDS = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
+KINDS = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 QUESTIONS: Mapping[str, Tuple[Type[Asked], Callable[[Any, Any], Iterator[Record]]]] = {
     "write": (Write, write),
     "likely": (Likely, likely),

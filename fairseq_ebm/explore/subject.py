@@ -56,9 +56,14 @@ class Subject:
         ends = [decode(known[: end + 1]) for end in range(len(known))]
         starts = ["", *ends[:-1]]
         return [
-            whole[len(start) :] if whole.startswith(start) else decode([token])
+            whole[len(start) :] if whole.startswith(start) else self.name(token)
             for token, start, whole in zip(known, starts, ends)
         ]
+
+    def name(self, symbol: int) -> str:
+        """What one symbol spells; a byte that is no character alone, by the dictionary's name."""
+        text = self.tokenizer.decode([symbol])
+        return self.tokenizer.dictionary[symbol] if "\ufffd" in text else text
 
     def stream_of(self, seed: int) -> Callable[[str], WindowStream]:
         """Those of the first prompt that fairseq-interactive reads."""
