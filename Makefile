@@ -4,6 +4,7 @@
 # make bench   speed against peers                          make clean  removes what the others made
 # make findings   the papers' tables and claims, small: hours, docs/findings.md
 # make selection  the third paper's systems, small, three seeds: docs/selection.md
+# make explore    a page to play with the demo's models         make screenshots   its pictures in docs
 # make interruptions   the demo, killed in each of its stages, against one that nothing disturbed
 #
 # EXAMPLE=addition runs examples/addition instead of examples/demo, SIZE=tiny another size of it.
@@ -21,11 +22,23 @@ INSTALLED := .venv/installed-$(VERSION)
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo findings selection test quick setup lint bench interruptions docs-check clean
+.PHONY: demo explore screenshots findings selection test quick setup lint bench interruptions docs-check clean
 
 demo: setup
 	@$(BIN)/fairseq-ebm run examples/$(EXAMPLE)/$(EXAMPLE).yaml --jobs $(JOBS) \
 		--dest runs/$(EXAMPLE)$(if $(SIZE),-$(SIZE)) $(if $(SIZE),--size $(SIZE))
+
+# After make demo. PORT=0 takes any that is free; EXPLORE=--open opens a browser.
+PORT ?= 8642
+DEMO := runs/demo
+explore: setup
+	@test -e $(DEMO)/bidirectional/checkpoint_best.pt || { echo "make explore: first make demo" >&2; exit 2; }
+	@$(BIN)/fairseq-ebm explore $(DEMO)/data --store $(DEMO)/neg --results $(DEMO) --port $(PORT) $(EXPLORE) \
+		--path $(DEMO)/lm/checkpoint_best.pt:$(DEMO)/bidirectional/checkpoint_best.pt
+
+# While make explore runs.
+screenshots: setup
+	$(BIN)/python examples/explore/screenshots.py http://127.0.0.1:$(PORT)/ docs/images
 
 test: setup
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile

@@ -14,6 +14,7 @@ import pytest
 
 from fairseq_ebm.workflow.children import installed_programs
 from tests.conftest import CHECKOUT
+from tests.explore.conftest import Server
 
 pytestmark = pytest.mark.slow
 TEXT = (CHECKOUT / "docs" / "commands.md").read_text(encoding="utf-8")
@@ -121,6 +122,9 @@ def test_the_commands_one_after_another(run_program, here):
     for command in commands():
         what_people_bring(command, here)
         words = shlex.split(smaller(command), posix=True)
+        if words[:2] == ["fairseq-ebm", "explore"]:
+            Server(*words[2:], "--cpu", cwd=here).end()
+            continue
         if words[0] in PROGRAMS:
             done = run_program(*words, cwd=here)
         else:

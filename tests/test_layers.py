@@ -18,7 +18,7 @@ LAYERS = [
     {"evaluation", "weaknesses"},
     {"tasks"},
     {"reports"},
-    {"human_eval"},
+    {"human_eval", "explore"},
     {"workflow"},
     {"verbs", "cli"},
 ]

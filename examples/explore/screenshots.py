@@ -4,16 +4,18 @@ Of a running `fairseq-ebm explore`, in Chromium (apt-get install chromium chromi
 """
 
 import argparse
+import io
 import shutil
 import time
 from pathlib import Path
 from typing import Any, Optional, Sequence
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 WIDTH, PHONE = 1100, 390
-SECONDS = 180
+SECONDS, MOST, COLOURS = 180, 2400, 96
 ASKING = ("write", "likely", "judge")  # of the example that the page begins with
 
 
@@ -33,14 +35,16 @@ def browser(dark: bool = False, width: int = WIDTH) -> Any:
 
 
 def taken(chromium: Any, out: Path, width: int) -> None:
-    """The whole of the page, however long."""
+    """The page, and its beginning if it is very long."""
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
         "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False})  # fmt: skip
     height = chromium.execute_script("return document.documentElement.scrollHeight")
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
         "width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})  # fmt: skip
     time.sleep(0.5)
-    chromium.save_screenshot(str(out))
+    shown = Image.open(io.BytesIO(chromium.get_screenshot_as_png())).convert("RGB")
+    shown = shown.crop((0, 0, shown.width, min(shown.height, MOST)))
+    shown.quantize(COLOURS).save(out, optimize=True)
 
 
 def done(chromium: Any, css: str) -> None:
@@ -74,7 +78,7 @@ def main(words: Optional[Sequence[str]] = None) -> None:
     for dark, width in ((False, WIDTH), (True, PHONE)):
         chromium = browser(dark, width)
         try:
-            for part in ("write", "likely", "judge", "results"):
+            for part in ("write",) if dark else (*ASKING, "results"):
                 show(chromium, given.url, part)
                 name = f"explore.{part}{'.phone' if dark else ''}.png"
                 taken(chromium, given.folder / name, width)

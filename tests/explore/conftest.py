@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -28,15 +29,22 @@ def subject(flags):
 class Server:
     """``fairseq-ebm explore`` in a process of its own."""
 
-    def __init__(self, *words):
+    def __init__(self, *words, cwd=None):
         self.process = subprocess.Popen(
             ours("explore", *words, "--port", 0), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True,
+            text=True, cwd=cwd,
         )  # fmt: skip
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+", line)
         assert found, line + self.process.stdout.read()
         self.url = found[0]
+
+    def end(self):
+        """By Ctrl-C: what it says then."""
+        self.process.send_signal(signal.SIGINT)
+        rest = self.process.communicate(timeout=30)[0]
+        assert self.process.returncode == 0, rest
+        return rest
 
     def ask(self, name, timeout=60, headers=None, **question):
         body = json.dumps(question).encode()

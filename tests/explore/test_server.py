@@ -1,7 +1,6 @@
 """``fairseq-ebm explore`` as a program: how it begins, serves many, and ends."""
 
 import re
-import signal
 import socket
 import urllib.error
 import urllib.request
@@ -93,9 +92,8 @@ def test_ctrl_c_ends_it(flags):
     words = [flags["data"], "--path", flags["path"], "--cpu"]
     started = Server(*words)
     assert started.url.startswith("http://127.0.0.1:")
-    started.process.send_signal(signal.SIGINT)
-    rest = started.process.communicate(timeout=30)[0]
-    assert started.process.returncode == 0 and "is closed" in rest and "Traceback" not in rest
+    rest = started.end()
+    assert "is closed" in rest and "Traceback" not in rest
 
 
 def test_reports_alone_need_no_models(tmp_path, run_program):

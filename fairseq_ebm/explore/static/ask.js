@@ -37,7 +37,7 @@ export const percent = (value, digits = 1) => `${fixed(100 * value, digits)}%`;
 export const chance = (value) => value < 0.005 ? "less than 1%" : value > 0.995 ? "more than 99%" : percent(value, 0);
 export const counted = (count, one, many = `${one}s`) =>
   `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
-export const shown = (text) => text.replace(/\n/g, "⏎").replace(/\t/g, "⇥") || "∅";
+export const shown = (text) => /^ +$/.test(text) ? "␣".repeat(text.length) : text.replace(/\n/g, "⏎").replace(/\t/g, "⇥") || "∅";
 
 // A node with attributes, what it does on events, and what is in it: nodes, or text as text.
 export function node(tag, attributes = {}, ...content) {

@@ -73,7 +73,10 @@ export function prepare(section, about) {
       await ask("next", { prefix, continuation, seed, position }, mine.signal, (event) => {
         if (control !== mine) return;
         if (event.event === "candidates") bar.value = event.done / event.candidates;
-        else if (event.event === "end") next.querySelector("tbody").replaceChildren(...event.rows.map(candidate));
+        else if (event.event === "end") {
+          const most = Math.max(...event.rows.map((row) => Math.max(row.lm, row.joint)));
+          next.querySelector("tbody").replaceChildren(...event.rows.map((row) => candidate(row, most)));
+        }
       });
     } catch (error) {
       if (control === mine && error.name !== "AbortError") next.querySelector(".alert").textContent = wordsOf(error);
@@ -81,8 +84,8 @@ export function prepare(section, about) {
     if (control === mine) [bar.hidden, stop.disabled] = [true, true];
   }
 
-  function candidate(row) {
-    const bar = (part) => node("td", {}, node("span", { class: "share", "--part": part, "aria-hidden": true }), percent(part));
+  function candidate(row, most) {
+    const bar = (part) => node("td", {}, node("span", { class: "share", "--part": part / most, "aria-hidden": true }), percent(part));
     const [low, high] = row.joint_ci95;
     return node("tr", { class: row.is_actual ? "chosen" : null },
       node("th", { scope: "row", class: "piece" }, `${shown(row.text)}${row.is_actual ? " (stands there)" : ""}`),
