@@ -2,12 +2,16 @@
 
 import re
 import socket
+import sys
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fairseq_ebm.errors import UserError
+from fairseq_ebm.explore.options import Explore
+from fairseq_ebm.explore.server import explore
 from tests.explore.conftest import Server
 
 
@@ -110,6 +114,12 @@ def test_reports_alone_need_no_models(tmp_path, run_program):
     finally:
         started.process.terminate()
         started.process.wait(20)
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(UserError, match=r"pip install 'fairseq_ebm\[explore\]'"):
+        explore(Explore(data=tmp_path))
 
 
 def test_what_cannot_be_explored(run_program, flags, sums_lm, sums_energy, tmp_path):
