@@ -3,10 +3,10 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Optional
 
-from ..errors import UserError
+from ..errors import OptionError, UserError
 from ..options import Record
 from ..records import strict_json
 from .turns import Busy, Done, Turns
@@ -29,8 +29,7 @@ class Answer:
         told: asyncio.Queue[Any] = asyncio.Queue()
 
         def tell(step: Any) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(told.put_nowait, step)
+            loop.call_soon_threadsafe(told.put_nowait, step)
 
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         try:
@@ -64,20 +63,6 @@ class Answer:
             await send(_part(result, more=True))
 
 
-async def only_step(turns: Turns, work: Iterator[Any]) -> Any:
-    """What work of one step gives."""
-    loop = asyncio.get_running_loop()
-    told: asyncio.Queue[Any] = asyncio.Queue()
-    try:
-        turns.ask(work, lambda step: loop.call_soon_threadsafe(told.put_nowait, step))
-    except Busy:
-        raise UserError(BUSY) from None
-    result = await told.get()
-    if isinstance(result, Exception):
-        raise result
-    return result
-
-
 async def _disconnected(receive: Any) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -90,6 +75,14 @@ def _part(record: Optional[Record], more: bool) -> Any:
 
 def _last(record: Optional[Record]) -> Any:
     return _part(record, more=False)
+
+
+def in_words_of(work: Iterator[Record], labels: Mapping[str, str]) -> Iterator[Record]:
+    """With what is wrong called as the page calls it."""
+    try:
+        yield from work
+    except OptionError as error:
+        raise error.in_flags(labels) from None
 
 
 def message_of(error: Exception) -> str:

@@ -5,15 +5,16 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from ..data.tokenizers import DICTIONARY_NAME, require_same_dictionary
-from ..detection.metrics import Scores, thresholds
+from ..detection.metrics import Scores
 from ..detection.stores import chosen
 from ..errors import UserError
 from ..joint.checkpoints import LoadedJoint
@@ -25,7 +26,7 @@ from .options import Explore
 
 AT_ONCE = 32  # windows of a step
 BARS = 40
-UNUSUAL = 0.99  # of real windows are likelier than a text that is called unlike them
+UNUSUAL = 0.99  # of real windows are likelier, or less likely, than a text that is unlike them
 KEPT = 16  # lengths whose energies are kept
 
 Progress = Tuple[int, int]  # done, of how many
@@ -49,22 +50,32 @@ class AtLength:
     nll: np.ndarray
 
     @cached_property
-    def threshold(self) -> float:
-        """Above it, more windows of valid are generated."""
-        found = thresholds(self.valid).accuracy
-        return float(found) if found is not None and np.isfinite(found) else 0.0
-
-    @cached_property
-    def _fitted(self) -> LogisticRegression:
+    def _fitted(self) -> Tuple[float, float]:
+        """(a, b): log-odds a + b E that a text is generated, if both kinds are equally frequent."""
         is_generated, energies = self.valid.labels()
-        return LogisticRegression(class_weight="balanced").fit(energies[:, None], is_generated)
+        found = LogisticRegression(class_weight="balanced").fit(energies[:, None], is_generated)
+        return float(found.intercept_[0]), float(found.coef_[0, 0])
 
-    def probability(self, energy: float) -> float:
-        """That a text is generated, if both kinds are equally frequent, by logistic regression."""
-        return float(self._fitted.predict_proba([[energy]])[0, 1])
+    @property
+    def threshold(self) -> Optional[float]:
+        """Where both kinds are equally probable. None: at this length generated text has no higher
+        energies than real text has."""
+        a, b = self._fitted
+        return -a / b if b > 0 else None
 
-    def is_unusual(self, nll: float) -> bool:
-        return bool(nll > np.quantile(self.nll, UNUSUAL))
+    def probability(self, energy: float) -> Optional[float]:
+        """That a text is generated."""
+        a, b = self._fitted
+        return float(expit(a + b * energy)) if b > 0 else None
+
+    def looks(self, energy: float) -> Optional[str]:
+        probability = self.probability(energy)
+        return None if probability is None else "generated" if probability >= 0.5 else "real"
+
+    def unlike(self, nll: float) -> Optional[str]:
+        """How a text is unlike the real ones, if it is."""
+        low, high = np.quantile(self.nll, [1 - UNUSUAL, UNUSUAL])
+        return "less" if nll > high else "more" if nll < low else None
 
     def record(self, energy: float) -> Record:
         real, generated = self.shown.real, self.shown.generated.ravel()
@@ -73,14 +84,18 @@ class AtLength:
             name: np.histogram(values, edges)[0].tolist()
             for name, values in (("real", real), ("generated", generated))
         }
-        right = (real < self.threshold).mean() + (generated >= self.threshold).mean()
+        line = self.threshold
+        right = None
+        if line is not None:
+            right = float((real < line).mean() + (generated >= line).mean()) / 2
         return {
             "edges": edges.tolist(),
             **counts,
             "num_real": len(real),
-            "threshold": self.threshold,
-            "accuracy": float(right / 2),
+            "threshold": line,
+            "accuracy": right,
             "probability": self.probability(energy),
+            "looks": self.looks(energy),
             "false_alarms": int((real >= energy).sum()),
             "missed": int((generated < energy).sum()),
         }
@@ -104,7 +119,8 @@ class Calibration:
         if length not in self._found:
             if len(self._found) >= KEPT:
                 self._found.pop(next(iter(self._found)))
-            cut = torch.cat([self.valid.both, self.shown.both])[:, :length]
+            kinds = [self.valid] if self.shown is self.valid else [self.valid, self.shown]
+            cut = torch.cat([windows.both for windows in kinds])[:, :length]
             energies, nll = [], []
             for part in cut.split(AT_ONCE):
                 energies.append(self.joint.energies(part.unsqueeze(1), 0)[:, 0])
@@ -114,13 +130,12 @@ class Calibration:
         return self._found[length]
 
     def _sorted(self, energies: Tensor, nll: Tensor) -> AtLength:
-        sizes = [len(part) for windows in (self.valid, self.shown) for part in windows]
-        real, generated, shown_real, shown_generated = (e.numpy() for e in energies.split(sizes))
         if not np.isfinite(energies.numpy()).all():
             raise UserError("--store: the energy of one of its windows is not finite")
-        return AtLength(
-            Scores(real, generated), Scores(shown_real, shown_generated), nll[: sizes[0]].numpy()
-        )
+        size = len(self.valid.real)
+        parts = [energies[: 2 * size], energies[2 * size :]]
+        valid, shown = (Scores(*(half.numpy() for half in part.chunk(2))) for part in parts)
+        return AtLength(valid, shown if len(parts[1]) else valid, nll[:size].numpy())
 
 
 def calibration_of(store: Path, options: Explore, joint: Joint, models: LoadedJoint) -> Calibration:

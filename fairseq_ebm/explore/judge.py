@@ -1,7 +1,7 @@
 """Whether a text looks real or generated to an energy, which of its tokens say so, and how little
 of it must change until it looks otherwise."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from random import Random
 from typing import List, Optional
 
@@ -21,10 +21,12 @@ from .options import Judge
 from .subject import AT_ONCE, Subject
 
 EDITS, TRIED = 3, 20
-UNLIKE = (
-    "This is unlike the text that the models know: in another language, or of another kind. The "
-    "language model finds 99% of real windows likelier. What the energy says of it means little."
-)
+UNLIKE = {
+    "less": "This is unlike the text that the models know, in another language or of another kind: "
+    "the language model finds 99% of real windows likelier. The energy's word on it means little.",
+    "more": "This is unlike the text that the models know: the language model finds 99% of real "
+    "windows less likely, as if it repeated itself. The energy's word on it means little.",
+}
 UNKNOWN = 0.05  # of the tokens, which the vocabulary does not know
 
 
@@ -47,24 +49,31 @@ def judge(subject: Subject, asked: Judge) -> Iterator[Record]:
         "energy": finite(energy),
         "rest": subject.words(text)(whole[len(text) :].tolist()),
     }
-    known = None
-    calibration = subject.calibration
-    if calibration is not None and len(text) > calibration.prefix_length:
-        steps = calibration.at(len(text))
-        while known is None:
-            try:
-                done, of = next(steps)
-                yield {"event": "calibrating", "done": done, "of": of}
-            except StopIteration as stop:
-                known = stop.value
+    known = yield from _known_at(subject, len(text))
     warnings = list(_warnings(subject, text, whole))
-    if known is not None and known.is_unusual(-float(log_p.mean())):
-        warnings.append(UNLIKE)
+    unlike = known and known.unlike(-float(log_p.mean()))
+    if unlike:
+        warnings.append(UNLIKE[unlike])
     yield {"event": "verdict", "warnings": warnings, **(known.record(energy) if known else {})}
     yield from _changes(subject, text, energy)
     yield from _edits(subject, text, energy, known)
-    yield from _attacks(subject, asked, energy, known)
+    yield from _attacks(subject, asked, text, energy)
     yield {"event": "end"}
+
+
+def _known_at(subject: Subject, length: int) -> Generator[Record, None, Optional[AtLength]]:
+    """What there is to compare so many tokens with."""
+    calibration = subject.calibration
+    if calibration is None or length <= calibration.prefix_length:
+        return None
+    steps = calibration.at(length)
+    while True:
+        try:
+            done, of = next(steps)
+        except StopIteration as stop:
+            found: AtLength = stop.value
+            return found
+        yield {"event": "calibrating", "done": done, "of": of}
 
 
 def _window(subject: Subject) -> int:
@@ -82,7 +91,8 @@ def _warnings(subject: Subject, text: Tensor, whole: Tensor) -> Iterator[str]:
         yield f"Only the first {window} of {len(whole)} tokens are judged: it reads no more."
     if len(text) < window:
         rest = "" if calibration is None else "; what it is compared with is cut as short"
-        yield f"{len(text)} tokens are few: the energy was trained on {window}{rest}."
+        trained = subject.models.window
+        yield f"{len(text)} tokens are few: the energy was trained on {trained}{rest}."
     if calibration is None:
         yield "Without --store there is nothing to compare the energy with."
     elif len(text) <= calibration.prefix_length:
@@ -127,7 +137,7 @@ def _edits(
 ) -> Iterator[Record]:
     """The best edits, which push over the line, by the energy's gradients."""
     energies = subject.models.energies
-    direction = -1 if energy >= (known.threshold if known else 0.0) else 1
+    direction = -1 if known and known.looks(energy) == "generated" else 1
     if not subject.models.formula.is_plain:
         yield {"event": "edits", "why_not": "several models judge: no single one has gradients"}
         return
@@ -151,20 +161,21 @@ def _edits(
     yield {"event": "edits", "towards": "real" if direction < 0 else "generated", "rows": rows}
 
 
-def _attacks(
-    subject: Subject, asked: Judge, energy: float, known: Optional[AtLength]
-) -> Iterator[Record]:
+def _attacks(subject: Subject, asked: Judge, text: Tensor, energy: float) -> Iterator[Record]:
+    """On the text that was judged; what gets longer loses its end."""
+    words = subject.tokenizer.decode(text.tolist())
     for name, attack in ATTACKS.items():
-        changed = attack(asked.text, asked.share / 100, Random(f"{asked.seed}/{name}"))
-        tokens = subject.tokens(changed, "Text")[: _window(subject)]
-        same = changed == asked.text or not len(tokens)
-        after = energy if same else _energy(subject, tokens)
-        yield {"event": "attack", "name": name, "is_same": same, **_seen(after, known)}
+        changed = attack(words, asked.share / 100, Random(f"{asked.seed}/{name}"))
+        tokens = subject.tokens(changed, "Text")[: len(text)]
+        is_same = changed == words or not len(tokens)
+        known = yield from _known_at(subject, len(text) if is_same else len(tokens))
+        after = energy if is_same else _energy(subject, tokens)
+        yield {"event": "attack", "name": name, "is_same": is_same, **_seen(after, known)}
 
 
 def _seen(energy: float, known: Optional[AtLength]) -> Record:
     """``looks``: None if there is nothing to go by."""
     if known is None:
         return {"energy": finite(energy), "probability": None, "looks": None}
-    looks = "generated" if energy >= known.threshold else "real"
-    return {"energy": finite(energy), "probability": known.probability(energy), "looks": looks}
+    probability, looks = known.probability(energy), known.looks(energy)
+    return {"energy": finite(energy), "probability": probability, "looks": looks}

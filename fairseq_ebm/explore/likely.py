@@ -72,20 +72,20 @@ def next_token(subject: Subject, asked: Next) -> Iterator[Record]:
     found = []
     whole = subject.models.joint()  # its sampler completes as many at once as fit
     count = min(asked.candidates, len(subject.models.lm.dictionary) - 1)
-    each = candidates(whole, prefix, count, subject.window, asked.samples, asked.seed)
+    each = candidates(whole, prefix, count, subject.window, asked.samples, asked.seed, at_once=1)
     for candidate in each:
         found.append(candidate)
         yield {"event": "candidates", "done": len(found), "candidates": count}
-    decode = subject.words(prefix)
     yield {
         "event": "end",
         "position": position,
-        "actual": decode(text[position : position + 1].tolist()) if position < len(text) else None,
+        "actual": subject.name(int(text[position])) if position < len(text) else None,
         "before": subject.tokenizer.decode(prefix[-12:].tolist()),
         "rows": [
             {
                 "text": subject.name(row.candidate.symbol),
                 "is_actual": position < len(text) and row.candidate.symbol == int(text[position]),
+                "p": math.exp(row.candidate.log_lm),
                 "lm": row.lm,
                 "joint": row.joint,
                 "joint_ci95": row.sampling_ci95,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import OptionError
-from ..options import REQUIRED, Machine, Options, Quiet, Seeded, file, flag, option, text, whole
+from ..options import REQUIRED, Machine, Options, Quiet, file, flag, option, text, whole
 
 SERVER = "server"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -13,7 +13,7 @@ MOST_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True)
-class Explore(Quiet, Machine, Seeded):
+class Explore(Quiet, Machine):
     """Opens a page in the browser: proposals of a language model sorted by an energy, how likely a
     text is, whether it looks generated, and the report of a run. Ctrl-C ends it.
 
@@ -36,13 +36,17 @@ class Explore(Quiet, Machine, Seeded):
         None, "tokens that the models see at once (default: what the energy was trained on)", 2
     )
     calibration: int = whole(200, "windows of NEG to compare texts with, at most", 10)
+    seed: int = whole(1, "which windows of NEG these are; the page has seeds of its own")
     host: str = text("127.0.0.1", "address to listen on; another one needs the token that is then "
                      "printed", "ADDRESS", group=SERVER)  # fmt: skip
     port: int = whole(8642, "port; 0: any that is free", 0, 65535)
+    token: bool = flag("ask for a token here, too: others who use this machine can reach 127.0.0.1")
     open: bool = flag("open the page in the browser that this machine has")
 
     def check(self) -> None:
         super().check()
+        if not self.host:
+            raise OptionError("{host}: an empty address; 0.0.0.0 are all that this machine has")
         if self.path is None:
             for name in ("store", "results", "window"):
                 if getattr(self, name) is not None:
@@ -57,9 +61,9 @@ class Explore(Quiet, Machine, Seeded):
         return self.data if self.path is None else self.results
 
     @property
-    def is_private(self) -> bool:
-        """Whether only this machine can reach it."""
-        return self.host in LOOPBACK
+    def is_open(self) -> bool:
+        """Whether no token is needed: only this machine can reach it."""
+        return self.host in LOOPBACK and not self.token
 
 
 def read_passage(value: Any) -> str:
@@ -70,6 +74,10 @@ def read_passage(value: Any) -> str:
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("holds half a character")
     return value.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def seed() -> Any:
+    return whole(1, "Seed", 0, 2**32 - 1)  # as numpy and fairseq's programs have it
 
 
 def passage(default: Any, help: str) -> Any:
@@ -84,7 +92,8 @@ class Asked(Options):
 
     @classmethod
     def labels(cls) -> "dict[str, str]":
-        return {each.name: each.metadata["help"] for each in fields(cls)}
+        own = {each.name: each.metadata["help"] for each in fields(cls)}
+        return {**own, "num_draws": "Draws", "joint_samples": "Proposals"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ class Write(Asked):
     draws: int = whole(3, "Draws", 1, 20)
     length: Optional[int] = whole(None, "New tokens", 1, 1024)
     top_k: Optional[int] = whole(None, "Top-k", 1)
-    seed: int = whole(1, "Seed")
+    seed: int = seed()
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,7 @@ class Likely(Asked):
     prefix: str = passage("", "Beginning")
     continuation: str = passage(REQUIRED, "Continuation")
     samples: int = whole(256, "Samples", 2, 4096)
-    seed: int = whole(1, "Seed")
+    seed: int = seed()
 
 
 @dataclass(frozen=True)
@@ -113,12 +122,12 @@ class Next(Asked):
     continuation: str = passage("", "Continuation")
     position: Optional[int] = whole(None, "Position")
     candidates: int = whole(16, "Candidates", 2, 128)
-    samples: int = whole(32, "Samples", 2, 1024)
-    seed: int = whole(1, "Seed")
+    samples: int = whole(32, "Samples", 2, 256)
+    seed: int = seed()
 
 
 @dataclass(frozen=True)
 class Judge(Asked):
     text: str = passage(REQUIRED, "Text")
     share: int = whole(10, "Per cent of places that attacks change", 1, 100)
-    seed: int = whole(1, "Seed")
+    seed: int = seed()

@@ -1,19 +1,23 @@
 """The page, what it asks for, and the report of a run, as an ASGI application."""
 
+from asyncio import Lock
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Callable, Optional, Tuple, Type
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ..errors import OptionError, UserError
+from ..files import visible_in
 from ..options import Record
 from ..reports import html
 from ..reports.options import Report
 from ..reports.report import parts
-from .answers import Answer, json_object, message_of, only_step
+from .answers import Answer, in_words_of, json_object, message_of
 from .guard import Guard
 from .judge import judge
 from .likely import likely, next_token
@@ -39,7 +43,8 @@ QUESTIONS: Mapping[str, Tuple[Type[Asked], Callable[[Any, Any], Iterator[Record]
 
 class Pages:
     def __init__(self, options: Explore) -> None:
-        self._reports, self._turns = options.reports, Turns()
+        self.turns = Turns()
+        self._reports, self._page, self._report_lock = options.reports, ReportPage(), Lock()
         self._subject = load(options) if options.path is not None else None
         self._about = {
             "models": self._subject and about(self._subject),
@@ -66,15 +71,17 @@ class Pages:
             question = _question(kind, json_object(await request.body()))
         except UserError as error:
             return JSONResponse({"message": message_of(error)}, 400)
-        return Answer(self._turns, work(self._subject, question))
+        return Answer(self.turns, in_words_of(work(self._subject, question), kind.labels()))
 
     async def results(self, request: Any) -> Response:
         if self._reports is None:
             return _missing()
         try:
-            return HTMLResponse(await only_step(self._turns, _report(self._reports)))
+            async with self._report_lock:
+                made = await run_in_threadpool(self._page.of, self._reports)
         except Exception as error:
             return Response(message_of(error), 500)
+        return HTMLResponse(made)
 
     def _file(self, name: str) -> Response:
         if name not in self._files:
@@ -83,8 +90,24 @@ class Pages:
         return Response(self._files[name], 200, {"cache-control": "no-cache"}, kind)
 
 
-def application(options: Explore, token: Optional[str] = None) -> Any:
-    pages = Pages(options)
+class ReportPage:
+    """A report as a page of its own, which the page shows in a frame; made anew when a file in the
+    folder is. It uses no model: others need not wait for it."""
+
+    def __init__(self) -> None:
+        self._stamp: Any = None
+        self._made = ""
+
+    def of(self, folder: Path) -> str:
+        stamp = [(path, path.stat().st_mtime_ns) for path in visible_in(folder)]
+        if stamp != self._stamp:
+            title = f"Results: {folder.name}"
+            sections, origins = parts(Report(runs=(folder,), title=title))
+            self._made, self._stamp = html.page(title, sections, origins), stamp
+        return self._made
+
+
+def application(pages: Pages, port: int, token: Optional[str] = None) -> Any:
     routes = [
         Route("/", pages.page),
         Route("/results", pages.results),
@@ -92,7 +115,8 @@ def application(options: Explore, token: Optional[str] = None) -> Any:
         Route("/api/about", pages.about),
         Route("/api/{name}", pages.asked, methods=["POST"]),
     ]
-    return Guard(Starlette(routes=routes), LOOPBACK if token is None else None, token)
+    hosts = LOOPBACK if token is None else None
+    return Guard(Starlette(routes=routes), hosts, token, f"fairseq-ebm-{port}")
 
 
 def _missing() -> Response:
@@ -100,17 +124,9 @@ def _missing() -> Response:
 
 
 def _question(kind: Type[Asked], given: Record) -> Asked:
-    labels = kind.labels()
-    if unknown := sorted(set(given) - set(labels)):
+    if unknown := sorted(set(given) - {each.name for each in fields(kind)}):
         raise UserError(f"{', '.join(unknown)}: not asked for here")
     try:
         return kind(**given)
     except OptionError as error:
-        raise error.in_flags(labels) from None
-
-
-def _report(folder: Path) -> Iterator[str]:
-    """As a page of its own, which the page shows in a frame."""
-    title = f"Results: {folder.name}"
-    sections, origins = parts(Report(runs=(folder,), title=title))
-    yield html.page(title, sections, origins)
+        raise error.in_flags(kind.labels()) from None

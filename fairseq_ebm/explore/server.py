@@ -4,12 +4,13 @@ import contextlib
 import secrets
 import socket
 import webbrowser
-from typing import Optional
+from typing import Any, List, Optional
 
 from ..errors import OptionError, UserError
 from ..options import Record
 from .options import Explore
 
+STEP = 60.0  # seconds that a step may still take when all ends
 NEEDED = "explore: needs starlette and uvicorn: pip install 'fairseq_ebm[explore]'"
 
 
@@ -18,25 +19,36 @@ def explore(options: Explore) -> Record:
     try:
         import uvicorn  # noqa: PLC0415 (an extra)
 
-        from .pages import application  # noqa: PLC0415
+        from .pages import Pages, application  # noqa: PLC0415
     except ImportError:
         raise UserError(NEEDED) from None
-    token = None if options.is_private else secrets.token_urlsafe(16)
-    listening = _listening(options)
-    try:
-        app = application(options, token)
-        address = _address(options, listening, token)
+    token = None if options.is_open else secrets.token_urlsafe(16)
+    with contextlib.closing(_listening(options)) as listening:
+        address, pages = _address(options, listening, token), Pages(options)
+
+        class Server(uvicorn.Server):
+            async def startup(self, sockets: Optional[List[socket.socket]] = None) -> None:
+                """From here on Ctrl-C is heeded."""
+                await super().startup(sockets=sockets)
+                print(f"Open {address} in a browser. Ctrl-C ends this.", flush=True)
+                if options.open:
+                    webbrowser.open(address)
+
+            def handle_exit(self, sig: int, frame: Any) -> None:
+                pages.turns.end()
+                super().handle_exit(sig, frame)
+
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="off", ws="none",
-            server_header=False, timeout_graceful_shutdown=1,
+            application(pages, listening.getsockname()[1], token), log_level="warning",
+            access_log=False, lifespan="off", ws="none", server_header=False,
+            timeout_graceful_shutdown=2,
         )  # fmt: skip
-        print(f"Open {address} in a browser. Ctrl-C ends this.", flush=True)
-        if options.open:
-            webbrowser.open(address)
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        listening.close()
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                Server(config).run(sockets=[listening])
+        finally:
+            pages.turns.end()
+            pages.turns.wait(STEP)
     return {"kind": "explored", "address": address.partition("?")[0]}
 
 

@@ -20,7 +20,7 @@ from ..joint.model import Joint
 from ..lm.sampler import Sampler
 from ..options import Record
 from .calibration import Calibration, calibration_of
-from .options import Explore
+from .options import MOST_CHARACTERS, Explore
 
 EXAMPLES = 8
 AT_ONCE = 32  # samples of a step: seen soon, and another's turn comes soon
@@ -55,10 +55,11 @@ class Subject:
         decode, known = self.tokenizer.decode, tokens.tolist()
         ends = [decode(known[: end + 1]) for end in range(len(known))]
         starts = ["", *ends[:-1]]
-        return [
-            whole[len(start) :] if whole.startswith(start) else self.name(token)
+        behind = [
+            whole[len(start) :] if whole.startswith(start) else decode([token])
             for token, start, whole in zip(known, starts, ends)
         ]
+        return [self.name(t) if "\ufffd" in piece else piece for t, piece in zip(known, behind)]
 
     def name(self, symbol: int) -> str:
         """What one symbol spells; a byte that is no character alone, by the dictionary's name."""
@@ -113,6 +114,7 @@ def about(subject: Subject) -> Record:
             "subset": calibration.shown_name,
             "prefix_length": calibration.prefix_length,
         },
+        "most_characters": MOST_CHARACTERS,
         "examples": list(_examples(subject)),
     }  # fmt: skip
 

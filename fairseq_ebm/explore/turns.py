@@ -36,8 +36,9 @@ class Turns:
     def __init__(self, most: int = 32) -> None:
         self._most, self._jobs = most, deque()  # type: int, Deque[Job]
         self._changed = threading.Condition()
-        self._active = 0
-        threading.Thread(target=self._run, name="turns", daemon=True).start()
+        self._active, self._ends = 0, False
+        self._thread = threading.Thread(target=self._run, name="turns", daemon=True)
+        self._thread.start()
 
     def ask(self, work: Iterator[Any], tell: Tell) -> Job:
         job = Job(work, tell)
@@ -49,14 +50,31 @@ class Turns:
             self._changed.notify()
         return job
 
+    def end(self) -> None:
+        """No more steps; who waits is told that all is done. Returns at once."""
+        with self._changed:
+            self._ends = True
+            left, self._jobs = list(self._jobs), deque()
+            self._changed.notify()
+        for job in left:
+            _told(job, Done())
+
+    def wait(self, seconds: float) -> None:
+        """For the step that was under way: a process must not end within it."""
+        self._thread.join(seconds)
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._jobs)
+                self._changed.wait_for(lambda: self._jobs or self._ends)
+                if self._ends:
+                    return
                 job = self._jobs.popleft()
             goes_on = job.is_wanted and self._step(job)
             with self._changed:
-                if goes_on:
+                if goes_on and self._ends:
+                    _told(job, Done())
+                elif goes_on:
                     self._jobs.append(job)
                 else:
                     self._active -= 1
@@ -65,11 +83,20 @@ class Turns:
 
     def _step(self, job: Job) -> bool:
         try:
-            job.tell(next(job.work))
+            result = next(job.work)
         except StopIteration:
-            job.tell(Done())
+            _told(job, Done())
             return False
         except Exception as error:  # whatever it is, the next in line has its turn
-            job.tell(error)
+            _told(job, error)
             return False
-        return True
+        return _told(job, result)
+
+
+def _told(job: Job, result: Any) -> bool:
+    """Whether there was anybody to hear it."""
+    try:
+        job.tell(result)
+    except Exception:
+        return False
+    return True

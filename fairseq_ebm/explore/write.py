@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..data.streams import WindowStream
+from ..errors import UserError
 from ..joint.continuation import GenerationOptions, JointDraw, continue_prompt, extend
 from ..joint.model import Joint
 from ..joint.proposals import ProposalPool, join, proposals
@@ -27,6 +28,8 @@ from .subject import Subject
 def write(subject: Subject, asked: Write) -> Iterator[Record]:
     prompt = subject.tokens(asked.prompt, "Prompt")
     options = GenerationOptions(asked.proposals, asked.draws, subject.window, asked.length)
+    if len(prompt) and (asked.length or 0) >= subject.window:
+        raise UserError(f"New tokens: behind a prompt {subject.window - 1} are the most")
     (length,) = options.chunks(len(prompt))
     truncation = Truncation(top_k=asked.top_k)
     require_truncation(truncation, len(subject.models.lm.dictionary))
@@ -81,8 +84,9 @@ def _drawn(pool: ProposalPool, count: int, stream: WindowStream) -> Record:
 
 
 def command(subject: Subject, asked: Write, length: int) -> Optional[str]:
-    """The same in a shell; of several lines fairseq-interactive would make several prompts."""
-    if "\n" in asked.prompt:
+    """The same in a shell, if a shell can: of several lines fairseq-interactive makes several
+    prompts, and it leaves out spaces around them."""
+    if asked.prompt != asked.prompt.strip() or set(asked.prompt) & set("\n\0"):
         return None
     options = subject.options
     words = ["fairseq-interactive", str(options.data), "--task", "residual_ebm_lm"]

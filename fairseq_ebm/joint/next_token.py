@@ -97,7 +97,13 @@ def _record(row: Probability, tokenizer: Tokenizer) -> Record:
 
 
 def candidates(
-    joint: Joint, prefix: Tensor, count: int, window: int, samples: int, seed: int
+    joint: Joint,
+    prefix: Tensor,
+    count: int,
+    window: int,
+    samples: int,
+    seed: int,
+    at_once: int = AT_ONCE,
 ) -> Iterator[Candidate]:
     """The ``count`` symbols that the language model finds likeliest after ``prefix`` (p,), each
     completed ``samples`` times up to ``window`` tokens. As they come; likeliest first."""
@@ -105,7 +111,7 @@ def candidates(
     best = torch.topk(log_lm, min(count, len(log_lm)))
     chosen = symbols[best.indices]
     length = window - len(prefix) - 1
-    for some, log_p in zip(chosen.split(AT_ONCE), best.values.split(AT_ONCE)):
+    for some, log_p in zip(chosen.split(at_once), best.values.split(at_once)):
         texts = torch.cat([prefix.expand(len(some), -1), some.unsqueeze(1)], dim=1)
         if length == 0:
             log_z = -_finite(joint.energies(texts.unsqueeze(1), 0)).squeeze(1)

@@ -70,7 +70,10 @@ class Editor(NamedTuple):
         free = torch.zeros(len(window), dtype=torch.bool)
         free[part] = window[part] >= NUM_SPECIAL
         path, made, best = [window], [], []
-        while len(made) < self.edits and (ranked := self._rank(path[-1], free, direction)):
+        while len(made) < self.edits and bool(free.any()):
+            ranked = self._rank(path[-1], free, direction)
+            if not ranked:  # nothing else may stand there
+                break
             best = best or ranked
             position, symbol, _ = ranked[0]
             made.append(ranked[0])

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from fairseq_ebm.errors import UserError
-from fairseq_ebm.explore.answers import BUSY, FAULT, Answer, json_object, only_step
+from fairseq_ebm.errors import OptionError, UserError
+from fairseq_ebm.explore.answers import BUSY, FAULT, Answer, in_words_of, json_object
 from fairseq_ebm.explore.turns import Turns
 
 
@@ -78,18 +78,27 @@ def test_too_many_at_once():
     gate.set()
 
 
-def test_a_single_step():
-    async def both():
-        assert await only_step(Turns(), iter(["page"])) == "page"
-        with pytest.raises(UserError, match="no report"):
-            await only_step(Turns(), _failing())
+def test_fields_are_called_as_the_page_calls_them():
+    def fails():
+        yield {"event": "begin"}
+        raise OptionError("{top_k}: too many")
 
-    asyncio.run(both())
+    last = told(Answer(Turns(), in_words_of(fails(), {"top_k": "Top-k"})))[-1]
+    assert last == {"event": "error", "message": "Top-k: too many"}
 
 
-def _failing():
-    raise UserError("no report")
-    yield
+def test_all_end_together():
+    """On Ctrl-C: each is told, and none is cut off."""
+    turns, going = Turns(), threading.Event()
+
+    def endless():
+        while True:
+            going.set()
+            yield {"event": "step"}
+
+    threading.Thread(target=lambda: (going.wait(10), turns.end())).start()
+    assert told(Answer(turns, endless()))[-1] == {"event": "step"}
+    turns.wait(10)
 
 
 BAD = [(b"{", "no JSON"), (b"[]", "no object"), (b"[" * 100_000, "no JSON"), (b"\xff", "no JSON")]

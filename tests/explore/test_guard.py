@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
-from fairseq_ebm.explore.guard import COOKIE, MOST_BYTES, Guard
+from fairseq_ebm.explore.guard import MOST_BYTES, Guard
 from fairseq_ebm.explore.options import LOOPBACK
+
+COOKIE = "fairseq-ebm-8642"
 
 
 async def app(scope, receive, send):
@@ -48,6 +50,8 @@ def test_other_names(host):
 REFUSED = [
     ({"origin": "http://evil.example"}, 403),
     ({"origin": "null"}, 403),
+    ({"origin": "http://["}, 403),
+    ({"transfer_encoding": "chunked"}, 411),
     ({"origin": "http://127.0.0.1:1"}, 403),
     ({"content_type": "text/plain"}, 415),
     ({"content_length": str(MOST_BYTES + 1)}, 413),
@@ -66,8 +70,18 @@ def test_questions_of_the_page_itself():
     assert ask(LOCAL, "POST", "/api/write", **own)[2] == "answered"
 
 
+def test_pages_of_other_sites():
+    """Not even a picture's address of theirs may make a report."""
+    image = {"sec_fetch_site": "cross-site", "sec_fetch_dest": "image"}
+    assert ask(LOCAL, path="/results", **image)[0] == 403
+    link = {"sec_fetch_site": "cross-site", "sec_fetch_dest": "document"}
+    assert ask(LOCAL, path="/results", **link)[0] == 403 and ask(LOCAL, **link)[0] == 200
+    assert ask(LOCAL, path="/results", sec_fetch_site="same-origin")[0] == 200
+    assert ask(LOCAL, path="/results", sec_fetch_site="same-site")[0] == 403
+
+
 def test_a_token():
-    guard = Guard(app, None, "secret")
+    guard = Guard(app, None, "secret", COOKIE)
     assert ask(guard, host="elsewhere")[0] == 401
     assert ask(guard, host="elsewhere", query="token=secre")[0] == 401
     assert ask(guard, cookie=f"{COOKIE}=other")[0] == 401
@@ -76,6 +90,8 @@ def test_a_token():
     cookie = headers["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
     assert ask(guard, cookie=cookie.partition(";")[0])[0] == 200
+    shared = f'prefs={{"a": 1}}; {cookie.partition(";")[0]}; fairseq-ebm-8643=another'
+    assert ask(guard, cookie=shared)[0] == 200
     assert "set-cookie" not in ask(guard, cookie=cookie.partition(";")[0])[1]
 
 

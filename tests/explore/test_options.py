@@ -8,7 +8,7 @@ from fairseq_ebm.explore.options import MOST_CHARACTERS, Explore, Judge, Likely,
 
 def test_a_folder_of_reports_alone(tmp_path):
     options = Explore(data=tmp_path)
-    assert options.reports == tmp_path and options.is_private
+    assert options.reports == tmp_path and options.is_open
     with pytest.raises(OptionError, match=r"data: .*missing: no such folder"):
         Explore(data=tmp_path / "missing")
     with pytest.raises(OptionError, match="store: needs path"):
@@ -25,7 +25,13 @@ def test_reports_beside_models(tmp_path):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::"])
 def test_who_else_can_reach_it(host, tmp_path):
-    assert not Explore(data=tmp_path, host=host).is_private
+    assert not Explore(data=tmp_path, host=host).is_open
+
+
+def test_this_machine_has_other_users(tmp_path):
+    assert not Explore(data=tmp_path, token=True).is_open
+    with pytest.raises(OptionError, match="host: an empty address"):
+        Explore(data=tmp_path, host="")
 
 
 BAD = [
@@ -36,6 +42,7 @@ BAD = [
     (Write, {"proposals": True}, "proposals: 'True' is not"),
     (Write, {"draws": 0}, "draws: '0' is not"),
     (Write, {"seed": -1}, "seed: '-1' is not"),
+    (Judge, {"text": "", "seed": 2**32}, "seed: '4294967296' is not a whole number from 0 up to"),
     (Write, {"top_k": 2.5}, "top_k: '2.5' is not"),
     (Likely, {}, "continuation: needed"),
     (Judge, {"text": None}, "text: needed"),

@@ -59,8 +59,7 @@ class Visitor:
 
     def ask(self, part, wait=True):
         self.find(f"#{part} button.main").click()
-        if wait:
-            self.done(part)
+        return self.done(part) if wait else None
 
     def done(self, part):
         self.until(f"document.getElementById('{part}').getAttribute('aria-busy') === 'false'")
@@ -89,7 +88,7 @@ def test_writing(visitor, server):
     visitor.turn("[name=proposals]", 2)
     visitor.type("#prompt", PROMPT)
     visitor.turn("[name=length]", 3)
-    assert visitor.ask("write") is None
+    assert visitor.ask("write") == ""
     told = server.ask("write", prompt=PROMPT, proposals=64, draws=3, length=3)
     proposals = [each for e in told if e["event"] == "proposals" for each in e["proposals"]]
     shares, draws = told[-1]["shares"], {draw["index"] for draw in told[-1]["draws"]}
@@ -131,7 +130,7 @@ def test_stop(visitor, server):
     visitor.type("#prompt", PROMPT)
     visitor.turn("[name=proposals]", 8)
     visitor.ask("write", wait=False)
-    visitor.until("/of 4,096/.test(document.querySelector('#write .status').textContent)")
+    visitor.until("document.querySelector('#write progress').value > 0")
     visitor.find("#write .stop").click()
     visitor.until("document.querySelector('#write .status').textContent === 'Stopped.'", 2)
     count = visitor.js("document.querySelectorAll('.scatter .proposal').length")
@@ -175,7 +174,7 @@ def test_how_likely_and_what_could_stand_there(visitor, server):
     visitor.find(".bars li:nth-child(8) button").click()
     visitor.until("document.querySelectorAll('.next tbody tr').length")
     rows = server.ask("next", prefix=PROMPT, continuation="0 4 6", position=7)[-1]["rows"]
-    shown = [number(text) for text in visitor.texts(".next tbody td:nth-child(3)")]
+    shown = [number(text) for text in visitor.texts(".next tbody td:nth-child(4)")]
     assert shown == pytest.approx([100 * row["joint"] for row in rows], abs=0.0501)
     assert len(visitor.texts(".next tbody .chosen")) == 1
 
@@ -214,29 +213,59 @@ def test_the_report_of_a_run(visitor):
 SCRIPT = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
 
 
-@pytest.mark.parametrize("part", ["write", "judge", "likely"])
-def test_text_is_text(visitor, part):
-    """Whatever it spells; the vocabulary of sums knows nothing of it, but half of this it knows."""
+def test_a_prompt_is_text(visitor):
+    """Whatever it spells; half of this the vocabulary of sums knows."""
+    visitor.type("#prompt", f"{SCRIPT} " + " ".join(["1 2 + 3"] * 8))
+    visitor.ask("write")
+    assert "taken" not in visitor.js("document.title") and visitor.texts(".draws .given")
+    assert visitor.js("document.querySelectorAll('main img, main script').length") == 0
+
+
+TOLD = {
+    "judge": [
+        {"event": "begin", "tokens": [{"text": SCRIPT, "log_p": -1, "rank": 1}], "energy": 0,
+         "rest": SCRIPT},
+        {"event": "verdict", "warnings": [SCRIPT]},
+        {"event": "changes", "first": 0, "changes": [1], "others": [SCRIPT]},
+        {"event": "edits", "why_not": SCRIPT},
+        {"event": "attack", "name": SCRIPT, "is_same": True},
+        {"event": "end"},
+    ],
+    "likely": [
+        {"event": "tokens", "tokens": [{"text": SCRIPT, "log_p": -1}], "prefix_tokens": 0,
+         "base_ppl": 1, "warnings": [SCRIPT]},
+        {"event": "end", "energy": 0, "log_z": 0, "log_z_error": 0, "log_z_lower": 0, "ess": 1,
+         "log_z_upper": 0, "base_ppl": 1, "joint_ppl": 1, "joint_ppl_ci95": None},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", TOLD)
+def test_what_the_server_tells_is_text(visitor, part):
+    """Of any vocabulary: told here in place of the server."""
+    lines = "".join(f"{json.dumps(each)}\n" for each in TOLD[part])
+    visitor.js(
+        "((lines) => { window.fetch = async () => new Response(lines); })(arguments[0])", lines
+    )
     visitor.turn_to(part)
-    text = f"{SCRIPT} " + " ".join(["1 2 + 3"] * 8)
-    fields = visitor.js(f"[...document.querySelectorAll('#{part} textarea')].map((f) => f.id)")
-    for field in fields:
-        visitor.type(f"#{field}", text)
-    visitor.ask(part)
+    for field in visitor.js(f"[...document.querySelectorAll('#{part} textarea')].map((f) => f.id)"):
+        visitor.type(f"#{field}", "1")
+    assert visitor.ask(part) == ""
+    assert visitor.texts(f"#{part} .tokens button") == [SCRIPT]
+    assert visitor.texts(f"#{part} .warnings li") == [SCRIPT]
     assert "taken" not in visitor.js("document.title")
     assert visitor.js("document.querySelectorAll('main img, main script').length") == 0
-    if part == "write":
-        assert "1 2 + 3" in visitor.texts(".draws .given")[0]
 
 
-def test_a_long_text_is_refused_politely(visitor):
+@pytest.mark.parametrize("letters", ["1 ", "\u5b57\u5b57"])
+def test_a_long_text_is_refused_politely(visitor, letters):
     visitor.turn_to("judge")
-    visitor.js("(document.querySelector('#text').value = '1 '.repeat(50000))")
-    visitor.ask("judge")
-    assert visitor.find("#judge .alert").text == "Text: 100,000 characters; 20,000 are the most"
-    visitor.js("(document.querySelector('#text').value = '1 '.repeat(500000))")
-    visitor.ask("judge")
-    assert "That is too long" in visitor.find("#judge .alert").text
+    script = "(document.querySelector('#text').value = arguments[0].repeat(%d))"
+    for times, count in ((50_000, "100,000"), (1_500_000, "3,000,000")):
+        visitor.js(script % times, letters)
+        visitor.ask("judge")
+        expected = f"Text: {count} characters; 20,000 are the most"
+        assert visitor.find("#judge .alert").text == expected
     visitor.type("#text", f"{PROMPT} 0 4 6")
     visitor.ask("judge")
     assert visitor.find("#judge .alert").text == "" and visitor.find(".verdict").text
@@ -253,6 +282,12 @@ def test_with_keys_alone(visitor):
     visitor.js("document.body.focus()")
     press(Keys.TAB)
     assert visitor.js("document.activeElement.className") == "skip"
+    visitor.turn_to("judge")
+    visitor.js("document.querySelector('.skip').focus()")
+    press(Keys.ENTER)
+    time.sleep(0.2)
+    assert not visitor.js("document.getElementById('judge').hidden")
+    visitor.js("document.querySelector('.skip').focus()")
     press(Keys.TAB, Keys.TAB, Keys.ENTER)
     visitor.until("!document.getElementById('likely').hidden")
     visitor.type("#prefix", PROMPT)
@@ -280,10 +315,12 @@ def test_on_a_phone(visitor, width):
     visitor.chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
         visitor.type("#prompt", PROMPT)
-        for part in ("write", "judge"):
+        texts = {"likely": {"prefix": PROMPT, "continuation": "0 4 6"}}
+        texts["judge"] = {"text": f"{PROMPT} 0 4 6"}
+        for part in ("write", "likely", "judge"):
             visitor.turn_to(part)
-            if part == "judge":
-                visitor.type("#text", f"{PROMPT} 0 4 6")
+            for name, text in texts.get(part, {}).items():
+                visitor.type(f"#{name}", text)
             visitor.ask(part)
             assert visitor.js("document.documentElement.scrollWidth") <= width
         box = visitor.js("document.querySelector('.histogram').viewBox.baseVal.width")
@@ -302,6 +339,20 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
+COLOURS = """[...document.querySelectorAll('.colours button')].map((button) => {
+    const style = getComputedStyle(button);
+    return [style.color, style.backgroundColor];
+})"""
+
+
+def over(colour, page):
+    """A colour that may be transparent, as it is seen."""
+    *parts, alpha = [*map(float, re.findall(r"[\d.]+", colour)), 1.0][:4]
+    below = map(float, re.findall(r"[\d.]+", page))
+    mixed = [round(alpha * a + (1 - alpha) * b) for a, b in zip(parts, below)]
+    return f"rgb({', '.join(map(str, mixed))})"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_is_read_and_seen_stands_out(visitor, scheme):
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -317,6 +368,14 @@ def test_what_is_read_and_seen_stands_out(visitor, scheme):
         made += "document.body.append(e); return getComputedStyle(e).color; })"
         for name in ("--real", "--generated"):
             assert contrast(visitor.js(f"({made})('{name}')"), page) >= 3
+        visitor.turn_to("judge")
+        visitor.type("#text", f"{PROMPT} 0 4 6")
+        visitor.ask("judge")
+        for kind in ("change", "rank"):
+            choose = "((s, kind) => { s.value = kind; s.dispatchEvent(new Event('change')); })"
+            visitor.js(f"({choose})(document.querySelector('#judge select'), '{kind}')")
+            for text, colour in visitor.js(COLOURS):
+                assert contrast(text, over(colour, page)) >= 4.5, (kind, colour)
     finally:
         visitor.chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 

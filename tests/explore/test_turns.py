@@ -77,3 +77,23 @@ def test_no_more_than_can_be_served():
         except Busy:
             threading.Event().wait(0.01)
     assert late is not None and isinstance(late.hear()[-1], Done)
+
+
+def test_who_cannot_be_told_ends_alone():
+    turns, log = Turns(), []
+
+    def refuse(step):
+        raise RuntimeError("the loop is closed")
+
+    turns.ask(counting("a", 5, log), refuse)
+    other = Asker(turns, counting("b", 3, log))
+    assert isinstance(other.hear()[-1], Done) and log.count("a") == 1
+
+
+def test_an_end_for_all():
+    turns, gate, log = Turns(), threading.Event(), []
+    askers = [Asker(turns, counting(name, 100, log, gate)) for name in "ab"]
+    turns.end()
+    gate.set()
+    turns.wait(10)
+    assert all(isinstance(each.hear()[-1], Done) for each in askers) and len(log) <= 1

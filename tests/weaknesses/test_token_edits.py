@@ -132,6 +132,15 @@ def test_no_token_is_edited_twice_and_none_outside_the_part():
     assert linear_editor(edits=5).edit(torch.tensor([7, 2, 3]), slice(1, 3), 1).edits == []
 
 
+@pytest.mark.parametrize(("part", "expected"), [((3, 4), 1), ((3, 5), 2), ((3, 3), 0)])
+def test_fewer_tokens_than_edits(part, expected):
+    """What is known by heart is looked up for free tokens alone: of none there is nothing."""
+    model = build("energy_bilstm", ngrams=3)
+    allowed = editable(SymbolTokenizer(dictionary()))
+    found = Editor(model, energy_judge(model), None, allowed, 3, 20).edit(WINDOW, slice(*part), 1)
+    assert len(found.edits) == expected
+
+
 @pytest.mark.parametrize("arch", WITH_VECTORS)
 def test_edits_of_every_family_keep_to_text(arch):
     model = build(arch)

@@ -1,17 +1,22 @@
 // Asking the server, whose answers come in lines of JSON; and small things that all parts need.
 
 export async function ask(name, question, signal, hear) {
-  const response = await fetch(`api/${name}`, {
+  for (const [field, value] of Object.entries(question)) {
+    if (typeof value !== "string" || value.length <= mostCharacters) continue;
+    const [given, most] = [value.length, mostCharacters].map((count) => count.toLocaleString("en"));
+    throw new Error(`${namesOf(field)}: ${given} characters; ${most} are the most`);
+  }
+  const response = await reached(fetch(`api/${name}`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(question),
     signal,
-  });
+  }));
   if (!response.ok) throw new Error(await refusalOf(response));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "", ended = false;
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reached(reader.read());
     if (done) break;
     const lines = (rest + value).split("\n");
     rest = lines.pop();
@@ -23,6 +28,17 @@ export async function ask(name, question, signal, hear) {
     }
   }
   if (!ended) throw new Error("The server has ended before its answer did.");
+}
+
+let mostCharacters = Infinity;
+export const knowing = (about) => { mostCharacters = about.most_characters; };
+const namesOf = (field) => document.querySelector(`label[for=${field}]`)?.textContent ?? field;
+
+// What the browser says of a connection that is not there, in words.
+async function reached(promise) {
+  try { return await promise; } catch (error) {
+    throw error.name === "AbortError" ? error : new Error("The server does not answer. Is it still running?");
+  }
 }
 
 async function refusalOf(response) {
@@ -45,7 +61,8 @@ export function node(tag, attributes = {}, ...content) {
   const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag)
     : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    if (name.startsWith("aria-")) made.setAttribute(name, value);
+    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (name.startsWith("--")) made.style.setProperty(name, value);
     else if (value === true) made.setAttribute(name, "");
     else if (value !== false && value !== null) made.setAttribute(name, value);
@@ -53,6 +70,8 @@ export function node(tag, attributes = {}, ...content) {
   made.append(...content);
   return made;
 }
+
+const OFTEN = 400; // milliseconds
 
 // A form that asks one question at a time: with knobs, Stop, progress, and what went wrong.
 export class Asking {
@@ -91,7 +110,7 @@ export class Asking {
       if (this.control !== mine) return;
       const stopped = error.name === "AbortError";
       this.say(stopped ? "Stopped." : "");
-      if (!stopped) this.find(".alert").textContent = wordsOf(error);
+      if (!stopped) this.find(".alert").textContent = error.message;
       this.hear({ event: "stop" });
     }
     if (this.control === mine) this.busy(false);
@@ -108,16 +127,16 @@ export class Asking {
 
   progress(part) { this.find("form progress").value = part; }
 
-  say(text) { this.find(".status").textContent = text; }
+  say(text) { [this.find(".status").textContent, this.said] = [text, Date.now()]; }
+
+  // What changes all the time is said now and then: it is read aloud.
+  count(text) { if (Date.now() - this.said > OFTEN) this.say(text); }
 
   warn(sentences) {
     const list = this.find(".warnings");
     list.replaceChildren(...sentences.map((each) => node("li", {}, each)));
   }
 }
-
-export const wordsOf = (error) => error instanceof TypeError
-  ? "The server does not answer. Is it still running?" : error.message;
 
 function valueOf(field) {
   const values = field.dataset.values?.split(" ");

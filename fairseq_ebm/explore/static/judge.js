@@ -3,7 +3,7 @@
 import { Asking, chance, examples, fixed, node, percent, roving, shown } from "./ask.js";
 import { histogram } from "./pictures.js";
 
-const RANKS = [[10, "among the 10 likeliest", 0.1], [100, "among the 100 likeliest", 0.3], [1000, "among the 1,000 likeliest", 0.55], [Infinity, "beyond", 0.85]];
+const RANKS = [[10, "among the 10 likeliest", 0.1], [100, "among the 100 likeliest", 0.35], [1000, "among the 1,000 likeliest", 0.65], [Infinity, "beyond", 1]];
 
 export function prepare(section, about) {
   const find = (css) => section.querySelector(css);
@@ -45,7 +45,7 @@ export function prepare(section, about) {
       colour();
     } else if (event.event === "edits") {
       find(".edits-note").textContent = event.why_not ? `Not to be had: ${event.why_not}.`
-        : `Which tokens, changed, would make it look ${event.towards}: the best one, then the best after that, and so on.`;
+        : `Which tokens, changed, push it towards ${event.towards}: the best one, then the best after that, and so on.`;
       find(".edits").hidden = Boolean(event.why_not);
       find(".edits tbody").replaceChildren(...(event.rows ?? []).map((row) => node("tr", {},
         node("th", { scope: "row", class: "piece" }, `${row.position}: ${shown(row.before)}`), node("td", { class: "piece" }, shown(row.after)), ...seen(row))));
@@ -63,20 +63,23 @@ export function prepare(section, about) {
 
   function say() {
     const line = find(".verdict");
-    if (verdict.probability === undefined) {
+    if (verdict.looks === undefined) {
       line.textContent = `Energy ${fixed(energy, 3)}`;
       return;
     }
-    const looks = energy >= verdict.threshold ? "generated" : "real", alarms = verdict.false_alarms;
-    line.replaceChildren(`It looks ${looks}: a probability of ${chance(verdict.probability)} that it is generated, if half of all texts are.`,
+    const { looks, false_alarms: alarms } = verdict;
+    const turns = looks === null ? "" : ", the dashed one where the verdict turns";
+    line.replaceChildren(looks === null ? "The energy cannot tell: at this length generated text has no higher energies than real text."
+      : `It looks ${looks}: a probability of ${chance(verdict.probability)} that it is generated, if half of all texts are.`,
       node("small", {}, `Energy ${fixed(energy, 3)}. Of ${verdict.num_real} real windows, ${alarms} (${percent(alarms / verdict.num_real, 0)}) `
-        + `look at least as generated; of as many generated ones, ${verdict.missed} look more real. The energy is right about ${percent(verdict.accuracy, 0)} of them.`));
+        + `look at least as generated; of as many generated ones, ${verdict.missed} look more real.`
+        + (looks === null ? "" : ` The energy is right about ${percent(verdict.accuracy, 0)} of them.`)));
     const caption = `Energies of ${verdict.num_real} real windows (filled) and as many generated ones (outlined) of ${about.calibration.subset}; `
-      + `the solid line is this text, the dashed one where the verdict turns.`;
+      + `the solid line is this text${turns}.`;
     find("figure figcaption").textContent = caption;
     find("figure").hidden = false;
     histogram(find(".histogram"), verdict, energy);
-    find(".histogram").setAttribute("aria-label", `${caption} This text: ${fixed(energy, 2)}; the verdict turns at ${fixed(verdict.threshold, 2)}.`);
+    find(".histogram").setAttribute("aria-label", `${caption} This text: ${fixed(energy, 2)}` + (looks === null ? "." : `; the verdict turns at ${fixed(verdict.threshold, 2)}.`));
   }
 
   function colour() {
@@ -88,7 +91,7 @@ export function prepare(section, about) {
     for (const [i, button] of list.querySelectorAll("button").entries()) {
       const token = tokens[i];
       const part = by === "rank" ? RANKS.find(([most]) => token.rank <= most)[2]
-        : token.change === undefined || token.change === null ? 0 : 0.85 * Math.abs(token.change) / most;
+        : token.change === undefined || token.change === null ? 0 : Math.abs(token.change) / most;
       button.className = by === "rank" || part < 0.02 ? "" : token.change > 0 ? "real" : "generated";
       if (by === "rank") button.className = "real";
       button.style.setProperty("--part", part);

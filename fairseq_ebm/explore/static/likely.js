@@ -1,6 +1,6 @@
 // How likely a text is, token by token, and what could stand at a place.
 
-import { ask, Asking, examples, fixed, node, percent, roving, shown, wordsOf } from "./ask.js";
+import { ask, Asking, examples, fixed, node, percent, roving, shown } from "./ask.js";
 
 const SURPRISING = 12, FEW = 10; // nats that fill a bar; effective samples
 
@@ -31,7 +31,7 @@ export function prepare(section, about) {
       settle();
     } else if (event.event === "bounds") {
       asking.progress(event.done / event.samples);
-      asking.say(`${event.done.toLocaleString("en")} of ${event.samples.toLocaleString("en")} samples`);
+      asking.count(`${event.done.toLocaleString("en")} of ${event.samples.toLocaleString("en")} samples`);
       figures(event);
     } else if (event.event === "end") {
       figures(event);
@@ -64,6 +64,7 @@ export function prepare(section, about) {
     for (const [i, button] of list.querySelectorAll("button").entries()) button.classList.toggle("next-at", i === position);
     next.querySelector(".alert").textContent = "";
     next.querySelector("tbody").replaceChildren();
+    next.querySelector(".beside").textContent = "";
     next.querySelector(".where").textContent = `After “${tokens.slice(Math.max(0, position - 12), position).map((each) => each.text).join("")}”`;
     [bar.value, bar.hidden, stop.disabled] = [0, false, false];
     stop.onclick = () => mine.abort();
@@ -76,10 +77,14 @@ export function prepare(section, about) {
         else if (event.event === "end") {
           const most = Math.max(...event.rows.map((row) => Math.max(row.lm, row.joint)));
           next.querySelector("tbody").replaceChildren(...event.rows.map((row) => candidate(row, most)));
+          const missing = event.actual !== null && !event.rows.some((row) => row.is_actual);
+          next.querySelector(".beside").textContent = [
+            `Of the ${event.rows.length} tokens that the language model finds likeliest here, which share what is shown of each model.`,
+            ...(missing ? [`“${shown(event.actual)}”, which stands there, is not among them.`] : []), ...event.warnings].join(" ");
         }
       });
     } catch (error) {
-      if (control === mine && error.name !== "AbortError") next.querySelector(".alert").textContent = wordsOf(error);
+      if (control === mine && error.name !== "AbortError") next.querySelector(".alert").textContent = error.message;
     }
     if (control === mine) [bar.hidden, stop.disabled] = [true, true];
   }
@@ -89,6 +94,6 @@ export function prepare(section, about) {
     const [low, high] = row.joint_ci95;
     return node("tr", { class: row.is_actual ? "chosen" : null },
       node("th", { scope: "row", class: "piece" }, `${shown(row.text)}${row.is_actual ? " (stands there)" : ""}`),
-      bar(row.lm), bar(row.joint), node("td", {}, `${percent(low)} to ${percent(high)}`));
+      node("td", {}, percent(row.p, 2)), bar(row.lm), bar(row.joint), node("td", {}, `${percent(low)} to ${percent(high)}`));
   }
 }

@@ -1,6 +1,6 @@
 // Which part is shown, and what is explored.
 
-import { node, wordsOf } from "./ask.js";
+import { knowing, node } from "./ask.js";
 import * as judge from "./judge.js";
 import * as likely from "./likely.js";
 import * as write from "./write.js";
@@ -17,10 +17,12 @@ async function begin() {
     const { language_model, others, window, device, calibration } = about.models;
     const known = calibration ? `; compared with ${calibration.windows} windows of ${calibration.subset}` : "";
     byId("about").append(node("br"), `${language_model} with ${others.join(", ")}; ${window} tokens at once, on ${device}${known}`);
+    knowing(about.models);
     for (const [id, part] of Object.entries(PARTS)) part.prepare(byId(id), about.models);
   }
   const first = document.querySelector("nav li:not([hidden]) a").hash;
   const show = () => {
+    if (location.hash === "#main") return; // by the link that skips what stands before it
     const wanted = [...document.querySelectorAll("nav li:not([hidden]) a")].find((link) => link.hash === location.hash);
     turnTo((wanted?.hash ?? first).slice(1), Boolean(wanted));
   };
@@ -49,4 +51,4 @@ function report() {
   frame.src = "results";
 }
 
-begin().catch((error) => byId("main").prepend(node("p", { class: "alert", role: "alert" }, wordsOf(error))));
+begin().catch((error) => byId("main").prepend(node("p", { class: "alert", role: "alert" }, error.message)));

@@ -72,7 +72,7 @@ export function histogram(svg, { edges, real, generated, threshold }, energy) {
     path += `V${y(generated[i])}H${to}`;
   });
   svg.append(node("path", { class: "bar-generated", d: `${path}V${y(0)}` }));
-  for (const [name, value] of [["line", threshold], ["mark", energy]]) {
+  for (const [name, value] of [...(threshold === null ? [] : [["line", threshold]]), ["mark", energy]]) {
     svg.append(node("line", { class: name, x1: x(value), x2: x(value), y1: EDGE.top, y2: height - EDGE.bottom }));
   }
   const left = energy > (bounds[0] + bounds[1]) / 2;

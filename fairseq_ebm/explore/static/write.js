@@ -9,20 +9,21 @@ export function prepare(section, about) {
   const find = (css) => section.querySelector(css);
   let proposals, draws, prompt, all, total, sort = { key: "share", down: true }, drawn = 0, waiting;
   const length = find("[name=length]");
-  [length.max, length.value] = [about.window, Math.min(20, Math.max(1, about.window >> 1))];
+  [length.max, length.value] = [about.window - 1, Math.min(20, Math.max(1, about.window >> 1))];
   const asking = new Asking(section, "write", hear);
   examples(section, about.examples.map(({ prefix }) => ({ prompt: prefix })));
 
   function hear(event) {
     if (event.event === "start") {
-      [proposals, draws, prompt, all] = [[], [], event.question.prompt, false];
+      clearTimeout(waiting);
+      [proposals, draws, prompt, all, waiting] = [[], [], event.question.prompt, false, null];
       total = event.question.proposals;
       for (const css of ["figure", ".proposals", ".two", ".shell", ".all"]) find(css).hidden = true;
       asking.warn([]);
     } else if (event.event === "begin") {
       find(".shell").hidden = false;
       find(".shell pre").textContent = event.command
-        ?? "fairseq-interactive reads a line as a prompt: a prompt of several lines cannot be given to it.";
+        ?? "fairseq-interactive reads a line as a prompt, without the spaces around it: this prompt cannot be given to it.";
       find(".copy").hidden = !event.command;
       const seen = event.prompt_tokens - event.context_tokens;
       asking.warn([...(seen ? [`Of the prompt only the last ${event.context_tokens} tokens are seen.`] : []), ...event.warnings]);
@@ -34,7 +35,7 @@ export function prepare(section, about) {
       for (const each of event.proposals) proposals.push({ index: proposals.length, ...each });
       shares();
       asking.progress(proposals.length / total);
-      asking.say(`${counted(proposals.length, "proposal")} of ${total.toLocaleString("en")}`);
+      asking.count(`${counted(proposals.length, "proposal")} of ${total.toLocaleString("en")}`);
       soon();
     } else if (event.event === "end") {
       proposals.forEach((each, i) => { each.share = event.shares[i]; });
@@ -57,9 +58,9 @@ export function prepare(section, about) {
   }
 
   function item(text, of) {
-    const tail = prompt.length > 60 ? `…${prompt.slice(-60)}` : prompt;
+    const letters = [...prompt], tail = letters.length > 60 ? `…${letters.slice(-60).join("")}` : prompt;
     const more = of ? [node("small", {}, `energy ${fixed(of.energy, 2)} · log P ${fixed(of.log_p, 2)} · share ${percent(of.share)}`)] : [];
-    return node("li", {}, node("span", { class: "given" }, tail), text, ...more);
+    return node("li", { dir: "auto" }, node("span", { class: "given" }, tail), text, ...more);
   }
 
   function shares() {
@@ -112,7 +113,13 @@ export function prepare(section, about) {
   });
   find(".all").addEventListener("click", () => { all = true; now(); });
   find(".copy").addEventListener("click", async () => {
-    await navigator.clipboard.writeText(find(".shell pre").textContent);
-    asking.say("Copied.");
+    const shell = find(".shell pre");
+    try {
+      await navigator.clipboard.writeText(shell.textContent);
+      asking.say("Copied.");
+    } catch {
+      getSelection().selectAllChildren(shell);
+      asking.say("This browser lets the page copy nothing: it is selected, press Ctrl-C.");
+    }
   });
 }
