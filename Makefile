@@ -5,6 +5,7 @@
 # make findings   the papers' tables and claims, small: hours, docs/findings.md
 # make selection  the third paper's systems, small, three seeds: docs/selection.md
 # make explore    a page to play with the demo's models         make screenshots   its pictures in docs
+# make gpu-bundle   one folder that measures all this on a GPU: docs/gpu.md
 # make interruptions   the demo, killed in each of its stages, against one that nothing disturbed
 #
 # EXAMPLE=addition runs examples/addition instead of examples/demo, SIZE=tiny another size of it.
@@ -22,7 +23,7 @@ INSTALLED := .venv/installed-$(VERSION)
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo explore screenshots findings selection test quick setup lint bench interruptions docs-check clean
+.PHONY: demo explore screenshots gpu-bundle findings selection test quick setup lint bench interruptions docs-check clean
 
 demo: setup
 	@$(BIN)/fairseq-ebm run examples/$(EXAMPLE)/$(EXAMPLE).yaml --jobs $(JOBS) \
@@ -79,6 +80,9 @@ bench: setup
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/allocation.py
 	$(BIN)/python benchmarks/selection.py
+
+gpu-bundle: setup
+	$(BIN)/python examples/gpu/bundle.py runs/gpu-bundle
 
 interruptions: setup
 	$(BIN)/python benchmarks/interruptions.py

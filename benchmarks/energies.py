@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import torch
 from fairseq import options, tasks
@@ -22,20 +22,30 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.trainer import Trainer
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from timing import Timing, machine  # isort: skip
+from timing import PEAK, Timing, machine  # isort: skip
 
+from fairseq_ebm.lm.checkpoint import DTYPES
 from fairseq_ebm.models.energy_transformer_lm import CausalEnergy, CausalEnergyConfig
 from tests.stores import random_store, write_dictionary
 
 PREFIX, WINDOW = 120, 160
 SYMBOLS = 50092  # 50,096 with fairseq's own
-PEAK = {"fp32": 67e12, "fp16": 989e12, "bf16": 989e12}  # operations per second of an H200
+ARCHS: Dict[str, Sequence[Sequence[Any]]] = {  # UniT and a bidirectional one, each with its flags
+    "paper": (["energy_transformer_lm_unit"], ["energy_roberta_base"]),
+    "tiny": (
+        ["energy_transformer_lm", "--decoder-layers", 1, "--decoder-embed-dim", 32,
+         "--decoder-ffn-embed-dim", 64, "--decoder-attention-heads", 2],
+        ["energy_roberta", "--encoder-layers", 1, "--encoder-embed-dim", 32,
+         "--encoder-ffn-embed-dim", 64, "--encoder-attention-heads", 2],
+    ),
+}  # fmt: skip
+UPDATES = {"paper": 200, "tiny": 40}
 
 
 class Bench(Timing):
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         super().__init__(arguments.device, arguments.runs)
-        self.pairs, self.samples = arguments.pairs, arguments.samples
+        self.pairs, self.samples, self.shape = arguments.pairs, arguments.samples, arguments.shape
         self.folder = folder
 
     def causal(self, layers: int, width: int, heads: int, symbols: int) -> CausalEnergy:
@@ -150,21 +160,23 @@ def hugging_face_step(windows: torch.Tensor) -> Callable[[], None]:
 
 
 def row_precision(bench: Bench) -> None:
-    """UniT and BiT-base from the same start on the same 8 batches, which they learn by heart."""
-    for arch in ("energy_transformer_lm_unit", "energy_roberta_base"):
-        for precision in ("fp32", "fp16", "bf16"):
-            flags = [] if precision == "fp32" else [f"--{precision}"]
+    """UniT and BiT-base from the same start on the same 8 batches, which they learn by heart; in
+    half precision where there is a GPU, as fairseq wants it."""
+    is_cuda, updates = bench.device.type == "cuda", UPDATES[bench.shape]
+    for arch, *shape in ARCHS[bench.shape]:
+        for precision in ("fp32", "fp16", "bf16") if is_cuda else ("fp32",):
+            flags = [*shape, *([] if precision == "fp32" else [f"--{precision}"])]
             trainer, batches = bench.trainer(arch, "--dropout", 0, *flags)
             losses, started = [], time.perf_counter()
-            for update in range(200):
+            for update in range(updates):
                 log = trainer.train_step([batches[update % len(batches)]])
                 losses.append(float(log["loss"]) if log else float("nan"))
                 if update == 19:  # warm by now
-                    torch.cuda.synchronize()
+                    bench.wait()
                     started = time.perf_counter()
-            torch.cuda.synchronize()
+            bench.wait()
             # The epoch of fairseq's schedule plays no part; tokens are those that are encoded.
-            seconds = (time.perf_counter() - started) / 180
+            seconds = (time.perf_counter() - started) / (updates - 20)
             shared = arch.startswith("energy_transformer")
             tokens = bench.pairs * ((PREFIX + 2 * 40) if shared else 2 * (WINDOW + 1))
             weights = sum(
@@ -172,9 +184,13 @@ def row_precision(bench: Bench) -> None:
             )
             bench.report(
                 f"{arch} {precision}",
-                loss_at=[round(losses[i], 3) for i in (0, 9, 49, 99, 199)],
+                loss_at=[round(losses[i], 3) for i in (0, 9, 49, 99, 199) if i < updates],
+                windows_per_second=2 * bench.pairs / seconds,
                 tokens_per_second=tokens / seconds,
-                share_of_peak=6 * weights * tokens / seconds / PEAK[precision],
+                share_of_peak=6 * weights * tokens / seconds / PEAK[DTYPES[precision]]
+                if is_cuda
+                else None,
+                peak_gib=torch.cuda.max_memory_allocated() / 2**30 if is_cuda else None,
             )
 
 
@@ -182,13 +198,14 @@ ROWS = {
     "correct": row_correct,
     "pool": row_pool,
     "train": row_train,
-    "precision": row_precision,  # needs CUDA, as fairseq's --fp16 and --bf16 do
+    "precision": row_precision,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", default="correct,pool,train", help="(default: %(default)s)")
+    parser.add_argument("--shape", choices=ARCHS, default="paper", help="of those of precision")
     parser.add_argument("--pairs", type=int, default=4, help="pairs in a batch")
     parser.add_argument("--samples", type=int, default=256, help="samples of the pool")
     parser.add_argument("--runs", type=int, default=3, help="pairs of runs, of which the median")

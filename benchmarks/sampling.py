@@ -30,10 +30,11 @@ from fairseq_ebm.lm.sampler import Sampler
 from fairseq_ebm.lm.scoring import token_log_probs
 from fairseq_ebm.numerics.drawing import UNTRUNCATED, Truncation, draw
 
-from timing import Timing, machine  # isort: skip
+from timing import PEAK, Timing, machine  # isort: skip
 
 PREFIX, NEW = 120, 40
 SHAPES = {  # layers, width, feed-forward, heads, symbols
+    "tiny": (2, 64, 128, 4, 1000),
     "small": (6, 512, 2048, 8, 8008),
     "paper": (12, 1024, 4096, 16, 50096),
 }
@@ -186,7 +187,14 @@ def row_floor(bench: Bench, n: int) -> None:
         products,
     )
     operations = 2 * n * NEW * sum(w.numel() for w in weights)
-    bench.report("  operations of those products", gigaflop=operations / 1e9)
+    rate = operations / bench.results[-1]["seconds_ours"]
+    peak = PEAK.get(bench.dtype) if bench.device.type == "cuda" else None
+    bench.report(
+        "  operations of those products",
+        gigaflop=operations / 1e9,
+        tera_per_second=rate / 1e12,
+        share_of_peak=peak and rate / peak,
+    )
 
 
 def row_draw(bench: Bench, n: int) -> None:
@@ -241,6 +249,61 @@ def row_correct(bench: Bench, n: int) -> None:
     bench.report("log p when drawn / scored on the CPU: largest difference", nats=difference)
 
 
+def row_profile(bench: Bench, n: int) -> None:
+    """Where the time goes: the dearest kernels."""
+    bench.ours(n)
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    is_cuda = bench.device.type == "cuda"
+    kinds += [torch.profiler.ProfilerActivity.CUDA] if is_cuda else []
+    with torch.profiler.profile(activities=kinds) as profile:
+        bench.ours(n)
+    own = "self_device_time_total" if is_cuda else "self_cpu_time_total"
+    events = sorted(profile.key_averages(), key=lambda event: -getattr(event, own))
+    total = sum(getattr(event, own) for event in events)
+    for event in events[:5]:
+        bench.report(f"  {event.key[:56]}", share=getattr(event, own) / total, calls=event.count)
+
+
+def row_graphs(bench: Bench, n: int) -> None:
+    """A whole chunk of samples as one CUDA graph, if it can be captured: without it, each step
+    waits for what the CPU launches."""
+    sampler = Sampler(bench.model, rows=n)
+    inputs = torch.cat([bench.prefix.new_full((1, 1), sampler.eos), bench.prefix], dim=1)
+    prefix = sampler.stepper.prefill(inputs.to(bench.device))
+    uniforms = torch.rand(1, n, NEW, dtype=torch.float64, device=bench.device)
+    work = lambda: sampler._continue(prefix, uniforms)  # noqa: E731
+    with torch.inference_mode():
+        work()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                work()
+        except Exception as error:
+            bench.report("a chunk as a CUDA graph", cannot=str(error).split("\n")[0])
+            return
+        bench.compare(f"a chunk as a CUDA graph / as it is, n = {n}", graph.replay, work)
+
+
+def row_compile(bench: Bench, n: int) -> None:
+    """Output layer and draw by torch.compile."""
+    sampler = Sampler(bench.model)
+    width = SHAPES[bench.shape][1]
+    features = torch.randn(n, width, device=bench.device, dtype=bench.dtype)
+    uniforms = torch.rand(n, 1, dtype=torch.float64, device=bench.device)
+
+    def plain() -> None:
+        draw(sampler.stepper.scores(features), uniforms, sampler.pad, UNTRUNCATED)
+
+    with torch.inference_mode():
+        try:
+            fast = torch.compile(plain)
+            fast()
+        except Exception as error:
+            bench.report("draw by torch.compile", cannot=str(error).split("\n")[0])
+            return
+        bench.compare(f"draw by torch.compile / as it is, n = {n}", fast, plain)
+
+
 ROWS = {
     "correct": row_correct,
     "large": row_large,  # first: its peak of memory is the process's so far
@@ -250,7 +313,9 @@ ROWS = {
     "bf16": row_bf16,
     "hf": row_hf,
     "stock": row_stock,
+    "profile": row_profile,
 }
+ON_A_GPU = {"graphs": row_graphs, "compile": row_compile}
 
 
 def main() -> None:
@@ -270,7 +335,7 @@ def main() -> None:
     where = machine(arguments.device, shape=SHAPES[arguments.shape])
     print("  ".join(f"{name} {value}" for name, value in where.items()))
     for name in arguments.rows.split(","):
-        ROWS[name](bench, arguments.samples)
+        {**ROWS, **ON_A_GPU}[name](bench, arguments.samples)
     bench.write(Path(arguments.out), where)
 
 

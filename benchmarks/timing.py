@@ -11,6 +11,9 @@ from typing import Any, Callable, Dict, List, Optional
 
 import torch
 
+# Operations per second of an H100 or H200 (SXM), dense.
+PEAK = {torch.float32: 67e12, torch.float16: 989e12, torch.bfloat16: 989e12}
+
 
 class Timing:
     def __init__(self, device: str, runs: int) -> None:
@@ -19,13 +22,13 @@ class Timing:
         self.results: List[Dict[str, Any]] = []
 
     def seconds(self, work: Callable[[], Any]) -> float:
-        self._wait()
+        self.wait()
         start = time.perf_counter()
         work()
-        self._wait()
+        self.wait()
         return time.perf_counter() - start
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 

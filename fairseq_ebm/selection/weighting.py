@@ -35,13 +35,14 @@ def make_weighting(
         raise UserError(f"--weighting {arch}: needs other models; choose one that stands alone")
     flags = OmegaConf.structured(MODEL_DATACLASS_REGISTRY[ARCH_MODEL_NAME_REGISTRY[arch]])
     flags = OmegaConf.create({**OmegaConf.to_container(flags), "_name": arch})
-    if width is not None and "encoder_embed_dim" not in flags:
+    sides = [side for side in ("encoder", "decoder") if f"{side}_embed_dim" in flags]
+    if width is not None and not sides:
         raise UserError(f"--weighting-dim: --weighting {arch} has no width; drop it")
-    if width is not None:
-        flags.encoder_embed_dim = width
+    for side in sides if width is not None else ():
+        flags[f"{side}_embed_dim"] = width
     if arch in ARCH_CONFIG_REGISTRY:
         ARCH_CONFIG_REGISTRY[arch](flags)
-    heads = flags.get("encoder_attention_heads", 1)
+    heads = max((flags.get(f"{side}_attention_heads", 1) for side in sides), default=1)
     if width is not None and width % heads:
         what = f"not a multiple of the {heads} heads of --weighting {arch}"
         raise UserError(f"--weighting-dim {width}: {what}")
