@@ -38,6 +38,7 @@ OTHERS = (
     "formulas",
     "data_selection/small",
     "data_selection/paper",
+    "gpu/bounds",
 )  # at scales of their own
 OF_THE_PAPER = ("wikitext103", "toronto_books")
 MATRICES = (*OF_THE_PAPER, "findings")

@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="steps, with commas (default: all)")
     parser.add_argument("--skip", default="", help="steps, with commas")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # with its step
     end, out = time.monotonic() + given.seconds, given.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     site = installed(out)
