@@ -82,13 +82,15 @@ def test_a_step_is_cut_off_with_all_that_it_started(visit, tmp_path, seconds, li
 
 def test_figures_and_results(visit, tmp_path):
     (tmp_path / "check.json").write_text('{"rows": [{"row": "log P", "apart": 0.00123456}]}')
-    (tmp_path / "one-process.json").write_text('{"kind": "perplexity", "base_ppl": 12.5}')
+    (tmp_path / "bounds" / "bounds").mkdir(parents=True)
+    report = tmp_path / "bounds" / "bounds" / "bounds.json"
+    report.write_text('{"kind": "perplexity", "base_ppl": 12.5}')
     state = {"step": "check", "about": "a.", "status": "done", "seconds": 2.5}
     (tmp_path / "state-check.json").write_text(json.dumps(state))
     visit["write_results"](PLAN, tmp_path, "cpu")
     text = (tmp_path / "results.md").read_text()
     assert "| check | a. | done | 2.5 |" in text and "log P: apart 0.001235" in text
-    assert "base_ppl 12.5" in text
+    assert "- bounds: base_ppl 12.5" in text
 
 
 def test_unknown_steps_are_refused(visit, tmp_path):

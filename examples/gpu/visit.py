@@ -43,7 +43,7 @@ def planned(site: Path) -> Dict[str, Any]:
 
 def command(plan: Dict[str, Any], step: Dict[str, Any], values: Dict[str, Any]) -> List[str]:
     """Words stand for others, until none does."""
-    known = {**plan["words"], "evaluate": plan["evaluate"], **values}
+    known = {**plan["words"], **values}
     text = step["run"]
     while "{" in text:
         text = text.format(**known)
@@ -86,14 +86,14 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
                 continue
 
 
-def figures(out: Path, name: str) -> List[str]:
+def figures(out: Path, step: Dict[str, Any]) -> List[str]:
     """A line for each row of the step's record."""
-    path = out / f"{name}.json"
+    path = out / step.get("record", f"{step['name']}.json")
     if not path.exists():
         return []
     record = json.loads(path.read_text())
     rows = record.get("rows") or [{"row": "", **{k: v for k, v in record.items() if _is_figure(v)}}]
-    return [f"{row['row']}: {', '.join(_figures_in(row))}" for row in rows]
+    return [f"{row['row']}: {', '.join(_figures_in(row))}".strip(": ") for row in rows]
 
 
 def _figures_in(row: Dict[str, Any]) -> List[str]:
@@ -116,12 +116,14 @@ def write_results(plan: Dict[str, Any], out: Path, device: str) -> None:
     )
     lines = [f"{time.strftime('%Y-%m-%d')}, {device}: torch {found.stdout.strip()}", "",
              "| step | | status | seconds |", "| --- | --- | --- | --- |"]  # fmt: skip
-    names = [step["name"] for step in plan["steps"]]
-    for name in names:
-        if (out / f"state-{name}.json").exists():
-            state = json.loads((out / f"state-{name}.json").read_text())
-            lines.append(f"| {name} | {state['about']} | {state['status']} | {state['seconds']} |")
-    lines += [f"\n`{name}` {line}" for name in names for line in figures(out, name)]
+    for step in plan["steps"]:
+        path = out / f"state-{step['name']}.json"
+        if path.exists():
+            state = json.loads(path.read_text())
+            cells = (step["name"], state["about"], state["status"], str(state["seconds"]))
+            lines.append(f"| {' | '.join(cells)} |")
+    lines.append("")
+    lines += [f"- {step['name']}: {each}" for step in plan["steps"] for each in figures(out, step)]
     (out / "results.md").write_text("\n".join(lines) + "\n")
 
 
@@ -165,7 +167,7 @@ def main() -> None:
         state.write_text(json.dumps(found, indent=2) + "\n")
         write_results(plan, out, given.device)
         print(f"{step['name']}: {found['status']}, {found['seconds']} s", flush=True)
-        for line in figures(out, step["name"]):
+        for line in figures(out, step):
             print(f"  {line}", flush=True)
 
 

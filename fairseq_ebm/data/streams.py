@@ -11,7 +11,8 @@ from torch import Tensor
 def philox(seed: int, stream: int = 0) -> np.random.Generator:
     """Make every generator here: from a list of large integers numpy makes floats, so that keys
     differing in their last digits would be equal."""
-    key = np.array([seed % 2**64, stream % 2**64], dtype=np.uint64)
+    # numpy's integers, which those of others may be, overflow here from version 2 on.
+    key = np.array([int(seed) % 2**64, int(stream) % 2**64], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
 
 

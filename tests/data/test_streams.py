@@ -1,8 +1,15 @@
 """A window's random numbers are its own, ordered and uniform."""
 
+import numpy as np
 import torch
 
-from fairseq_ebm.data.streams import WindowStream
+from fairseq_ebm.data.streams import WindowStream, philox
+
+
+def test_numbers_of_numpy_are_numbers():
+    """Which overflow from its version 2 on."""
+    for kind in (np.int64, np.uint32):
+        assert philox(kind(5), kind(7)).random() == philox(5, 7).random()
 
 
 def test_numbers_come_in_order_however_they_are_taken():
