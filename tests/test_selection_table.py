@@ -4,7 +4,10 @@ import json
 import math
 import runpy
 
+import numpy as np
 import pytest
+import torch
+from fairseq.data import indexed_dataset
 
 from tests.conftest import CHECKOUT
 
@@ -22,11 +25,21 @@ def write(path, record):
     path.write_text(json.dumps(record))
 
 
-def report(name, losses, low):
-    """With gains over all that come before, whose intervals begin at ``low`` of them."""
-    gains = {n: 1 - math.exp(losses[name] - loss) for n, loss in losses.items() if n != name}
-    rows = [{"name": n, "gain": g, "gain_ci95": [low * g, 2 * g]} for n, g in gains.items()]
-    return {"base_ppl": math.exp(losses[name]), "baselines": rows}
+def windows(path, loss, apart):
+    """40 of 64 tokens, in documents of 100; every second document is further from the mean."""
+    lines = [{"window": 64}]
+    for number in range(40):
+        sign = 1 if (number * 64 // 100) % 2 else -1
+        lines.append({"number": number, "log_lm": -64 * (loss + sign * apart)})
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def documents(prefix):
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    builder = indexed_dataset.MMapIndexedDatasetBuilder(f"{prefix}.bin", dtype=np.uint16)
+    for _ in range(26):
+        builder.add_item(torch.arange(100))
+    builder.finalize(f"{prefix}.idx")
 
 
 @pytest.fixture
@@ -35,11 +48,14 @@ def runs(tmp_path):
         folder = tmp_path / seed
         shifted = {name: loss + int(seed) / 100 for name, loss in LOSSES.items()}
         for name in LOSSES:
-            low = -1.0 if name == "dds" and seed == "2" else 0.5
+            apart = 2.0 if name == "dds" and seed == "2" else 0.01
             for part in ("results", "tuned-results", "general-results"):
-                write(folder / part / name / f"{name}.json", report(name, shifted, low))
+                out = folder / part / name / f"{name}.json"
+                write(out, {"base_ppl": math.exp(shifted[name])})
+                windows(out.with_suffix(".windows.jsonl"), shifted[name], apart)
             state = {"seconds": 300.0 if name == "soba" else 100.0}
             write(folder / ".stages" / f"lm%2F{name}.json", state)
+        documents(folder / "specific" / "test")
         counts = {"test": {"tokens": 100, "characters": 400}}
         write(folder / "specific" / "prepare.json", {"splits": counts})
         run = {"share": {"code": 0.2, "docs": 0.8}, "distinct": 1000, "effective": 9.0,
@@ -70,6 +86,16 @@ def test_costs_are_against_generic(script, runs):
     rows = rows_of(script["costs_table"](folders(runs)))
     assert rows["soba"][-1] == "3.00" and rows["soba"][:3] == ["20.0%", "80.0%", "1,000 ± 0"]
     assert rows["generic"][-1] == "1.00" and rows["cds"][-1] == "–"
+
+
+def test_gains_are_paired_by_document(script, runs):
+    found, low, high = script["gain"](runs / "1", "results", "soba", "generic")
+    assert found == pytest.approx(1 - math.exp(3.6 - 4.0), abs=0.02) and low <= found <= high
+    found, low, high = script["gain"](runs / "2", "results", "dds", "generic")
+    assert low < 0 < found < high  # two documents of three differ by the luck of the text
+    places = script["documents_of"](runs / "1", np.array([0, 1, 2, 39]))
+    assert places.tolist() == [0, 0, 1, 24]
+    assert script["gain"](runs / "1", "results", "cds", "generic") is None
 
 
 def test_verdicts_are_of_all_seeds(script, runs):

@@ -1,8 +1,8 @@
 """Do several processes give what one gives? processes.py COUNT DEVICE OUT.json DATA LM.pt ENERGY.pt
 
 Negatives' tokens to the last bit, bounds and pools of generation to 1e-6, and losses of a training
-to 1e-4, whose gradients are summed in another order. COUNT processes, each with a GPU, or
-several with one.
+to 1e-4, whose gradients are summed in another order. COUNT processes, each with a GPU of its
+own, or several with one.
 """
 
 import json
