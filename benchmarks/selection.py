@@ -41,13 +41,19 @@ ROWS: Dict[str, List[str]] = {
     "mix": ["--selection", "mix"],
     "classifier": ["--selection", "classifier"],
     "classifier, bag of words": ["--selection", "classifier", "--weighting", "energy_bow"],
+    "classifier, bag of words, every other update": [
+        *["--selection", "classifier", "--weighting", "energy_bow", "--meta-every", "2"]
+    ],
     "dds": ["--selection", "dds"],
     "dds, the limit": ["--selection", "dds", "--dds-lr", "0"],
     "dds, every other update": ["--selection", "dds", "--meta-every", "2"],
+    "dds, half as many examples": ["--selection", "dds", "--meta-batch", "8"],
     "anograd": ["--selection", "anograd"],
+    "anograd, half as many examples": ["--selection", "anograd", "--meta-batch", "8"],
     "anograd, by the Hessian": ["--selection", "anograd", "--anograd-norm", "hessian"],
     "soba": ["--selection", "soba"],
     "soba, Hessian-free": ["--selection", "soba", "--soba-hessian", "free"],
+    "soba, half as many examples": ["--selection", "soba", "--meta-batch", "8"],
     "soba, every other update": ["--selection", "soba", "--meta-every", "2"],
 }
 TOGETHER = 4  # updates in turn
