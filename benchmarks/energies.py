@@ -12,6 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Sequence, Tuple
@@ -19,6 +20,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 import torch
 from fairseq import options, tasks
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.optim.adam import Adam
 from fairseq.trainer import Trainer
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
@@ -194,8 +196,33 @@ def row_precision(bench: Bench) -> None:
             )
 
 
+def row_adam(bench: Bench) -> None:
+    """A step of the optimizer alone: torch's fused Adam, and apex's if it is there, which fairseq
+    then takes by itself, against the one that fairseq has."""
+    arch, *shape = ARCHS[bench.shape][1]
+    trainer, _ = bench.trainer(arch, *shape)
+    kinds: Dict[str, Callable[[List[torch.nn.Parameter]], Any]] = {
+        "torch's fused": lambda weights: torch.optim.Adam(weights, lr=1e-4, fused=True)
+    }
+    if find_spec("apex") is not None:
+        from apex.optimizers import FusedAdam  # noqa: PLC0415 (rarely there)
+
+        kinds["apex's fused"] = lambda weights: FusedAdam(weights, lr=1e-4)
+
+    def stepped(make: Callable[[List[torch.nn.Parameter]], Any]) -> Callable[[], Any]:
+        weights = [torch.nn.Parameter(p.detach().clone()) for p in trainer.model.parameters()]
+        for weight in weights:
+            weight.grad = torch.randn_like(weight)
+        return make(weights).step
+
+    own = stepped(lambda weights: Adam(weights, lr=1e-4))
+    for name, make in kinds.items():
+        bench.compare(f"a step of {name} Adam / fairseq's own", stepped(make), own)
+
+
 ROWS = {
     "correct": row_correct,
+    "adam": row_adam,
     "pool": row_pool,
     "train": row_train,
     "precision": row_precision,
