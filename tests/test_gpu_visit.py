@@ -85,12 +85,16 @@ def test_figures_and_results(visit, tmp_path):
     (tmp_path / "bounds" / "bounds").mkdir(parents=True)
     report = tmp_path / "bounds" / "bounds" / "bounds.json"
     report.write_text('{"kind": "perplexity", "base_ppl": 12.5}')
+    (tmp_path / "bounds" / ".stages").mkdir()
+    (tmp_path / "bounds" / ".stages" / "a%2Flm.json").write_text('{"seconds": 7.5}')
+    (tmp_path / "bounds" / ".stages" / "energy.json").write_text("{}")  # under way
     state = {"step": "check", "about": "a.", "status": "done", "seconds": 2.5}
     (tmp_path / "state-check.json").write_text(json.dumps(state))
     visit["write_results"](PLAN, tmp_path, "cpu")
     text = (tmp_path / "results.md").read_text()
     assert "| check | a. | done | 2.5 |" in text and "log P: apart 0.001235" in text
-    assert "- bounds: base_ppl 12.5" in text
+    assert "- bounds: base_ppl 12.5" in text and "- bounds: a/lm: seconds 7.5" in text
+    assert "energy" not in text
 
 
 def test_unknown_steps_are_refused(visit, tmp_path):

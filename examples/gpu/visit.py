@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, Dict, List
+from urllib.parse import unquote
 
 HERE = Path(__file__).resolve().parents[2]
 LEAST = 20.0  # seconds that are worth beginning a step for
@@ -87,12 +88,14 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def figures(out: Path, step: Dict[str, Any]) -> List[str]:
-    """A line for each row of the step's record."""
+    """A line for each row of the step's record, and for each stage of its recipe."""
     path = out / step.get("record", f"{step['name']}.json")
-    if not path.exists():
-        return []
-    record = json.loads(path.read_text())
-    rows = record.get("rows") or [{"row": "", **{k: v for k, v in record.items() if _is_figure(v)}}]
+    record = json.loads(path.read_text()) if path.exists() else {}
+    own = {name: value for name, value in record.items() if _is_figure(value)}
+    rows = record.get("rows") or ([{"row": "", **own}] if own else [])
+    stages = sorted((out / step["name"] / ".stages").glob("*.json"))
+    known = ((path.stem, json.loads(path.read_text()).get("seconds")) for path in stages)
+    rows += [{"row": unquote(name), "seconds": spent} for name, spent in known if spent is not None]
     return [f"{row['row']}: {', '.join(_figures_in(row))}".strip(": ") for row in rows]
 
 
