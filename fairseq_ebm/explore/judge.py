@@ -45,7 +45,6 @@ def judge(subject: Subject, asked: Judge) -> Iterator[Record]:
                 subject.pieces(text), log_p.tolist(), statistics.log_rank[0].exp().tolist()
             )
         ],
-        "all_tokens": len(whole),
         "energy": finite(energy),
         "rest": subject.words(text)(whole[len(text) :].tolist()),
     }

@@ -80,7 +80,6 @@ def next_token(subject: Subject, asked: Next) -> Iterator[Record]:
         "event": "end",
         "position": position,
         "actual": subject.name(int(text[position])) if position < len(text) else None,
-        "before": subject.tokenizer.decode(prefix[-12:].tolist()),
         "rows": [
             {
                 "text": subject.name(row.candidate.symbol),
