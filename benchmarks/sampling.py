@@ -271,13 +271,14 @@ def row_graphs(bench: Bench, n: int) -> None:
     inputs = torch.cat([bench.prefix.new_full((1, 1), sampler.eos), bench.prefix], dim=1)
     prefix = sampler.stepper.prefill(inputs.to(bench.device))
     uniforms = torch.rand(1, n, NEW, dtype=torch.float64, device=bench.device)
-    work = lambda: sampler._continue(prefix, uniforms)  # noqa: E731
+    begin = lambda: sampler.stepper.begin(prefix, n, NEW - 1)  # noqa: E731
+    work = lambda: sampler.drawn(prefix, begin(), uniforms)  # noqa: E731
     with torch.inference_mode():
         work()
-        graph = torch.cuda.CUDAGraph()
+        graph, begun = torch.cuda.CUDAGraph(), begin()
         try:
             with torch.cuda.graph(graph):
-                work()
+                sampler.drawn(prefix, begun, uniforms)
         except Exception as error:
             bench.report("a chunk as a CUDA graph", cannot=str(error).split("\n")[0])
             return

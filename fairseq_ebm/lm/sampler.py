@@ -124,12 +124,18 @@ class Sampler:
         for start in range(0, num_samples, at_once):
             m = min(at_once, num_samples - start)
             uniforms = torch.stack([stream.uniforms(m, length) for stream in streams])
-            yield self._continue(prefix, uniforms.to(self.device))
+            begun = self.stepper.begin(prefix, m, length - 1)
+            drawn = self.drawn(prefix, begun, uniforms.to(self.device))
+            samples = LMSamples(*(part.cpu() for part in drawn))
+            if bool(samples.log_p.isnan().any()):
+                problem = "the language model's logits are NaN or infinite"
+                raise UserError(f"{problem}; a higher precision may help")
+            yield samples
 
-    def _continue(self, prefix: Any, uniforms: Tensor) -> LMSamples:
-        """One chunk: ``uniforms`` (W, m, L), one for each token."""
+    def drawn(self, prefix: Any, samples: Any, uniforms: Tensor) -> LMSamples:
+        """One chunk, on the device: ``samples`` just begun, ``uniforms`` (W, m, L), one for each
+        token. Untruncated, nothing waits for the device."""
         windows, m, length = uniforms.shape
-        samples = self.stepper.begin(prefix, m, length - 1)
         # All samples of a prefix have the same distribution for their first token.
         drawn = self._draw(prefix.features, uniforms[:, :, 0])
         steps: List[SymbolDraws] = [SymbolDraws(*(part.reshape(-1) for part in drawn))]
@@ -138,11 +144,11 @@ class Sampler:
             drawn = self._draw(features, uniforms[:, :, t].reshape(-1, 1))
             steps.append(SymbolDraws(*(part.squeeze(1) for part in drawn)))
         tokens, *logs = (torch.stack(parts, dim=1) for parts in zip(*steps))
-        log_p, log_q = (log.sum(dim=1).view(windows, m).cpu() for log in logs)
-        return LMSamples(tokens.view(windows, m, length).cpu(), log_p, log_q)
+        log_p, log_q = (log.sum(dim=1).view(windows, m) for log in logs)
+        return LMSamples(tokens.view(windows, m, length), log_p, log_q)
 
     def _draw(self, features: Tensor, uniforms: Tensor) -> SymbolDraws:
         try:
             return draw(self.stepper.scores(features), uniforms, self.pad, self.truncation)
-        except ValueError as error:
+        except ValueError as error:  # of the truncation
             raise UserError(f"{error}; a higher precision may help") from None

@@ -58,7 +58,9 @@ def draw(
     """m draws from each row of ``logits`` (A, V), by ``uniforms`` (A, m) in [0, 1).
 
     log P is the log-softmax of the unchanged logits. The symbol ``never`` (padding, which no text
-    contains) is never drawn; its probability counts towards log P but not towards log q.
+    contains) is never drawn; its probability counts towards log P but not towards log q. Where
+    logits are NaN or infinite, so that there is nothing to draw from, log P is NaN: to look at them
+    here would make a GPU wait at every token.
     """
     rows = max(1, CACHED // logits.size(1)) if logits.device.type == "cpu" else max(1, len(logits))
     parts = zip(torch.split(logits, rows), torch.split(uniforms, rows))
@@ -75,13 +77,11 @@ def _draw(logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation) 
     torch.sub(logits, largest, out=filled).mul_(LOG2_E).exp2_()
     block_sums = _block_sums(weights)
     log_total = torch.log(block_sums.sum(dim=-1, keepdim=True))  # (A, 1), float64
-    if torch.isnan(log_total).any():
-        raise ValueError("the language model's logits are NaN or infinite")
     if truncation.is_none:
         block = never // BLOCK
         weights[:, never] = 0
         block_sums[:, block] = weights[:, block * BLOCK : (block + 1) * BLOCK].sum(-1).double()
-        tokens = inverse_cdf(weights, block_sums, uniforms)
+        tokens = inverse_cdf(weights, block_sums, uniforms).clamp(max=logits.size(1) - 1)
         shifted = (logits.gather(1, tokens) - largest).double()
         log_q_total = torch.log(block_sums.sum(dim=-1, keepdim=True))
         return SymbolDraws(tokens, shifted - log_total, shifted - log_q_total)
@@ -147,12 +147,13 @@ def inverse_cdf(weights: Tensor, block_sums: Tensor, uniforms: Tensor) -> Tensor
     """
     cdf = block_sums.cumsum(dim=-1)
     targets = uniforms.to(cdf) * cdf[:, -1:]
-    last = torch.searchsorted(cdf, cdf[:, -1:].contiguous())  # a target may round up to the total
+    # A target may round up to the total; among NaN, nothing is found.
+    last = torch.searchsorted(cdf, cdf[:, -1:].contiguous()).clamp(max=cdf.size(1) - 1)
     block = torch.minimum(torch.searchsorted(cdf, targets.contiguous(), right=True), last)
     before = torch.where(block > 0, cdf.gather(1, (block - 1).clamp(min=0)), 0.0)
     blocks = weights.view(weights.size(0), -1, BLOCK)
     inner = blocks.gather(1, block.unsqueeze(-1).expand(-1, -1, BLOCK)).double().cumsum(-1)
-    inner_last = torch.searchsorted(inner, inner[..., -1:].contiguous())
+    inner_last = torch.searchsorted(inner, inner[..., -1:].contiguous()).clamp(max=BLOCK - 1)
     inner_targets = (targets - before).unsqueeze(-1)
     offset = torch.minimum(torch.searchsorted(inner, inner_targets, right=True), inner_last)
     return block * BLOCK + offset.squeeze(-1)

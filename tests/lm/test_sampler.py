@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from fairseq.sequence_scorer import SequenceScorer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fairseq_ebm.data.streams import WindowStream
 from fairseq_ebm.lm import layers
@@ -50,6 +51,29 @@ def test_log_probabilities_equal_scoring_and_stock_fairseq(kind):
     assert (samples.log_p - stock).abs().max() < 1e-4
     assert samples.log_p.std() > 0.2  # the model is not trivial
     assert not (samples.tokens == PAD).any()
+
+
+class NeverAsks(TorchDispatchMode):
+    """Nothing asks a tensor for a number, for which a GPU would be waited."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function not in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", ["tied", "adaptive softmax"])
+def test_a_chunk_never_waits_for_the_device(kind):
+    sampler = Sampler(build(kind))
+    inputs = torch.cat([torch.full((3, 1), EOS), PREFIXES], dim=1)
+    uniforms = torch.rand(3, 20, 6, dtype=torch.float64)
+    with torch.no_grad():
+        prefix = sampler.stepper.prefill(inputs)
+        begun, again = (sampler.stepper.begin(prefix, 20, 5) for _ in range(2))
+        with NeverAsks():
+            drawn = sampler.drawn(prefix, begun, uniforms)
+        assert torch.equal(drawn.tokens, sampler.drawn(prefix, again, uniforms).tokens)
+        with NeverAsks(), pytest.raises(AssertionError):
+            bool(drawn.log_p.isnan().any())
 
 
 def test_which_models_take_the_fast_path():

@@ -8,6 +8,7 @@ from fairseq_ebm.errors import UserError
 from fairseq_ebm.lm import scoring
 from fairseq_ebm.lm.sampler import Sampler
 from fairseq_ebm.lm.scoring import next_log_probs, text_statistics, token_log_probs
+from fairseq_ebm.numerics.drawing import Truncation
 from tests.lm.models import KINDS, build
 
 WINDOWS = torch.tensor([[5, 2, 7, 11, 4, 4], [9, 3, 6, 10, 2, 2]])
@@ -67,3 +68,6 @@ def test_nan_logits_are_reported():
     ):
         with pytest.raises(UserError, match="the language model's logits are NaN or infinite"):
             attempt()
+    for truncation in (Truncation(top_k=2), Truncation(top_p=0.5), Truncation(temperature=2.0)):
+        with pytest.raises(UserError, match="logits are NaN"):
+            Sampler(model, truncation).sample(windows, 3, 2, streams)

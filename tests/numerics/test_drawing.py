@@ -128,6 +128,18 @@ def test_in_words(truncation, words):
     assert (truncation.in_words == "untruncated") == truncation.is_none
 
 
-def test_refuses_logits_that_are_nan():
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("symbols", [3, BLOCK, 2 * BLOCK + 1])
+def test_log_p_is_nan_where_logits_are_none_and_nowhere_else(bad, symbols):
+    logits = torch.zeros(3, symbols)
+    logits[1, 2] = bad
+    logits[2, :] = -math.inf
+    drawn = draw(logits, uniforms(3, 50), never=1)
+    assert drawn.log_p.isnan().all(dim=1).tolist() == [False, True, True]
+    assert not drawn.log_p[0].isnan().any()
+    assert int(drawn.tokens.min()) >= 0 and int(drawn.tokens.max()) < symbols
+
+
+def test_a_truncation_refuses_logits_without_a_distribution():
     with pytest.raises(ValueError, match="NaN"):
-        draw(torch.tensor([[0.0, math.nan, 1.0]]), uniforms(1, 1), never=1)
+        draw(torch.full((1, 3), -math.inf), uniforms(1, 1), 1, Truncation(temperature=0.5))
