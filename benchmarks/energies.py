@@ -42,6 +42,10 @@ ARCHS: Dict[str, Sequence[Sequence[Any]]] = {  # UniT and a bidirectional one, e
     ),
 }  # fmt: skip
 UPDATES = {"paper": 200, "tiny": 40}
+WAYS = {  # precisions, and whether by torch's fused Adam
+    "cuda": [("fp32", False), ("fp16", False), ("fp16", True), ("bf16", False), ("bf16", True)],
+    "cpu": [("fp32", False), ("fp32", True)],
+}
 
 
 class Bench(Timing):
@@ -163,12 +167,14 @@ def hugging_face_step(windows: torch.Tensor) -> Callable[[], None]:
 
 def row_precision(bench: Bench) -> None:
     """UniT and BiT-base from the same start on the same 8 batches, which they learn by heart; in
-    half precision where there is a GPU, as fairseq wants it."""
+    half precision where there is a GPU, as fairseq wants it; by its own Adam and by torch's."""
     is_cuda, updates = bench.device.type == "cuda", UPDATES[bench.shape]
     for arch, *shape in ARCHS[bench.shape]:
-        for precision in ("fp32", "fp16", "bf16") if is_cuda else ("fp32",):
+        for precision, fused in WAYS["cuda" if is_cuda else "cpu"]:
             flags = [*shape, *([] if precision == "fp32" else [f"--{precision}"])]
             trainer, batches = bench.trainer(arch, "--dropout", 0, *flags)
+            if fused:
+                fuse(trainer)
             losses, started = [], time.perf_counter()
             for update in range(updates):
                 log = trainer.train_step([batches[update % len(batches)]])
@@ -185,7 +191,7 @@ def row_precision(bench: Bench) -> None:
                 p.numel() for n, p in trainer.model.named_parameters() if "embed" not in n
             )
             bench.report(
-                f"{arch} {precision}",
+                f"{arch} {precision}" + (", fused Adam" if fused else ""),
                 loss_at=[round(losses[i], 3) for i in (0, 9, 49, 99, 199) if i < updates],
                 windows_per_second=2 * bench.pairs / seconds,
                 tokens_per_second=tokens / seconds,
@@ -194,6 +200,16 @@ def row_precision(bench: Bench) -> None:
                 else None,
                 peak_gib=torch.cuda.max_memory_allocated() / 2**30 if is_cuda else None,
             )
+
+
+def fuse(trainer: Trainer) -> None:
+    """torch's fused Adam in place of fairseq's, which has the same step but for the last digits."""
+    optimizer = getattr(trainer.optimizer, "fp32_optimizer", trainer.optimizer)
+    groups = optimizer.optimizer.param_groups
+    optimizer._optimizer = torch.optim.Adam(
+        [{"params": group["params"]} for group in groups],
+        lr=groups[0]["lr"], betas=groups[0]["betas"], eps=groups[0]["eps"], fused=True,
+    )  # fmt: skip
 
 
 def row_adam(bench: Bench) -> None:

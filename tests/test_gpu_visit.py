@@ -80,6 +80,19 @@ def test_a_step_is_cut_off_with_all_that_it_started(visit, tmp_path, seconds, li
     assert not state.exists() or "zombie" in state.read_text()
 
 
+def test_what_a_step_leaves_behind_ends_even_if_it_takes_no_notice(visit, tmp_path, monkeypatch):
+    monkeypatch.setitem(visit["run"].__globals__, "PATIENCE", 1.0)
+    code = "import os, subprocess, sys, time\n"
+    child = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
+    words = ["-c", child + "; time.sleep(600)"]
+    code += f"p = subprocess.Popen([sys.executable, *{words!r}], stdout=subprocess.PIPE)\n"
+    code += f"p.stdout.readline(); open({str(tmp_path / 'pid')!r}, 'w').write(str(p.pid))"
+    found, took = run(visit, code, tmp_path, 60)
+    assert found["status"] == "done" and 1 < took < 30
+    state = Path(f"/proc/{(tmp_path / 'pid').read_text()}/status")
+    assert not state.exists() or "zombie" in state.read_text()
+
+
 def test_figures_and_results(visit, tmp_path):
     (tmp_path / "check.json").write_text('{"rows": [{"row": "log P", "apart": 0.00123456}]}')
     (tmp_path / "bounds" / "bounds").mkdir(parents=True)

@@ -28,7 +28,7 @@ UNUSED = re.compile(
 FILES = ["benchmarks/sampling.py", "benchmarks/energies.py", "benchmarks/timing.py",
          "tests/__init__.py", "tests/stores.py", "examples/demo/demo.yaml", "examples/gpu/visit.py",
          "examples/gpu/steps.yaml", "examples/gpu/check.py", "examples/gpu/processes.py",
-         "examples/gpu/bounds.yaml"]  # fmt: skip
+         "examples/gpu/parts.py", "examples/gpu/bounds.yaml"]  # fmt: skip
 
 
 def run(*words: object, **more: object) -> None:

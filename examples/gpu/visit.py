@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 HERE = Path(__file__).resolve().parents[2]
 LEAST = 20.0  # seconds that are worth beginning a step for
+PATIENCE = 10.0  # seconds that what is to end may take
 
 
 def installed(out: Path) -> Path:
@@ -77,14 +78,17 @@ def run(
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """With all that it has started."""
-    for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
-        if process.poll() is None:
-            try:
-                os.killpg(process.pid, number)
-                process.wait(patience)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                continue
+    """With all that it has started, its own end notwithstanding."""
+    for number, patience in ((signal.SIGTERM, PATIENCE), (signal.SIGKILL, 1.0)):
+        end, signals = time.monotonic() + patience, number
+        try:
+            while time.monotonic() < end:
+                os.killpg(process.pid, signals)
+                signals = 0  # from now on: is there anything left?
+                process.poll()  # which lets go of it
+                time.sleep(0.05)
+        except ProcessLookupError:
+            return
 
 
 def figures(out: Path, step: Dict[str, Any]) -> List[str]:
