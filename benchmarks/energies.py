@@ -204,8 +204,8 @@ def row_precision(bench: Bench) -> None:
 
 
 def fuse(trainer: Trainer) -> None:
-    """torch's fused Adam in place of fairseq's, which differs in eps alone: fairseq's is as heavy at
-    the first updates as thirty of torch's, so that tiny gradients move less."""
+    """torch's fused Adam in place of fairseq's, which differs in eps alone:
+    fairseq's weighs as much as thirty of torch's at the first updates: tiny gradients move less."""
     optimizer = getattr(trainer.optimizer, "fp32_optimizer", trainer.optimizer)
     groups = optimizer.optimizer.param_groups
     optimizer._optimizer = torch.optim.Adam(
