@@ -117,6 +117,20 @@ def test_every_seed_draws_anew_at_each_epoch(stores, seed):
         assert 10 <= int((before != after).any(dim=1).sum()) <= 20
 
 
+def test_workers_hear_of_every_epoch(stores):
+    """Those of fairseq's masked_lm do not: they outlive it."""
+    pairs, task, epochs = Pairs([stores["a"]], PAD), FairseqTask(None), (1, 2, 3)
+    found = []
+    for epoch in epochs:
+        iterator = task.get_batch_iterator(pairs, max_sentences=5, epoch=epoch, num_workers=1)
+        batches = list(iterator.next_epoch_itr(shuffle=False))
+        rows = {int(i): w for b in batches for i, w in zip(b["id"], b["net_input"]["windows"])}
+        found.append(rows)
+    for rows, epoch in zip(found, epochs):
+        pairs.set_epoch(epoch)
+        assert all(torch.equal(window, pairs[i]["windows"]) for i, window in rows.items())
+
+
 def test_several_prefix_lengths_in_a_batch(stores):
     pairs = Pairs([stores["a"], stores["b"]], PAD)
     batch = pairs.collater([pairs[0], pairs[25]])
