@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict
 
+import numpy as np
 import torch
 
 from fairseq_ebm.data.streams import WindowStream
@@ -25,7 +26,7 @@ def measured(data: Path, path: str, device: str, precision: str, samples: int) -
     windows = Windows(data, "test", WindowOptions(window=160, stride=160, prefix_lengths=(120,)))
     pools = []
     for number in range(1 + COUNTED):
-        prefix = torch.from_numpy(windows.tokens(number))[:120]
+        prefix = torch.from_numpy(windows.tokens(number).astype(np.int64))[:120]
         pools.append(propose(joint, prefix, samples, 40, WindowStream(1, "test", number)))
     parts = zip(*(pool.seconds for pool in pools[1:]))
     proposing, scoring = map(statistics.median, parts)
