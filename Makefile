@@ -75,6 +75,7 @@ bench: setup
 	$(BIN)/python benchmarks/sampling.py $(BENCH)
 	$(BIN)/python benchmarks/hugging_face.py --runs 1
 	$(BIN)/python benchmarks/energies.py
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/joint.py
 	$(BIN)/python benchmarks/estimators.py
 	$(BIN)/python benchmarks/coverage.py

@@ -32,7 +32,7 @@ from tests.evaluation.worlds import FixedWindows
 def build_joint() -> Joint:
     model = build_model("small")
     with tempfile.TemporaryDirectory() as folder:
-        options = argparse.Namespace(device="cpu", runs=1, pairs=1, samples=1)
+        options = argparse.Namespace(device="cpu", runs=1, samples=1)
         energy = EnergyBench(options, Path(folder)).causal(6, 512, 8, len(model.decoder.dictionary))
     return Joint(model, Sampler(model), energy)
 
