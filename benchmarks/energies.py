@@ -107,6 +107,7 @@ def main() -> None:
     print("  ".join(f"{name} {value}" for name, value in where.items()))
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(arguments, Path(folder))
+        bench.write_to(Path(arguments.out), where)
         for name in arguments.rows.split(","):
             ROWS[name](bench)
         bench.write(Path(arguments.out), where)

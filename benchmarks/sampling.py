@@ -335,6 +335,7 @@ def main() -> None:
     bench = Bench(arguments)
     where = machine(arguments.device, shape=SHAPES[arguments.shape])
     print("  ".join(f"{name} {value}" for name, value in where.items()))
+    bench.write_to(Path(arguments.out), where)
     for name in arguments.rows.split(","):
         {**ROWS, **ON_A_GPU}[name](bench, arguments.samples)
     bench.write(Path(arguments.out), where)

@@ -20,6 +20,8 @@ class Timing:
         self.device = torch.device(device)
         self.runs = runs
         self.results: List[Dict[str, Any]] = []
+        self._out: Optional[Path] = None
+        self._machine: Dict[str, Any] = {}
 
     def seconds(self, work: Callable[[], Any]) -> float:
         self.wait()
@@ -55,12 +57,23 @@ class Timing:
 
     def report(self, name: str, **values: Any) -> None:
         self.results.append({"row": name, **values})
+        self._save()
         shown = {k: v for k, v in values.items() if v is not None and k != "ratios"}
         print(f"{name:58}", "  ".join(f"{k} {_short(v)}" for k, v in shown.items()), flush=True)
 
-    def write(self, out: Path, machine: Dict[str, Any]) -> None:
+    def write_to(self, out: Path, machine: Dict[str, Any]) -> None:
+        """From now on each row is in the file at once, whatever becomes of the others."""
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps({"machine": machine, "rows": self.results}, indent=2) + "\n")
+        self._out, self._machine = out, machine
+
+    def _save(self) -> None:
+        if self._out is not None:
+            record = {"machine": self._machine, "rows": self.results}
+            self._out.write_text(json.dumps(record, indent=2) + "\n")
+
+    def write(self, out: Path, machine: Dict[str, Any]) -> None:
+        self.write_to(out, machine)
+        self._save()
         print(f"as JSON: {out}")
 
 

@@ -9,6 +9,7 @@ standard output and JSON to runs/bench/.
 """
 
 import argparse
+import gc
 import sys
 import tempfile
 import time
@@ -143,6 +144,9 @@ class Training:
 
 def row_peer(bench: Bench) -> None:
     """fairseq's whole trainer against a plain loop around Hugging Face's model."""
+    if find_spec("transformers") is None:
+        bench.report("training step / Hugging Face", cannot="no transformers here")
+        return
     training = bench.energy("energy_roberta_base")
     windows = training.batches[0]["net_input"]["windows"].to(bench.device)
     bench.compare(
@@ -191,13 +195,15 @@ def measured(
     bench: Bench, make: Callable[..., Training], words: Sequence[Any], tokens: int, windows: int
 ) -> None:
     for precision, fused in WAYS["cuda" if bench.device.type == "cuda" else "cpu"]:
-        training = make(*words, *([] if precision == "fp32" else [f"--{precision}"]))
+        gc.collect()  # the training before, which holds itself
         if bench.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
+        training = make(*words, *([] if precision == "fp32" else [f"--{precision}"]))
         if fused:
             training.fuse()
         name = f"{words[0]} {precision}" + (", fused Adam" if fused else "")
         training.measure(name, precision, tokens, windows)
+        del training
 
 
 def row_adam(bench: Bench) -> None:
@@ -241,6 +247,7 @@ def main() -> None:
     print("  ".join(f"{name} {value}" for name, value in where.items()))
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(arguments, Path(folder))
+        bench.write_to(Path(arguments.out), where)
         for name in arguments.rows.split(","):
             ROWS[name](bench)
         bench.write(Path(arguments.out), where)

@@ -7,6 +7,7 @@ OUT/STEP.log at once, and OUT/results.md of all.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -72,13 +73,25 @@ def run(
         except subprocess.TimeoutExpired:
             status = "out of time"
         finally:
+            seconds = time.monotonic() - began
             _end(process)
     return {"step": step["name"], "about": step["about"], "status": status,
-            "seconds": round(time.monotonic() - began, 1)}  # fmt: skip
+            "seconds": round(seconds, 1)}  # fmt: skip
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """With all that it has started, its own end notwithstanding."""
+    """With all that it has started, its own end notwithstanding; before the next step begins it must
+    be gone, and what it held of a GPU."""
+    asked_again = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        _end_group(process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+    finally:
+        signal.signal(signal.SIGTERM, asked_again)
+
+
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
     for number, patience in ((signal.SIGTERM, PATIENCE), (signal.SIGKILL, 1.0)):
         end, signals = time.monotonic() + patience, number
         try:

@@ -134,7 +134,7 @@ class Sampler:
 
     def drawn(self, prefix: Any, samples: Any, uniforms: Tensor) -> LMSamples:
         """One chunk, on the device: ``samples`` just begun, ``uniforms`` (W, m, L), one for each
-        token. Untruncated, nothing waits for the device."""
+        token. Untruncated, a ``TransformerStepper`` asks the device for nothing."""
         windows, m, length = uniforms.shape
         # All samples of a prefix have the same distribution for their first token.
         drawn = self._draw(prefix.features, uniforms[:, :, 0])

@@ -54,10 +54,13 @@ def test_log_probabilities_equal_scoring_and_stock_fairseq(kind):
 
 
 class NeverAsks(TorchDispatchMode):
-    """Nothing asks a tensor for a number, for which a GPU would be waited."""
+    """Nothing asks a tensor for a number or for how many, for which a GPU would be waited."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert function not in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero)
+        aten = torch.ops.aten
+        assert function not in (aten._local_scalar_dense.default, aten.nonzero.default)
+        if function in (aten.index.Tensor, aten.index_put_.default):
+            assert all(each is None or each.dtype != torch.bool for each in args[1])
         return function(*args, **(kwargs or {}))
 
 
@@ -72,8 +75,13 @@ def test_a_chunk_never_waits_for_the_device(kind):
         with NeverAsks():
             drawn = sampler.drawn(prefix, begun, uniforms)
         assert torch.equal(drawn.tokens, sampler.drawn(prefix, again, uniforms).tokens)
-        with NeverAsks(), pytest.raises(AssertionError):
-            bool(drawn.log_p.isnan().any())
+        for ask in (
+            lambda: bool(drawn.log_p.isnan().any()),
+            lambda: drawn.log_p[drawn.log_p > 0],
+            drawn.log_p.nonzero,
+        ):
+            with NeverAsks(), pytest.raises(AssertionError):
+                ask()
 
 
 def test_which_models_take_the_fast_path():
