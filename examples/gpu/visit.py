@@ -80,7 +80,7 @@ def run(
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """With all that it has started, its own end notwithstanding; before the next step begins it must
+    """With all that it has started, its own end notwithstanding; before the next step it must
     be gone, and what it held of a GPU."""
     asked_again = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
