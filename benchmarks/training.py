@@ -33,7 +33,7 @@ from tests.stores import random_store, write_dictionary
 
 PREFIX, WINDOW = 120, 160
 BATCHES = 8
-SYMBOLS = 50092  # 50,096 with fairseq's own
+SYMBOLS = {"paper": 50092, "tiny": 996}  # without fairseq's own four
 ENERGIES: Dict[str, Sequence[Sequence[Any]]] = {  # UniT and BiT, each with its flags
     "paper": (["energy_transformer_lm_unit"], ["energy_roberta_base"]),
     "tiny": (
@@ -49,7 +49,7 @@ LMS: Dict[str, Sequence[Any]] = {
              "--decoder-input-dim", 32, "--decoder-output-dim", 32,
              "--decoder-ffn-embed-dim", 64, "--decoder-attention-heads", 2],
 }  # fmt: skip
-UPDATES = {"paper": 200, "tiny": 40}
+UPDATES = {"paper": 200, "tiny": 30}
 WAYS = {  # precisions, and whether by torch's fused Adam
     "cuda": [("fp32", False), ("fp16", False), ("fp16", True), ("bf16", False), ("bf16", True)],
     "cpu": [("fp32", False), ("fp32", True)],
@@ -60,12 +60,13 @@ class Bench(Timing):
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         super().__init__(arguments.device, arguments.runs)
         self.pairs, self.shape, self.folder = arguments.pairs, arguments.shape, folder
+        self.symbols = SYMBOLS[self.shape]
 
     def energy(self, arch: str, *flags: Any) -> "Training":
         """Batches of ``pairs`` windows with a negative each."""
         neg = self.folder / "neg"
         if not neg.exists():
-            random_store(neg, BATCHES * self.pairs, WINDOW, PREFIX, symbols=SYMBOLS)
+            random_store(neg, BATCHES * self.pairs, WINDOW, PREFIX, symbols=self.symbols)
         words = ["--task", "residual_ebm_lm", "--criterion", "conditional_nce"]
         return Training(self, neg, ["--arch", arch, *words, *flags])
 
@@ -73,8 +74,8 @@ class Bench(Timing):
         """Batches of ``pairs`` windows."""
         data = self.folder / "text"
         if not data.exists():
-            write_dictionary(data, SYMBOLS)
-            text = np.random.default_rng(1).integers(4, SYMBOLS, BATCHES * self.pairs * WINDOW)
+            write_dictionary(data, self.symbols)
+            text = np.random.default_rng(1).integers(4, self.symbols, BATCHES * self.pairs * WINDOW)
             builder = indexed_dataset.MMapIndexedDatasetBuilder(f"{data}/train.bin", np.uint16)
             builder.add_item(torch.from_numpy(text))
             builder.finalize(f"{data}/train.idx")
@@ -160,7 +161,9 @@ def row_peer(bench: Bench) -> None:
 def hugging_face_step(windows: torch.Tensor) -> Callable[[], None]:
     from transformers import RobertaConfig, RobertaForSequenceClassification  # noqa: PLC0415
 
-    config = RobertaConfig(SYMBOLS + 4, max_position_embeddings=514, num_labels=2, pad_token_id=1)
+    config = RobertaConfig(
+        SYMBOLS["paper"] + 4, max_position_embeddings=514, num_labels=2, pad_token_id=1
+    )
     model = RobertaForSequenceClassification(config).train().to(windows.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     start = windows.new_zeros((*windows.shape[:2], 1))
