@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import List
+from typing import List, Union
 
 import numpy as np
 from fairseq.data import Dictionary
@@ -33,7 +33,7 @@ class Gpt2Tokenizer:
         encoded = map(self._encoder.encode, texts)
         return [np.array([self._index[i] for i in ids], dtype=np.int64) for ids in encoded]
 
-    def decode(self, indices: Sequence[int]) -> str:
+    def decode(self, indices: Union[Sequence[int], np.ndarray]) -> str:
         return b"".join(self._bytes[i] for i in indices).decode("utf-8", errors="replace")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 from fairseq.data import Dictionary
@@ -58,7 +58,7 @@ class Symbols:
     @property
     def no_text(self) -> List[int]:
         """fairseq's numbers that no text has, its own special ones left out."""
-        twins = {self.end, self.unknown} - {None}
+        twins = {number for number in (self.end, self.unknown) if number is not None}
         return sorted(FIRST + number for number in twins.union(self.never))
 
     def known_as(self) -> np.ndarray:
@@ -117,7 +117,7 @@ class HuggingFaceTokenizer:
         symbols = [self.backend.token_to_id(name) for name in names]
         return [] if None in symbols else symbols
 
-    def decode(self, indices: Sequence[int]) -> str:
+    def decode(self, indices: Union[Sequence[int], np.ndarray]) -> str:
         indices = np.asarray(indices, dtype=np.int64)
         lines = np.split(indices, np.flatnonzero(indices == self.dictionary.eos()))
         said = [lines[0], *(line[1:] for line in lines[1:])]

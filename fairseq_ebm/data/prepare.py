@@ -46,7 +46,8 @@ from .tokenizers import (
 from .whole_folder import whole_folder
 
 RECORD_NAME = "prepare.json"
-Splits, Surveys = Mapping[str, Iterable[str]], Mapping[str, Survey]
+Splits = Mapping[str, Iterable[str]]
+Surveys = Mapping[str, Survey]
 
 KIND, FORMAT_VERSION = "prepared", 2
 BATCH_CHARACTERS = 1 << 20  # encoded at once, on all cores

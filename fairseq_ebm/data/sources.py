@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Union
 
 from ..errors import UserError
 from . import addition, python_corpora
@@ -57,7 +57,7 @@ class TextFiles:
     "\\n" ends a line; every other character is part of the text, even a carriage return.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[Union[str, Path]]) -> None:
         self.paths = [Path(path) for path in paths]
         self.documents: Dict[str, int] = {}  # of each file, as last read
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Dict, List, Optional, Protocol, Union
+from typing import Any, Dict, List, Optional, Protocol, Union
 
 import numpy as np
 import sentencepiece
@@ -27,7 +27,7 @@ SPACE = "\u2581"  # sentencepiece's sign for a space
 SPACE_SIGN_BYTES = [f"<0x{byte:02X}>" for byte in SPACE.encode("utf-8")]
 NUM_SPECIAL = 4  # <s> <pad> </s> <unk>, the first four in fairseq and in our models alike
 LONGEST_TRAINING_LINE = 4000  # characters; sentencepiece would drop longer ones
-TRAINING = {
+TRAINING: Dict[str, Any] = {
     "model_type": "bpe", "byte_fallback": True, "character_coverage": 0.9995,
     "normalization_rule_name": "identity", "add_dummy_prefix": False,
     "remove_extra_whitespaces": False, "allow_whitespace_only_pieces": True,
@@ -50,7 +50,7 @@ class Tokenizer(Protocol):
     def encode(self, texts: Sequence[str]) -> List[np.ndarray]:
         """One array of indices per text."""
 
-    def decode(self, indices: Sequence[int]) -> str:
+    def decode(self, indices: Union[Sequence[int], np.ndarray]) -> str:
         """The text of ``indices``; an end-of-sentence symbol among them becomes a line feed."""
 
 
@@ -133,7 +133,7 @@ class SymbolTokenizer:
         index = self.dictionary.index
         return [np.array([index(s) for s in text.split()], dtype=np.int64) for text in texts]
 
-    def decode(self, indices: Sequence[int]) -> str:
+    def decode(self, indices: Union[Sequence[int], np.ndarray]) -> str:
         eos = self.dictionary.eos()
         text = " ".join("\n" if i == eos else self.dictionary[i] for i in indices)
         return re.sub(" ?\n ?", "\n", text)
@@ -174,7 +174,7 @@ class SentencePieceTokenizer:
             encoded = encoded + self._space_sign + ids
         return encoded
 
-    def decode(self, indices: Sequence[int]) -> str:
+    def decode(self, indices: Union[Sequence[int], np.ndarray]) -> str:
         indices = np.asarray(indices, dtype=np.int64)
         lines = np.split(indices, np.flatnonzero(indices == self.dictionary.eos()))
         eos_free = [lines[0], *(line[1:] for line in lines[1:])]

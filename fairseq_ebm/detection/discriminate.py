@@ -51,10 +51,12 @@ def discriminate(options: Discriminate) -> Record:
 
 def _load(options: Discriminate, data: Path) -> LoadedModels:
     precision, device = options.precision, options.device
-    return LoadedModels(
-        options.path and load_energy(options.path, data, precision, device),
-        options.lm and load_base_lm(options.lm, data, precision, device, "--lm"),
-    )
+    energy, lm = None, None
+    if options.path is not None:
+        energy = load_energy(options.path, data, precision, device)
+    if options.lm is not None:
+        lm = load_base_lm(options.lm, data, precision, device, "--lm")
+    return LoadedModels(energy, lm)
 
 
 def _scorers(models: LoadedModels, options: Discriminate) -> List[Scorer]:
@@ -148,7 +150,7 @@ def _judge_files(options: Discriminate) -> Record:
         require_known_texts(path, tokenizer, flag, options.skip_bad_lines)
     texts: Dict[str, Record] = {}
     scores: Dict[str, Dict[str, Any]] = {}
-    readers = {"tfidf": _words_of_files(options).scores} if options.tfidf else {}
+    readers: Dict[str, Reader] = {"tfidf": _words_of_files(options).scores} if options.tfidf else {}
     for name, path in options.judged_files.items():
         bad: Bad = [] if options.skip_bad_lines else None
         scored, counts = _score_file(path, tokenizer, scorers, blocks, readers, bad)

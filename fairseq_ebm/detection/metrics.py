@@ -91,8 +91,7 @@ def row(test: Scores, given: Thresholds, seed: int) -> Record:
     for name, cut in (("accuracy", given.accuracy), ("accuracy_natural", given.natural)):
         balanced = None
         if cut is not None:
-            alarms, hits = called(cut)  # both kinds of text count one half
-            balanced = Figure(*((1 - of_real + h) / 2 for of_real, h in zip(alarms, hits)))
+            balanced = _balanced(*called(cut))
         record.update(_with_interval(name, balanced))
         record[f"{name.replace('accuracy_n', 'n')}_threshold"] = finite(cut)
     first = None
@@ -106,11 +105,17 @@ def row(test: Scores, given: Thresholds, seed: int) -> Record:
     record.update(_with_interval("auroc", auroc))
     for name in FALSE_POSITIVES:
         cut = getattr(given, name)
-        alarms, hits = (None, None) if cut is None else called(cut)
-        record.update(_with_interval(f"tpr_at_{name}", hits))
+        shares = None if cut is None else called(cut)
+        record.update(_with_interval(f"tpr_at_{name}", shares and shares[1]))
         record[f"{name}_threshold"] = finite(cut)
-        record[f"{name}_on_test"] = alarms and alarms.value
+        record[f"{name}_on_test"] = shares and shares[0].value
     return {**record, "n_real": len(test.real), "n_fake": int(generated.size)}
+
+
+def _balanced(alarms: Figure, hits: Figure) -> Figure:
+    """The accuracy to which both kinds of text count one half."""
+    resampled = (1 - alarms.resampled + hits.resampled) / 2
+    return Figure((1 - alarms.value + hits.value) / 2, resampled)
 
 
 def _mean(values: np.ndarray, counts: np.ndarray) -> Figure:

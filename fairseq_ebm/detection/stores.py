@@ -59,8 +59,8 @@ def score_windows(windows: Iterable[Batch], scorers: Sequence[Scorer]) -> Dict[s
                 parts.setdefault(name, []).append(values)
     order = np.argsort(members)
     scores = {}
-    for name, values in parts.items():
-        ordered = torch.cat(values).numpy()[order]
+    for name, batches in parts.items():
+        ordered = torch.cat(batches).numpy()[order]
         require_finite(name, ordered, np.array(members)[order])
         scores[name] = Scores(ordered[:, 0], ordered[:, 1:], np.array(shared)[order])
     return scores

@@ -57,8 +57,8 @@ def fit(joint: Joint, windows: Windows, options: EvaluationOptions) -> Fitted:
     def loss(theta: np.ndarray) -> Tuple[float, np.ndarray]:
         at = torch.tensor(theta, requires_grad=True)
         value = mean_nats(at, of_real, of_pools)
-        value.backward()
-        return value.item(), at.grad.numpy()
+        (gradient,) = torch.autograd.grad(value, at)
+        return value.item(), gradient.numpy()
 
     # From the language model itself, where all samples count alike.
     found = minimize(loss, np.zeros(of_real.size(1)), jac=True, method="BFGS")

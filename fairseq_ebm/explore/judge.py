@@ -3,7 +3,7 @@ of it must change until it looks otherwise."""
 
 from collections.abc import Generator, Iterator
 from random import Random
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import torch
 from torch import Tensor
@@ -124,7 +124,7 @@ def _changes(subject: Subject, text: Tensor, energy: float) -> Iterator[Record]:
         }
 
 
-def _likeliest_others(log_probs: Tensor, tokens: Tensor, model: torch.nn.Module) -> Tensor:
+def _likeliest_others(log_probs: Tensor, tokens: Tensor, model: Any) -> Tensor:
     """(A, V), (A, 1) -> (A,)"""
     rest = log_probs.scatter(1, tokens, -torch.inf)
     rest[:, model.decoder.dictionary.pad()] = -torch.inf

@@ -7,7 +7,7 @@ used by two threads at once, and who has left costs one step more at most.
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any, Callable, Deque
 
 Tell = Callable[[Any], None]
 
@@ -34,7 +34,8 @@ class Job:
 
 class Turns:
     def __init__(self, most: int = 32) -> None:
-        self._most, self._jobs = most, deque()  # type: int, Deque[Job]
+        self._most = most
+        self._jobs: Deque[Job] = deque()
         self._changed = threading.Condition()
         self._active, self._ends = 0, False
         self._thread = threading.Thread(target=self._run, name="turns", daemon=True)

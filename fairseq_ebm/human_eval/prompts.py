@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 from ..errors import UserError
-from ..joint.pools import Record, read_pools
+from ..joint.pools import read_pools
+from ..options import Record
 from ..progress import progress
 from .page import REAL, Prompts, RatedPrompt
 

@@ -130,7 +130,7 @@ def collections(prompts: Sequence[Generation], kind: str) -> List[List[List[int]
 
 
 def _mean_share(of: Sequence[Sequence[List[int]]], n: int) -> np.ndarray:
-    return np.mean([unique_ngram_share(texts, n) for texts in of])
+    return np.asarray(np.mean([unique_ngram_share(texts, n) for texts in of]))
 
 
 def _mean_share_without_each(of: Sequence[Sequence[List[int]]], n: int) -> np.ndarray:

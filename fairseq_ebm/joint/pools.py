@@ -4,7 +4,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from ..errors import UserError
 from ..options import Record
@@ -88,7 +88,7 @@ def _checked(line: bytes, where: str, with_real: bool) -> Record:
 
 def _has(record: Record, name: str) -> bool:
     """One, or several, of a part with all that is read of it."""
-    parts = [record.get(name)] if name == "real" else record.get(name)
+    parts: Any = [record.get(name)] if name == "real" else record.get(name)
     is_list = isinstance(parts, list) and bool(parts)
     return is_list and all(isinstance(p, dict) and p.keys() >= {*PARTS[name]} for p in parts)
 

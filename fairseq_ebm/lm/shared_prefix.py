@@ -178,7 +178,7 @@ class Recorded(Cache):
         self.layers: List[Any] = []  # which the newest transformers looks for
         self.layers_seen: Dict[int, Tuple[Tensor, Tensor]] = {}
 
-    def update(
+    def update(  # type: ignore[override]
         self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any
     ) -> Tuple[Tensor, Tensor]:
         self.layers_seen[layer] = (key, value)
@@ -187,7 +187,9 @@ class Recorded(Cache):
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         return 0
 
-    def get_mask_sizes(self, queries: Union[int, Tensor], *_: Any, **__: Any) -> Tuple[int, int]:
+    def get_mask_sizes(  # type: ignore[override]
+        self, queries: Union[int, Tensor], *_: Any, **__: Any
+    ) -> Tuple[int, int]:
         return _count(queries), 0
 
 
@@ -200,7 +202,7 @@ class Shared(Cache):
         self.prefix, self.steps, self.t = prefix, steps, 0
         self.own: Dict[int, Tuple[Tensor, Tensor]] = {}
 
-    def update(
+    def update(  # type: ignore[override]
         self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any
     ) -> Tuple[Kept, Kept]:
         """Keys and values (W, h, m, d) of this step."""
@@ -217,7 +219,9 @@ class Shared(Cache):
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         return self.prefix.length + self.t
 
-    def get_mask_sizes(self, queries: Union[int, Tensor], *_: Any, **__: Any) -> Tuple[int, int]:
+    def get_mask_sizes(  # type: ignore[override]
+        self, queries: Union[int, Tensor], *_: Any, **__: Any
+    ) -> Tuple[int, int]:
         return self.get_seq_length() + _count(queries), 0
 
 

@@ -66,7 +66,8 @@ def plain(config: Any) -> Dict[str, Any]:
     """A model's flags as values which torch loads from a checkpoint without running code."""
     if isinstance(config, Namespace):  # fairseq's older models
         return dict(vars(config))
-    return OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    made: Any = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    return dict(made)
 
 
 def from_plain(flags: Dict[str, Any]) -> Any:

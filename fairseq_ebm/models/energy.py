@@ -53,14 +53,14 @@ class EnergyConfig(FairseqDataclass):
 
 @dataclass
 class PooledEnergyConfig(EnergyConfig):
-    energy_pooling: ChoiceEnum(("mean", "sum", "first", "last")) = fairseq_flag(
+    energy_pooling: ChoiceEnum(("mean", "sum", "first", "last")) = fairseq_flag(  # type: ignore[valid-type]
         "mean",
         "features that are projected to the energy: their mean or sum over all positions, those of "
         "the first or those of the last; padding never counts",
     )
 
 
-Activation = ChoiceEnum(utils.get_available_activation_fns())
+Activation: Any = ChoiceEnum(utils.get_available_activation_fns())
 
 
 @dataclass

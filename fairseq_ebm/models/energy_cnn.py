@@ -3,6 +3,7 @@
 With the defaults it is the weighting network of the third paper's code (s = −E)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,8 @@ class ConvolutionEnergy(EnergyModel):
         table = F.linear(self.embed_tokens(symbols), weight).view(-1, width)  # symbol by symbol
         rows = tokens.unfold(1, size, 1) * size + torch.arange(size, device=tokens.device)
         summed = F.embedding_bag(rows.flatten(0, 1), table, mode="sum")
-        return summed.view(*rows.shape[:2], width) + self.convolution.bias
+        bias: Any = self.convolution.bias
+        return summed.view(*rows.shape[:2], width) + bias
 
     def token_embedding(self) -> nn.Embedding:
         """Whoever asks wants gradients there: from now on all goes through it."""

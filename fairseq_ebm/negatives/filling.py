@@ -33,7 +33,8 @@ class AuthoredContinuations(NamedTuple):
 class Author(Protocol):
     """Writes negatives, in the indices of ``dictionary``."""
 
-    dictionary: Dictionary
+    @property
+    def dictionary(self) -> Dictionary: ...
 
     def continuations(
         self, windows: np.ndarray, prefix_length: int, num: int, streams: Sequence[WindowStream]

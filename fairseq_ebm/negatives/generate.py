@@ -30,8 +30,8 @@ RECORDED = (
 def negatives(options: Negatives) -> Record:
     """What was done: windows and negatives of each subset, or a shard of that."""
     if options.merge is not None:
-        subsets = store.merge(options.merge)
-        return {"kind": KIND, "subsets": {n: {"windows": size} for n, size in subsets.items()}}
+        sizes = store.merge(options.merge)
+        return {"kind": KIND, "subsets": {n: {"windows": size} for n, size in sizes.items()}}
     assert options.dest is not None
     if options.from_jsonl:
         return {"kind": KIND, **_from_jsonl(options, options.dest)}
@@ -40,7 +40,7 @@ def negatives(options: Negatives) -> Record:
     windows = {name: Windows(options.data, name, cut) for name in options.subsets.split(",")}
     author, manifest = _author(options, options.data)
     store.begin(options.dest, manifest, options.data)
-    subsets = {}
+    subsets: Record = {}
     for name, each in windows.items():
         try:
             written = fill(options.dest, author, each, options.num_negatives, options.shard)

@@ -7,8 +7,9 @@ from typing import List
 from matplotlib.figure import Figure
 
 from ..errors import UserError
+from ..options import Record
 from .figures import BLUE, ORANGE
-from .page import Item, Named, Record, Table, number, one_line, percent, plain, share_of
+from .page import Item, Named, Table, number, one_line, percent, plain, share_of
 
 KEYS = {
     "accuracy": "accuracy",

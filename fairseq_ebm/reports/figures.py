@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -13,7 +13,11 @@ from .page import Picture
 
 BLUE, NAVY, ORANGE, GREY = "#2f6fb0", "#16324f", "#c8501e", "#8a8f98"
 # Text as text; the same bytes.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "fairseq_ebm", "axes.titlesize": "medium"}
+STYLE: Dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fairseq_ebm",
+    "axes.titlesize": "medium",
+}
 
 
 def drawn(picture: Picture) -> Figure:

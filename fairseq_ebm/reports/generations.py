@@ -6,8 +6,9 @@ from typing import List
 
 from matplotlib.figure import Figure
 
+from ..options import Record
 from .figures import BLUE, GREY, ORANGE
-from .page import Item, Named, Record, Table, between, number, percent
+from .page import Item, Named, Table, between, number, percent
 
 KINDS = (("real", "real", GREY), ("base", "base LM", ORANGE), ("joint", "joint", BLUE))
 MODELS = {"base": "base LM", "joint": "joint model"}

@@ -22,8 +22,12 @@ def page(title: str, sections: Sequence[Section], provenance: Sequence["tuple[st
 
 def render(template: Path, **values: Any) -> str:
     """What is not ``Markup`` is escaped."""
-    look = {"autoescape": True, "keep_trailing_newline": True, "undefined": StrictUndefined}
-    environment = Environment(loader=FileSystemLoader(template.parent), **look)
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        autoescape=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
     environment.filters.update(svg=_svg, unbroken=_unbroken)
     return environment.get_template(template.name).render(style=STYLE, **values)
 

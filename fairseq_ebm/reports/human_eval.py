@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import List
 
-from .page import Item, Named, Record, Table, percent, share_of
+from ..options import Record
+from .page import Item, Named, Table, percent, share_of
 
 
 def preferences(named: Named) -> Iterator[Item]:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
+from ..options import Record
 from . import detection, generations, human_eval, perplexity, selection, weaknesses, work
 from .figures import save
-from .page import Item, Named, Paper, Picture, Record, Section
+from .page import Item, Named, Paper, Picture, Section
 
 
 class Kind(NamedTuple):

@@ -7,8 +7,9 @@ from typing import List, Optional
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
+from ..options import Record
 from .figures import BLUE, NAVY, ORANGE, describe
-from .page import Item, Named, Record, Table, between, measured, number, share_of
+from .page import Item, Named, Table, between, measured, number, share_of
 
 NOTE = (
     "Perplexities of the continuations of windows, with 95% intervals: over windows, which holds "
@@ -131,8 +132,8 @@ def _draw_curve(record: Record, figure: Figure) -> None:
     """Perplexity against the number of samples."""
     axes, rows = figure.add_subplot(), record["curve"]
     n = [row["num_samples"] for row in rows]
-    lower, upper, joint, *luck = _columns(rows)
-    axes.fill_between(n, *luck, color=NAVY, alpha=0.15, linewidth=0, label="95% of sampling")
+    lower, upper, joint, low, high = _columns(rows)
+    axes.fill_between(n, low, high, color=NAVY, alpha=0.15, linewidth=0, label="95% of sampling")
     axes.fill_between(n, lower, upper, color=BLUE, alpha=0.25, linewidth=0)
     axes.plot(n, lower, color=BLUE, marker="^", label="lower bound")
     axes.plot(n, upper, color=BLUE, marker="v", label="upper bound")
@@ -159,11 +160,11 @@ def _draw_gains(record: Record, figure: Figure) -> None:
     """1 - joint / base perplexity at every position."""
     axes, rows = figure.add_subplot(), record["per_position"]
     at = [row["position"] for row in rows]
-    most, least, joint, *luck = (
+    most, least, joint, low, high = (
         [1 - value / row["base_ppl"] for value, row in zip(values, rows)]
         for values in _columns(rows)
     )
-    axes.fill_between(at, *luck, color=NAVY, alpha=0.15, linewidth=0, label="95% of sampling")
+    axes.fill_between(at, low, high, color=NAVY, alpha=0.15, linewidth=0, label="95% of sampling")
     axes.fill_between(at, least, most, color=BLUE, alpha=0.35, linewidth=0, label="bounds")
     axes.plot(at, joint, color=NAVY, linewidth=1)
     if "last_position" in record:

@@ -9,11 +9,12 @@ from typing import List, Tuple
 from ..errors import UserError
 from ..files import visible_in
 from ..joint.pools import is_pools, read_pools
+from ..options import Record
 from ..records import read_json
 from . import html, markdown
 from .kinds import KINDS, sections
 from .options import Report
-from .page import Item, Named, Record, SampleTexts, Section, number
+from .page import Item, Named, SampleTexts, Section, number
 
 
 def report(options: Report) -> Record:

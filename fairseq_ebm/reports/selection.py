@@ -5,8 +5,9 @@ from typing import Any, List, Tuple
 
 from matplotlib.figure import Figure
 
+from ..options import Record
 from .figures import BLUE, GREY, NAVY, ORANGE, describe
-from .page import Item, Named, Record, Table, between, number, one_line, percent
+from .page import Item, Named, Table, between, number, one_line, percent
 
 COLOURS = (NAVY, BLUE, ORANGE, GREY, "#5b8f3a", "#8a5fb0", "#b08a2f", "#3aa6a0")
 DASHES = ("-", "--")

@@ -9,8 +9,9 @@ from typing import Any, Optional
 
 from tabulate import tabulate
 
+from ..options import Record
 from .kinds import items_of
-from .page import Item, Picture, Record, SampleTexts, Table
+from .page import Item, Picture, SampleTexts, Table
 
 LOG = 140  # characters of a line, where no terminal says how many
 HEAD = 14  # characters of a line of a head, where columns must be narrow

@@ -1,14 +1,15 @@
 """What moves an energy's verdict. P2 figures 1 and 2, appendix F."""
 
 from collections.abc import Iterator
-from typing import List
+from typing import Any, Dict, List
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ..options import Record
 from .figures import BLUE, GREY, NAVY, ORANGE, describe
-from .page import Item, Named, Record, Table, number, percent, plain
+from .page import Item, Named, Table, number, percent, plain
 
 COLOURS = {"entity": ORANGE, "common": BLUE, "swap": NAVY}
 JUDGES = {"energy": "energy", "nll": "-log P of the LM, nats a token"}
@@ -128,7 +129,7 @@ def _perturbed(axes: Axes, section: Record, judge: str) -> None:
         errors = [row[f"{judge}_change"]["standard_error"] or 0.0 for row in rows]
         unit = section["put_in"].get(kind)
         label = "neighbours swapped" if unit is None else f"{kind} {unit.strip() or unit!r}"
-        look = {"color": COLOURS[kind], "label": plain(label)}
+        look: Dict[str, Any] = {"color": COLOURS[kind], "label": plain(label)}
         if section["replaced"]:
             axes.errorbar([kind], values, errors, marker="o", **look)
             continue
@@ -148,7 +149,7 @@ def _draw_edits(record: Record, figure: Figure) -> None:
         rows = record["token_edits"][kind]["by_edits"]
         at, values = [r["edits"] for r in rows], [r["energy"]["mean"] for r in rows]
         errors = [r["energy"]["standard_error"] or 0.0 for r in rows]
-        look = {"color": colour, "marker": "o"}
+        look: Dict[str, Any] = {"color": colour, "marker": "o"}
         above.errorbar(at, values, errors, capsize=2, label=f"{kind} text", **look)
         known = [r for r in rows if r["flipped"] is not None]
         below.plot([r["edits"] for r in known], [r["flipped"] for r in known], **look)

@@ -33,7 +33,9 @@ class DataSelectionConfig(LanguageModelingConfig):
         "prepared specific text, of the same vocabulary: its split train says what helps; "
         "--valid-subset specific_valid,valid validates on its split valid, too",
     )
-    selection: ChoiceEnum(tuple(SYSTEMS)) = fairseq_flag("generic", "how generic text is chosen")
+    selection: ChoiceEnum(tuple(SYSTEMS)) = fairseq_flag(  # type: ignore[valid-type]
+        "generic", "how generic text is chosen"
+    )
     selected_size: Optional[int] = fairseq_flag(
         None, "examples that are chosen of each batch (--batch-size; default: all)"
     )
@@ -48,10 +50,10 @@ class DataSelectionConfig(LanguageModelingConfig):
         None, "examples, generic and specific each, for one (default: --selected-size)"
     )
     dds_lr: float = fairseq_flag(0.1, "dds: how far it looks ahead; 0: the limit")
-    anograd_norm: ChoiceEnum(("euclidean", "hessian")) = fairseq_flag(
+    anograd_norm: ChoiceEnum(("euclidean", "hessian")) = fairseq_flag(  # type: ignore[valid-type]
         "euclidean", "anograd: length of a step"
     )
-    soba_hessian: ChoiceEnum(("exact", "free")) = fairseq_flag(
+    soba_hessian: ChoiceEnum(("exact", "free")) = fairseq_flag(  # type: ignore[valid-type]
         "exact", "soba: free moves v against the specific gradient alone"
     )
     soba_ridge: float = fairseq_flag(0.0, "soba: added to the Hessian, which weighs 1 less it")

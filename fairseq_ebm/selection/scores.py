@@ -44,7 +44,7 @@ def selection_scores(options: SelectionScores) -> Record:
     shard, shards = options.shard
     dataset = load_blocks(options.data, options.split, options.cut)
     score, by, positions = _scorer(options)
-    about = {"of": identity(options.data, options.split, options.cut), "by": by}
+    about: Record = {"of": identity(options.data, options.split, options.cut), "by": by}
     about["precision"] = options.precision
     longest = int(dataset.sizes.max())
     if longest > positions:
@@ -111,7 +111,7 @@ def _part(dest: Path, shard: int, shards: int) -> Path:
     return dest / f"scores.shard-{shard}-of-{shards}.npy"
 
 
-def _open_part(dest: Path, about: Record, shard: int, shards: int, count: int) -> np.ndarray:
+def _open_part(dest: Path, about: Record, shard: int, shards: int, count: int) -> np.memmap:
     """The values of a shard, and what an earlier run has made of them."""
     path = _part(dest, shard, shards)
     told = path.with_suffix(".json")

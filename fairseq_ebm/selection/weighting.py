@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from fairseq import models
@@ -33,8 +33,9 @@ def make_weighting(
         raise UserError(f"--weighting {arch}: not an energy of this package")
     if arch in NEED_MORE:
         raise UserError(f"--weighting {arch}: needs other models; choose one that stands alone")
-    flags = OmegaConf.structured(MODEL_DATACLASS_REGISTRY[ARCH_MODEL_NAME_REGISTRY[arch]])
-    flags = OmegaConf.create({**OmegaConf.to_container(flags), "_name": arch})
+    flags: Any = OmegaConf.structured(MODEL_DATACLASS_REGISTRY[ARCH_MODEL_NAME_REGISTRY[arch]])
+    known: Any = OmegaConf.to_container(flags)
+    flags = OmegaConf.create({**known, "_name": arch})
     sides = [side for side in ("encoder", "decoder") if f"{side}_embed_dim" in flags]
     if width is not None and not sides:
         raise UserError(f"--weighting-dim: --weighting {arch} has no width; drop it")

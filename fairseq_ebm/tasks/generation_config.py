@@ -37,7 +37,7 @@ class JointGenerationConfig(FairseqDataclass):
     """Flags of the joint sampler; fairseq's own that it heeds stand at the end."""
 
     joint_samples: int = _flag(1000, "proposals of the language model for a prompt")
-    joint_sampler: ChoiceEnum(list(RULES)) = _flag(
+    joint_sampler: ChoiceEnum(list(RULES)) = _flag(  # type: ignore[valid-type]
         "snis",
         "how --beam draws are made of the proposals: snis (importance resampling), metropolis "
         "(independent Metropolis-Hastings), rejection (quasi-rejection)",

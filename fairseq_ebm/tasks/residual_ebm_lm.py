@@ -20,8 +20,9 @@ from ..errors import UserError
 from ..models.by_heart import given_by
 from ..models.checkpoint import SYMBOLS, read_energy, require_symbols
 from ..models.energy import NEGATIVES, EnergyModel
-from ..models.energy_hf import HuggingFaceEnergy, require_same_model
+from ..models.energy_hf import HuggingFaceEnergy
 from ..models.energy_ratio import RatioEnergy
+from ..models.hugging_face_body import require_same_model
 from ..models.initialisation import initialise
 from ..negatives.covered import covered_text
 from ..negatives.pairs import Pairs

@@ -23,7 +23,7 @@ from ..options import Record
 from .perturbations import Judge, mean
 from .units import editable, padded, stacked
 
-Attack = Callable[[str, float, Random], str]
+Attack = Callable[..., str]  # of (text, share, random)
 
 LETTER = r"[^\W\d_]"
 LATIN = "aceijopsxyABCEHIJKMOPSTX"

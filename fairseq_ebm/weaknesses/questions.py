@@ -20,7 +20,7 @@ from . import attacks, perturbations, token_edits
 from .attacks import WindowPairs
 from .options import Weaknesses
 from .perturbations import Judge, Places
-from .units import UNITS, Unit, editable
+from .units import UNITS, Unit, editable, stacked
 
 Scored = Tuple[WindowPairs, Scores]
 VISIBLE = (5, 10, 20, 40)
@@ -104,7 +104,7 @@ def _visible_lengths(subject: Subject, asked: Sequence[int]) -> Tuple[int, ...]:
 
 def _perturbations(subject: Subject, options: Weaknesses) -> Record:
     unit = UNITS[options.unit](subject.tokenizer)
-    windows = unit.prepared(attacks.stacked([text.window for text in subject.texts.real]))
+    windows = unit.prepared(stacked([text.window for text in subject.texts.real]))
     put_in = perturbations.usual(unit, windows)
     for name in ("entity", "common"):
         if getattr(options, name):

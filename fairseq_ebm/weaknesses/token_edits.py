@@ -23,6 +23,9 @@ from .perturbations import Judge, mean
 EXAMPLES = 5  # texts of each kind that the report shows
 
 
+TokenEdit = Tuple[int, int, float]  # position, symbol, predicted change
+
+
 class Edit(NamedTuple):
     """``position`` counts from 1; ``energy`` and ``nll`` are those of the text after this edit and
     those before it, ``alone_energy`` and ``alone_nll`` of the text with this edit only."""
@@ -69,7 +72,9 @@ class Editor(NamedTuple):
         order, then the best after that. ``direction``: 1 raises the energy, -1 lowers it."""
         free = torch.zeros(len(window), dtype=torch.bool)
         free[part] = window[part] >= NUM_SPECIAL
-        path, made, best = [window], [], []
+        path = [window]
+        made: List[TokenEdit] = []
+        best: List[TokenEdit] = []
         while len(made) < self.edits and bool(free.any()):
             ranked = self._rank(path[-1], free, direction)
             if not ranked:  # nothing else may stand there
@@ -92,7 +97,7 @@ class Editor(NamedTuple):
         agreeing = self._agreeing(window, best)
         return EditedText(window.tolist(), *judged[0], edits, agreeing, len(best))
 
-    def _rank(self, window: Tensor, free: Tensor, direction: int) -> List[Tuple[int, int, float]]:
+    def _rank(self, window: Tensor, free: Tensor, direction: int) -> List[TokenEdit]:
         """The ``top`` edits (position, symbol, predicted change) that push furthest."""
         change = first_order(self.model, window, free)  # (T, V)
         may = free.unsqueeze(1) & self.allowed

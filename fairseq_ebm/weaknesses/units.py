@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Callable, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol
 
 import numpy as np
 import torch
@@ -16,19 +16,42 @@ from ..errors import UserError
 WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 
 
+class Unit(Protocol):
+    """What is changed: of ``Tokens`` a symbol's index, of ``Words`` a word. Places (W,) are those
+    of tokens, from 0, one in each of the windows (W, T)."""
+
+    def prepared(self, windows: Tensor) -> Tensor:
+        """The windows to compare with: what is not changed stands in them as in changed ones."""
+
+    def read(self, word: str, flag: str) -> Any:
+        """The unit that a user calls so."""
+
+    def text(self, unit: Any) -> str: ...
+
+    def by_frequency(self, windows: Tensor) -> List[Any]:
+        """All that stand in the windows, the most frequent first."""
+
+    def first_place(self, window: Tensor, unit: Any) -> Optional[int]:
+        """In a window (T,)."""
+
+    def replaced(self, windows: Tensor, places: Sequence[int], unit: Any) -> Tensor:
+        """With ``unit`` at those places."""
+
+    def swapped(self, windows: Tensor, places: Sequence[int]) -> Tensor:
+        """With the unit after it; the last one with the unit before it."""
+
+
 class Tokens:
-    """Of the vocabulary, whatever they spell. A unit is a symbol's index here, and of ``Words`` a
-    word; places (W,) are those of tokens, from 0, one in each of the windows (W, T)."""
+    """Of the vocabulary, whatever they spell."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
 
     def prepared(self, windows: Tensor) -> Tensor:
-        """The windows to compare with: what is not changed stands in them as in changed ones."""
         return windows
 
     def read(self, word: str, flag: str) -> int:
-        """The unit that a user calls so: one token, after a space or without one."""
+        """One token, after a space or without one."""
         for encoded in self.tokenizer.encode([f" {word}", word]):
             if len(encoded) == 1 and encoded[0] != self.tokenizer.dictionary.unk():
                 return int(encoded[0])
@@ -38,14 +61,13 @@ class Tokens:
         return self.tokenizer.decode([unit])
 
     def by_frequency(self, windows: Tensor) -> List[int]:
-        """All that stand in the windows, the most frequent first; no special symbols."""
+        """No special symbols."""
         counts = torch.bincount(windows.flatten())
         counts[:NUM_SPECIAL] = 0
         order = counts.argsort(descending=True, stable=True)
         return order[: int((counts > 0).sum())].tolist()
 
     def first_place(self, window: Tensor, unit: int) -> Optional[int]:
-        """In a window (T,)."""
         places = (window == unit).nonzero()
         return int(places[0]) if len(places) else None
 
@@ -55,7 +77,6 @@ class Tokens:
         return others
 
     def swapped(self, windows: Tensor, places: Sequence[int]) -> Tensor:
-        """With the unit after it; the last one with the unit before it."""
         rows, here = torch.arange(len(windows)), torch.tensor(places)
         last = windows.size(1) - 1
         there = torch.where(here < last, here + 1, (here - 1).clamp(min=0))
@@ -176,7 +197,6 @@ def stacked(windows: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(windows))
 
 
-Unit = Union[Tokens, Words]
 UNITS: Dict[str, Callable[[Tokenizer], Unit]] = {"token": Tokens, "word": Words}
 
 

@@ -108,4 +108,4 @@ def _main(name: str) -> Callable[[], Any]:
     programs = installed_programs()
     if name not in programs:
         raise UserError(f"{name}: not installed")
-    return programs[name].load()  # type: ignore[no-any-return]
+    return programs[name].load()

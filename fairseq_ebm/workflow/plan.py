@@ -87,6 +87,7 @@ class Plan:
         store = column if isinstance(column, str) else column["store"]
         length = None if isinstance(column, str) else int(column["prefix-length"])
         scorer = spec.get("scorer", "energy")
+        flags: Dict[str, Any]
         if scorer == "energy":
             judge, tested = self._energy(spec, store), self._store(store, tested=True)
             name, flags = judge.partition("/")[2], {"path": self._checkpoint(judge)}

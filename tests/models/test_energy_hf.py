@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from fairseq_ebm.data.prepare import Vocabulary, prepare
 from fairseq_ebm.data.tokenizers import load_dictionary, load_tokenizer
 from fairseq_ebm.errors import UserError
-from fairseq_ebm.models.energy_hf import RECIPE, require_same_model
+from fairseq_ebm.models.hugging_face_body import RECIPE, require_same_model
 from fairseq_ebm.models.hugging_face_reader import NOTHING
 from fairseq_ebm.weaknesses.token_edits import first_order
 
