@@ -30,6 +30,7 @@ from fairseq_ebm.lm.sampler import Sampler
 from fairseq_ebm.lm.scoring import token_log_probs
 from fairseq_ebm.numerics.drawing import UNTRUNCATED, Truncation, draw
 
+from launches import row_compile, row_graphs, row_profile  # isort: skip
 from timing import PEAK, Timing, machine  # isort: skip
 
 PREFIX, NEW = 120, 40
@@ -247,62 +248,6 @@ def row_correct(bench: Bench, n: int) -> None:
     scores = token_log_probs(model, windows, PREFIX).double()
     difference = float((scores.sum(dim=1) - drawn.log_p[0]).abs().max())
     bench.report("log p when drawn / scored on the CPU: largest difference", nats=difference)
-
-
-def row_profile(bench: Bench, n: int) -> None:
-    """Where the time goes: the dearest kernels."""
-    bench.ours(n)
-    kinds = [torch.profiler.ProfilerActivity.CPU]
-    is_cuda = bench.device.type == "cuda"
-    kinds += [torch.profiler.ProfilerActivity.CUDA] if is_cuda else []
-    with torch.profiler.profile(activities=kinds) as profile:
-        bench.ours(n)
-    own = "self_device_time_total" if is_cuda else "self_cpu_time_total"
-    events = sorted(profile.key_averages(), key=lambda event: -getattr(event, own))
-    total = sum(getattr(event, own) for event in events)
-    for event in events[:5]:
-        bench.report(f"  {event.key[:56]}", share=getattr(event, own) / total, calls=event.count)
-
-
-def row_graphs(bench: Bench, n: int) -> None:
-    """A whole chunk of samples as one CUDA graph, if it can be captured: without it, each step
-    waits for what the CPU launches."""
-    sampler = Sampler(bench.model, rows=n)
-    inputs = torch.cat([bench.prefix.new_full((1, 1), sampler.eos), bench.prefix], dim=1)
-    prefix = sampler.stepper.prefill(inputs.to(bench.device))
-    uniforms = torch.rand(1, n, NEW, dtype=torch.float64, device=bench.device)
-    begin = lambda: sampler.stepper.begin(prefix, n, NEW - 1)  # noqa: E731
-    work = lambda: sampler.drawn(prefix, begin(), uniforms)  # noqa: E731
-    with torch.inference_mode():
-        work()
-        graph, begun = torch.cuda.CUDAGraph(), begin()
-        try:
-            with torch.cuda.graph(graph):
-                sampler.drawn(prefix, begun, uniforms)
-        except Exception as error:
-            bench.report("a chunk as a CUDA graph", cannot=str(error).split("\n")[0])
-            return
-        bench.compare(f"a chunk as a CUDA graph / as it is, n = {n}", graph.replay, work)
-
-
-def row_compile(bench: Bench, n: int) -> None:
-    """Output layer and draw by torch.compile."""
-    sampler = Sampler(bench.model)
-    width = SHAPES[bench.shape][1]
-    features = torch.randn(n, width, device=bench.device, dtype=bench.dtype)
-    uniforms = torch.rand(n, 1, dtype=torch.float64, device=bench.device)
-
-    def plain() -> None:
-        draw(sampler.stepper.scores(features), uniforms, sampler.pad, UNTRUNCATED)
-
-    with torch.inference_mode():
-        try:
-            fast = torch.compile(plain)
-            fast()
-        except Exception as error:
-            bench.report("draw by torch.compile", cannot=str(error).split("\n")[0])
-            return
-        bench.compare(f"draw by torch.compile / as it is, n = {n}", fast, plain)
 
 
 ROWS = {

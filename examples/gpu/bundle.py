@@ -25,7 +25,7 @@ UNUSED = re.compile(
     r"|matplotlib/mpl-data/(sample_data|images|fonts/(afm|pdfcorefonts))/"
     r"|sklearn/datasets/(data|descr|images)/"
 )
-FILES = ["benchmarks/sampling.py", "benchmarks/energies.py",
+FILES = ["benchmarks/sampling.py", "benchmarks/launches.py", "benchmarks/energies.py",
          "benchmarks/training.py", "benchmarks/timing.py", "tests/__init__.py",
          "tests/stores.py", "examples/demo/demo.yaml", "examples/gpu/visit.py",
          "examples/gpu/steps.yaml", "examples/gpu/check.py", "examples/gpu/processes.py",

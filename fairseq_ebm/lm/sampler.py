@@ -127,14 +127,15 @@ class Sampler:
             begun = self.stepper.begin(prefix, m, length - 1)
             drawn = self.drawn(prefix, begun, uniforms.to(self.device))
             samples = LMSamples(*(part.cpu() for part in drawn))
-            if bool(samples.log_p.isnan().any()):
+            if bool((samples.log_p + samples.log_q).isnan().any()):
                 problem = "the language model's logits are NaN or infinite"
+                problem += " at this temperature" * (self.truncation.temperature != 1.0)
                 raise UserError(f"{problem}; a higher precision may help")
             yield samples
 
     def drawn(self, prefix: Any, samples: Any, uniforms: Tensor) -> LMSamples:
         """One chunk, on the device: ``samples`` just begun, ``uniforms`` (W, m, L), one for each
-        token. Untruncated, a ``TransformerStepper`` asks the device for nothing."""
+        token. A ``TransformerStepper`` asks the device for nothing."""
         windows, m, length = uniforms.shape
         # All samples of a prefix have the same distribution for their first token.
         drawn = self._draw(prefix.features, uniforms[:, :, 0])
@@ -148,7 +149,4 @@ class Sampler:
         return LMSamples(tokens.view(windows, m, length), log_p, log_q)
 
     def _draw(self, features: Tensor, uniforms: Tensor) -> SymbolDraws:
-        try:
-            return draw(self.stepper.scores(features), uniforms, self.pad, self.truncation)
-        except ValueError as error:  # of the truncation
-            raise UserError(f"{error}; a higher precision may help") from None
+        return draw(self.stepper.scores(features), uniforms, self.pad, self.truncation)

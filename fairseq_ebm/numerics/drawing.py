@@ -59,7 +59,7 @@ def draw(
 
     log P is the log-softmax of the unchanged logits. The symbol ``never`` (padding, which no text
     contains) is never drawn; its probability counts towards log P but not towards log q. Where
-    logits are NaN or infinite, so that there is nothing to draw from, log P is NaN: to look at them
+    there is nothing to draw from, since logits are NaN or infinite, log q is NaN: to look at them
     here would make a GPU wait at every token.
     """
     rows = max(1, CACHED // logits.size(1)) if logits.device.type == "cpu" else max(1, len(logits))
@@ -90,7 +90,7 @@ def _draw(logits: Tensor, uniforms: Tensor, never: int, truncation: Truncation) 
     support, log_q = _truncated(logits, weights, never, truncation)
     weights = _padded(log_q)
     torch.exp(log_q, out=weights[:, : log_q.size(1)])
-    chosen = inverse_cdf(weights, _block_sums(weights), uniforms)
+    chosen = inverse_cdf(weights, _block_sums(weights), uniforms).clamp(max=log_q.size(1) - 1)
     tokens = chosen if support is None else support.gather(1, chosen)
     log_p = (logits.gather(1, tokens) - largest).double() - log_total
     return SymbolDraws(tokens, log_p, log_q.gather(1, chosen).double())
@@ -102,7 +102,8 @@ def _truncated(
     """(symbols, log q): under top-k the k likeliest symbols (A, k), else None for all of them."""
     support = None
     if truncation.top_k is None:
-        logits = logits.index_fill(1, torch.tensor([never], device=logits.device), -torch.inf)
+        logits = logits.clone()
+        logits[:, never] = -torch.inf
     else:
         support = _largest(weights, min(truncation.top_k, logits.size(1) - 1))
         # Weights below float32's range are all 0, so these may be ones that must not be drawn.

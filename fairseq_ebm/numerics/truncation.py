@@ -20,7 +20,8 @@ def truncated_log_probs(
     top-p keeps the fewest likeliest symbols whose probabilities reach p; min-p keeps those that
     have at least this share of the likeliest symbol's; these are normalised and the rest is -inf.
     So q sums to 1, and log q is the log-probability of a draw, as importance weights need it.
-    Computed in float32, or in float64 if the logits are.
+    Computed in float32, or in float64 if the logits are. NaN where they are NaN, all -inf, or
+    overflow at this temperature: to look at them here would make a GPU wait.
     """
     vocabulary = logits.size(-1)
     if not temperature > 0:
@@ -44,8 +45,6 @@ def truncated_log_probs(
     if min_p is not None:
         likely = log_q >= log_q.amax(dim=-1, keepdim=True) + math.log(min_p)
         log_q = torch.log_softmax(log_q.masked_fill(~likely, -math.inf), dim=-1)
-    if torch.isnan(log_q).any():
-        raise ValueError("logits are NaN, all -inf, or overflow at this temperature")
     return log_q
 
 

@@ -8,6 +8,7 @@ from fairseq.sequence_scorer import SequenceScorer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fairseq_ebm.data.streams import WindowStream
+from fairseq_ebm.errors import UserError
 from fairseq_ebm.lm import layers
 from fairseq_ebm.lm.incremental import IncrementalStepper
 from fairseq_ebm.lm.sampler import Sampler
@@ -64,9 +65,13 @@ class NeverAsks(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+LIMITS = {"top_k": 3, "top_p": 0.9, "min_p": 0.1, "temperature": 0.7}
+
+
+@pytest.mark.parametrize("limits", [{}, {"top_p": 0.9}, LIMITS])
 @pytest.mark.parametrize("kind", ["tied", "adaptive softmax"])
-def test_a_chunk_never_waits_for_the_device(kind):
-    sampler = Sampler(build(kind))
+def test_a_chunk_never_waits_for_the_device(kind, limits):
+    sampler = Sampler(build(kind), Truncation(**limits))
     inputs = torch.cat([torch.full((3, 1), EOS), PREFIXES], dim=1)
     uniforms = torch.rand(3, 20, 6, dtype=torch.float64)
     with torch.no_grad():
@@ -82,6 +87,16 @@ def test_a_chunk_never_waits_for_the_device(kind):
         ):
             with NeverAsks(), pytest.raises(AssertionError):
                 ask()
+
+
+@pytest.mark.parametrize(
+    "limits, words", [({}, ""), ({"temperature": 0.5}, " at this temperature")]
+)
+def test_logits_that_are_none_are_told(limits, words):
+    model = build("tied")
+    model.decoder.embed_tokens.weight.data.mul_(1e30)
+    with pytest.raises(UserError, match=f"NaN or infinite{words}; a higher precision"):
+        Sampler(model, Truncation(**limits)).sample(PREFIXES, 20, 6, streams())
 
 
 def test_which_models_take_the_fast_path():

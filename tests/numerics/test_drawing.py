@@ -140,6 +140,20 @@ def test_log_p_is_nan_where_logits_are_none_and_nowhere_else(bad, symbols):
     assert int(drawn.tokens.min()) >= 0 and int(drawn.tokens.max()) < symbols
 
 
-def test_a_truncation_refuses_logits_without_a_distribution():
-    with pytest.raises(ValueError, match="NaN"):
-        draw(torch.full((1, 3), -math.inf), uniforms(1, 1), 1, Truncation(temperature=0.5))
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize(
+    "limits", [{"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.9, "min_p": 0.1}]
+)
+def test_log_q_is_nan_where_a_truncation_leaves_nothing(bad, limits):
+    logits = torch.zeros(3, 2 * BLOCK + 1)
+    logits[1, 2] = bad
+    logits[2, :] = -math.inf
+    drawn = draw(logits, uniforms(3, 50), 1, Truncation(**limits))
+    assert drawn.log_q.isnan().any(dim=1).tolist() == [False, True, True]
+    assert int(drawn.tokens.min()) >= 0 and int(drawn.tokens.max()) < logits.size(1)
+
+
+def test_a_temperature_at_which_logits_overflow_is_told_by_log_q():
+    logits = torch.tensor([[3e38, 0.0, 1.0]])
+    drawn = draw(logits, uniforms(1, 1), 1, Truncation(temperature=0.5))
+    assert bool(drawn.log_q.isnan()) and not bool(drawn.log_p.isnan())

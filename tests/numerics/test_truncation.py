@@ -104,6 +104,7 @@ def test_refuses_settings_without_meaning(setting, message):
 
 
 @pytest.mark.parametrize("row", [[0.0, math.nan], [-math.inf, -math.inf]])
-def test_refuses_logits_without_a_distribution(row):
-    with pytest.raises(ValueError, match="NaN"):
-        truncated_log_probs(torch.tensor([row]), top_p=0.9)
+@pytest.mark.parametrize("setting", [{"top_p": 0.9}, {"min_p": 0.1}, {"top_k": 1}])
+def test_no_distribution_is_nan_row_by_row(row, setting):
+    log_q = truncated_log_probs(torch.tensor([row, [0.0, 0.0]]), **setting)
+    assert log_q.isnan().any(dim=1).tolist() == [True, False]
