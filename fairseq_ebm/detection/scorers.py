@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import torch
 from torch import Tensor
 
-from ..joint.model import ROWS
+from ..joint.model import rows_at_once
 from ..lm.scoring import text_statistics, token_log_probs
 from ..numerics.detectors import DETECTORS, TokenStatistics
 
@@ -31,7 +31,7 @@ class EnergyScorer:
 
     @torch.inference_mode()
     def __call__(self, texts: Tensor, before: int, after: int) -> Dict[str, Tensor]:
-        rows = max(1, ROWS[self.device.type] // texts.size(1))
+        rows = max(1, rows_at_once(self.device) // texts.size(1))
         parts = [self.energy(part.to(self.device), before) for part in texts.split(rows)]
         energies = torch.cat(parts).double().cpu()
         return {"energy": energies.sigmoid() if self.probability else energies}
@@ -75,7 +75,7 @@ class LanguageModelScorer:
         return torch.cat(parts).double().sum(dim=1)
 
     def _split(self, texts: Tensor) -> Tuple[Tensor, ...]:
-        return texts.split(max(1, ROWS[self.device.type] // 4))
+        return texts.split(max(1, rows_at_once(self.device) // 4))
 
 
 def reversed_texts(texts: Tensor, padding: int) -> Tensor:

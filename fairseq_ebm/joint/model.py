@@ -22,6 +22,10 @@ ROWS = {"cpu": 256, "cuda": 4096}  # windows that an energy reads at once
 EnergyFunction = Callable[[Tensor, int], Tensor]
 
 
+def rows_at_once(device: torch.device) -> int:
+    return ROWS["cuda" if device.type == "cuda" else "cpu"]
+
+
 @dataclass(frozen=True)
 class Joint:
     """``right_to_left``: the language model reads windows backwards; energies read text."""
@@ -67,7 +71,7 @@ class Joint:
             return torch.zeros(windows.shape[:2], dtype=torch.float64)
         text = self.reading_order(windows)
         known = 0 if self.right_to_left else shared
-        rows = max(1, ROWS["cuda" if self.device.type == "cuda" else "cpu"] // len(text))
+        rows = max(1, rows_at_once(self.device) // len(text))
         split = text.split(rows, dim=1)
         parts = [self.energy(part.to(self.device), known).double().cpu() for part in split]
         return torch.cat(parts, dim=1)

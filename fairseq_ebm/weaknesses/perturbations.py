@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..joint.model import ROWS
+from ..joint.model import rows_at_once
 from ..lm.checkpoint import LoadedLM
 from ..lm.scoring import token_log_probs
 from ..models.energy import EnergyModel
@@ -25,7 +25,7 @@ def energy_judge(model: EnergyModel) -> Judge:
 
     @torch.inference_mode()
     def judge(windows: Tensor) -> Tensor:
-        parts = windows.split(ROWS[device.type])
+        parts = windows.split(rows_at_once(device))
         return torch.cat([model.energy(part.to(device)).double().cpu() for part in parts])
 
     return judge
