@@ -6,12 +6,14 @@ from fairseq.models import FairseqLanguageModel
 from torch._subclasses.fake_tensor import FakeTensor
 
 from fairseq_ebm.criterions.losses import ConditionalNCECriterion
+from fairseq_ebm.data.hugging_face import of_transformers
 from fairseq_ebm.data.streams import WindowStream
 from fairseq_ebm.detection.scorers import EnergyScorer, LanguageModelScorer
 from fairseq_ebm.joint.formula import Expert, WeightedSum
 from fairseq_ebm.joint.model import Joint, Streams
 from fairseq_ebm.lm import directional
 from fairseq_ebm.lm.directional import Landscape
+from fairseq_ebm.lm.hugging_face import HuggingFaceDecoder
 from fairseq_ebm.lm.product import ProductDecoder
 from fairseq_ebm.lm.sampler import Sampler
 from fairseq_ebm.lm.scoring import next_log_probs, text_statistics, token_log_probs
@@ -159,3 +161,22 @@ def batch(size):
         "nsentences": size,
         "ntokens": 8 * size,
     }
+
+
+def test_hugging_faces_models_share_their_prefix_there():
+    """The trial of the fast path would fail without a word, were it to mix devices."""
+    pytest.importorskip("transformers")
+    from fairseq_ebm.lm.shared_prefix import SharedPrefixStepper  # noqa: PLC0415 an extra
+    from tests.lm.tiny_hugging_face import byte_level, family  # noqa: PLC0415
+
+    tokenizer = byte_level()
+    own = of_transformers(tokenizer, "nowhere", "--path")
+    for name in ("gpt2", "llama", "gemma2"):
+        body = family(name, tokenizer, spare=3).eval()
+        model = FairseqLanguageModel(HuggingFaceDecoder(own.dictionary, body, own.symbols))
+        with elsewhere(truth=True) as mode:
+            model.to(ELSEWHERE, torch.float16)
+            sampler = Sampler(model, rows=3)
+            assert isinstance(sampler.stepper, SharedPrefixStepper)
+            mode.truth = False
+            require_here(*sampler.sample(tokens(2, 6, symbols=200), 4, 5, streams()))
