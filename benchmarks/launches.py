@@ -24,14 +24,14 @@ def row_profile(bench: Any, n: int) -> None:
         bench.report(f"  {event.key[:56]}", share=getattr(event, own) / total, calls=event.count)
 
 
-def row_graphs(bench: Any, n: int, new: int = 40) -> None:
+def row_graphs(bench: Any, n: int) -> None:
     """A whole chunk of samples as one CUDA graph, if it can be captured: without it, each step
     waits for what the CPU launches."""
     sampler = Sampler(bench.model, rows=n)
     inputs = torch.cat([bench.prefix.new_full((1, 1), sampler.eos), bench.prefix], dim=1)
     prefix = sampler.stepper.prefill(inputs.to(bench.device))
-    uniforms = torch.rand(1, n, new, dtype=torch.float64, device=bench.device)
-    begin = lambda: sampler.stepper.begin(prefix, n, new - 1)  # noqa: E731
+    uniforms = torch.rand(1, n, bench.new, dtype=torch.float64, device=bench.device)
+    begin = lambda: sampler.stepper.begin(prefix, n, bench.new - 1)  # noqa: E731
     work = lambda: sampler.drawn(prefix, begin(), uniforms)  # noqa: E731
     with torch.inference_mode():
         work()

@@ -64,6 +64,7 @@ def build_model(shape: str) -> Any:
 class Bench(Timing):
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__(arguments.device, arguments.runs)
+        self.new = NEW
         self.shape, self.dtype = arguments.shape, DTYPES[arguments.precision]
         self.peer_samples = arguments.peer_samples or arguments.samples
         self.model = build_model(self.shape).to(self.device, self.dtype)

@@ -1,11 +1,12 @@
-"""On another device than the CPU everything meets what is there, too: no GPU is needed to see."""
+"""Nothing mixes the CPU with another device; shown without a GPU."""
 
 import pytest
 import torch
+import torch.nn.functional as F
 from fairseq.models import FairseqLanguageModel
 from torch._subclasses.fake_tensor import FakeTensor
 
-from fairseq_ebm.criterions.losses import ConditionalNCECriterion
+from fairseq_ebm.criterions import losses
 from fairseq_ebm.data.hugging_face import of_transformers
 from fairseq_ebm.data.streams import WindowStream
 from fairseq_ebm.detection.scorers import EnergyScorer, LanguageModelScorer
@@ -59,6 +60,10 @@ def test_what_mixes_devices_is_an_error():
             lambda: there @ torch.ones(4, 5),
             lambda: there.gather(1, torch.zeros(3, 1, dtype=torch.long)),
             lambda: torch.cat([there, torch.ones(3, 4)]),
+            lambda: there.add_(torch.ones(3, 4)),
+            lambda: F.embedding(torch.tensor([1]), there),
+            lambda: F.embedding_bag(torch.tensor([[1]]), there),
+            lambda: torch.ones(3, 4)[torch.tensor([1]).to(ELSEWHERE)],
         ):
             with pytest.raises(RuntimeError, match="same device"):
                 mix()
@@ -94,11 +99,15 @@ def test_energies(arch, more):
         mode.truth = True  # energies are finite
         sample = {"net_input": {"windows": windows.to(ELSEWHERE), "shared": 5}}
         sample.update(id=torch.arange(3).to(ELSEWHERE), nsentences=3, ntokens=33)
-        loss, _, log = ConditionalNCECriterion(None)(energy, sample)
-        loss.backward()
-        assert log["loss"].device == ELSEWHERE
-        reached = [p.grad for p in energy.parameters() if p.grad is not None]
-        assert reached and all(each.device == ELSEWHERE for each in reached)
+        for criterion in (
+            losses.ConditionalNCECriterion(None),
+            losses.RankingNCECriterion(None),
+            losses.EnergyRankingCriterion(None, 1.0),
+        ):
+            loss, _, log = criterion(energy, sample)
+            assert log["loss"].device == ELSEWHERE
+            loss.backward()
+        assert all(p.grad is not None for p in energy.parameters())
 
 
 @pytest.mark.parametrize("kind", ["tied", "adaptive softmax", "lstm"])
@@ -117,7 +126,7 @@ def test_joint_models(kind):
         joint = Joint(base, Sampler(base), formula)
         prefixes = tokens(2, 5)
         pool = joint.pool(prefixes, 16, 4, Streams(1, "test", [0, 1]))
-        require_here(pool, joint.of_prefix(prefixes), pool - joint.of_prefix(prefixes)[:, None])
+        require_here(pool, joint.of_prefix(prefixes))
         require_here(joint.scores(tokens(30), 16), *joint.next_symbols(prefixes[0]))
         require_here(*Sampler(residual).sample(prefixes, 8, 4, streams()))
 
@@ -147,7 +156,7 @@ def test_what_chooses_text(make, monkeypatch):
         assert system.choose(scores, 3, torch.rand(6)).device == ELSEWHERE
         landscape.follow(model)
         system.learn(Update(scores, random, random, specific), landscape, 0.1)
-        assert all(p.grad.device == ELSEWHERE for p in network.parameters())
+        assert all(p.grad is not None for p in network.parameters())
 
 
 def batch(size):

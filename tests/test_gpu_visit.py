@@ -1,6 +1,7 @@
 """The bundle for a machine with a GPU, and the steps of a visit there."""
 
 import json
+import re
 import runpy
 import signal
 import subprocess
@@ -40,6 +41,17 @@ def test_every_step_is_a_command_of_what_is_in_the_bundle(visit, bundle, size, t
         assert words[0] == sys.executable and not any("{" in word for word in words)
         scripts = [word for word in words if word.endswith((".py", ".yaml"))]
         assert all(name in bundle["FILES"] and (CHECKOUT / name).exists() for name in scripts)
+
+
+def test_what_scripts_import_is_in_the_bundle(bundle):
+    scripts = [name for name in bundle["FILES"] if name.endswith(".py")]
+    imported = {
+        f"benchmarks/{module}.py"
+        for name in scripts
+        for module in re.findall(r"^from (\w+) import", (CHECKOUT / name).read_text(), re.M)
+    }
+    beside = {name for name in imported if (CHECKOUT / name).exists()}
+    assert "benchmarks/launches.py" in beside and beside <= set(scripts)
 
 
 def test_programs_understand_their_words(visit, tmp_path):

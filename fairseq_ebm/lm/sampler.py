@@ -127,11 +127,16 @@ class Sampler:
             begun = self.stepper.begin(prefix, m, length - 1)
             drawn = self.drawn(prefix, begun, uniforms.to(self.device))
             samples = LMSamples(*(part.cpu() for part in drawn))
-            if bool((samples.log_p + samples.log_q).isnan().any()):
-                problem = "the language model's logits are NaN or infinite"
-                problem += " at this temperature" * (self.truncation.temperature != 1.0)
-                raise UserError(f"{problem}; a higher precision may help")
+            self._require_numbers(samples)
             yield samples
+
+    def _require_numbers(self, samples: LMSamples) -> None:
+        if bool(samples.log_p.isnan().any()):
+            problem = "the language model's logits are NaN or infinite"
+            raise UserError(f"{problem}; a higher precision may help")
+        if bool(samples.log_q.isnan().any()):
+            problem = f"{self.truncation.in_words} leaves nothing to draw from"
+            raise UserError(f"{problem}; truncate less, or raise the temperature")
 
     def drawn(self, prefix: Any, samples: Any, uniforms: Tensor) -> LMSamples:
         """One chunk, on the device: ``samples`` just begun, ``uniforms`` (W, m, L), one for each

@@ -35,7 +35,7 @@ from .hugging_face_reader import NOTHING, SymbolReader, TextReader
 class HuggingFaceEnergy(EnergyModel):
     """``body``: a model of transformers without an output layer."""
 
-    body: Any  # nn.Module; what it is made of, only transformers knows
+    body: Any  # a module whose attributes are transformers' own
     embedding: Optional["Renumbered"]
 
     def __init__(

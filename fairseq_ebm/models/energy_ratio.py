@@ -107,7 +107,8 @@ def _prefix(cfg: RatioEnergyConfig, manifests: List[Mapping[str, Any]]) -> int:
         if not Path(getattr(cfg, name)).is_file():
             raise UserError(f"{flag}: {getattr(cfg, name)}: no such file")
     lms = {manifest["source"].get("language_model", {}).get("sha256") for manifest in manifests}
-    if lms != {sha256_of(Path(str(cfg.base_lm)))}:
+    assert cfg.base_lm is not None
+    if lms != {sha256_of(Path(cfg.base_lm))}:
         raise UserError(f"--base-lm: {cfg.base_lm} has not written all of the negatives")
     prefixes = {p for manifest in manifests for p in manifest["options"]["prefix_length"]}
     if len(prefixes) > 1 or any(m["options"]["right_to_left"] for m in manifests):

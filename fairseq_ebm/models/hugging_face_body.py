@@ -20,7 +20,7 @@ from ..options import fairseq_flag
 from .energy import PooledEnergyConfig
 from .hugging_face_reader import SymbolReader, Template, TextReader, limit_of, template_of
 
-logger = logging.getLogger("fairseq_ebm.models.energy_hf")
+logger = logging.getLogger(__name__)
 
 FLAG = "--hf-model"
 RECIPE = "hugging_face"  # in fairseq's ``task_state``: how to build it without its folder

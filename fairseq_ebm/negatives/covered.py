@@ -43,10 +43,10 @@ def _laid_out(stores: Sequence[Tuple[Path, NegativesSubset]]) -> np.ndarray:
 
 
 def _starts(store: Path, subset: NegativesSubset) -> np.ndarray:
-    window, stride = subset.window, subset.manifest.options.get("stride")
+    window, options = subset.window, subset.manifest.options
     if "text" in subset.manifest.source:
-        return subset.numbers * int(subset.manifest.options["stride"])
-    if (stride or window) < window:
+        return subset.numbers * int(options["stride"])
+    if (options.get("stride") or window) < window:
         problem = f"{store}: windows of texts from elsewhere overlap, and would be counted twice"
         raise UserError(f"--counts: {problem}; make the store with --stride {window}")
     return subset.numbers * (window + 1)

@@ -129,7 +129,7 @@ class HuggingFaceAuthor:
 
     def _encode(self, prefix: np.ndarray) -> Tuple[List[int], List[int]]:
         """The model's symbols for a prefix: what lies before its last document; that document."""
-        ends = np.flatnonzero((prefix == self.dictionary.eos()) & (not self._lines)) + 1
+        ends: Any = [] if self._lines else np.flatnonzero(prefix == self.dictionary.eos()) + 1
         *whole, last = np.split(prefix, ends)
         texts = [*(self.text.decode(part[:-1]) for part in whole), self.text.decode(last)]
         texts[0] = texts[0].lstrip(CUT_CHARACTER)

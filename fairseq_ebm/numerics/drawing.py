@@ -59,8 +59,8 @@ def draw(
 
     log P is the log-softmax of the unchanged logits. The symbol ``never`` (padding, which no text
     contains) is never drawn; its probability counts towards log P but not towards log q. Where
-    there is nothing to draw from, since logits are NaN or infinite, log q is NaN: to look at them
-    here would make a GPU wait at every token.
+    there is nothing to draw from, since logits are NaN or infinite, log P or log q is NaN: to look
+    at them here would make a GPU wait at every token.
     """
     rows = max(1, CACHED // logits.size(1)) if logits.device.type == "cpu" else max(1, len(logits))
     parts = zip(torch.split(logits, rows), torch.split(uniforms, rows))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from random import Random
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Protocol
 
 import numpy as np
 import torch
@@ -23,7 +23,10 @@ from ..options import Record
 from .perturbations import Judge, mean
 from .units import editable, padded, stacked
 
-Attack = Callable[..., str]  # of (text, share, random)
+
+class Attack(Protocol):
+    def __call__(self, text: str, share: float, random: Random) -> str: ...
+
 
 LETTER = r"[^\W\d_]"
 LATIN = "aceijopsxyABCEHIJKMOPSTX"

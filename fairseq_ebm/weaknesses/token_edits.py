@@ -107,7 +107,7 @@ class Editor(NamedTuple):
         found, symbols = zip(values.tolist(), places.tolist()), change.size(1)
         return [(at // symbols, at % symbols, direction * value) for value, at in found]
 
-    def _agreeing(self, window: Tensor, edits: Sequence[Tuple[int, int, float]]) -> int:
+    def _agreeing(self, window: Tensor, edits: Sequence[TokenEdit]) -> int:
         """How many edits, each alone, change the energy in the direction predicted."""
         others = [_with(window, position, symbol) for position, symbol, _ in edits]
         energies = self.energy(torch.stack([window, *others]))

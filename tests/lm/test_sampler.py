@@ -90,12 +90,17 @@ def test_a_chunk_never_waits_for_the_device(kind, limits):
 
 
 @pytest.mark.parametrize(
-    "limits, words", [({}, ""), ({"temperature": 0.5}, " at this temperature")]
+    ("scale", "limits", "words"),
+    [
+        (1e30, {}, "NaN or infinite; a higher precision"),
+        (1e30, {"temperature": 0.5}, "NaN or infinite; a higher precision"),
+        (1.0, {"temperature": 1e-39}, "temperature 1e-39 leaves nothing to draw from"),
+    ],
 )
-def test_logits_that_are_none_are_told(limits, words):
+def test_logits_that_are_none_are_told(scale, limits, words):
     model = build("tied")
-    model.decoder.embed_tokens.weight.data.mul_(1e30)
-    with pytest.raises(UserError, match=f"NaN or infinite{words}; a higher precision"):
+    model.decoder.embed_tokens.weight.data.mul_(scale)
+    with pytest.raises(UserError, match=words):
         Sampler(model, Truncation(**limits)).sample(PREFIXES, 20, 6, streams())
 
 

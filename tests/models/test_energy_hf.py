@@ -19,6 +19,7 @@ from fairseq_ebm.weaknesses.token_edits import first_order
 pytest.importorskip("transformers")
 import transformers
 
+from tests.elsewhere import ELSEWHERE, elsewhere
 from tests.lm.tiny_hugging_face import (
     ENCODERS,
     TEXTS,
@@ -120,6 +121,17 @@ def test_with_its_own_symbols_it_reads_these(name, folders, same):
         expected = model.head.project(theirs(folders[name], READ))
     torch.testing.assert_close(padded, expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(alone, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_on_another_device(name, folders, same):
+    model = build(task_of(same), folders[name])
+    windows = windows_of(same, READ, padded_to=30)
+    with elsewhere() as mode:
+        model.to(ELSEWHERE, torch.float16)
+        windows = windows.to(ELSEWHERE)
+        for mode.truth in (True, False):  # with padding and without
+            assert model(windows.unsqueeze(0), 0).device == ELSEWHERE
 
 
 def test_symbols_and_their_surroundings(folders, tmp_path):

@@ -9,6 +9,7 @@ from fairseq_ebm.lm.checkpoint import load_base_lm
 from fairseq_ebm.lm.scoring import token_log_probs
 from fairseq_ebm.models.checkpoint import load_energy
 from tests.conftest import CHECKOUT, train_lm
+from tests.elsewhere import ELSEWHERE, elsewhere
 
 CPU = torch.device("cpu")
 PLUGIN = ["--user-dir", CHECKOUT / "fairseq_ebm"]
@@ -84,6 +85,14 @@ def test_it_begins_as_the_start(train, more, sums, sums_lm, better, windows):
     assert expected.abs().mean() > 0.5
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(alone, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("more", [[], BOTH])
+def test_on_another_device(train, more, sums, windows):
+    energy = load_energy(train("--lr", 0.0, "--max-update", 1, *more), sums, "fp32", CPU).model
+    with elsewhere():
+        energy.to(ELSEWHERE, torch.float16)
+        assert energy(windows.to(ELSEWHERE), PREFIX).device == ELSEWHERE
 
 
 def test_training_moves_the_start_and_never_the_base(train, sums, sums_lm, better):

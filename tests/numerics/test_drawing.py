@@ -141,15 +141,17 @@ def test_log_p_is_nan_where_logits_are_none_and_nowhere_else(bad, symbols):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("place", [2, BLOCK + 7, 2 * BLOCK])
 @pytest.mark.parametrize(
     "limits", [{"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.9, "min_p": 0.1}]
 )
-def test_log_q_is_nan_where_a_truncation_leaves_nothing(bad, limits):
+def test_truncated_draws_from_nothing_are_nan(bad, place, limits):
     logits = torch.zeros(3, 2 * BLOCK + 1)
-    logits[1, 2] = bad
+    logits[1, place] = bad
     logits[2, :] = -math.inf
     drawn = draw(logits, uniforms(3, 50), 1, Truncation(**limits))
-    assert drawn.log_q.isnan().any(dim=1).tolist() == [False, True, True]
+    told = (drawn.log_p + drawn.log_q).isnan()
+    assert told.all(dim=1).tolist() == [False, True, True] and not told[0].any()
     assert int(drawn.tokens.min()) >= 0 and int(drawn.tokens.max()) < logits.size(1)
 
 
