@@ -31,21 +31,35 @@ class Elsewhere(FakeTensorMode):
         _require_one_place(function, args, kwargs or {})
         if function is aten.detach_.default and not isinstance(args[0], FakeTensor):
             return FakeTensor(self, args[0], ELSEWHERE)  # of torch.tensor(…, device=ELSEWHERE)
-        if not (args and isinstance(args[0], FakeTensor)):
-            return super().dispatch(function, types, args, kwargs)
-        given = args[0]
-        if function in VERDICTS or (function in NUMBERS and given.dtype == torch.bool):
-            return self.truth
-        if function in NUMBERS:
-            one = 1.0 if given.is_floating_point() else 1
-            return True if function is aten.is_nonzero.default else one
-        if function is aten.nonzero.default:
-            return given.new_zeros((given.numel(), given.dim()), dtype=torch.long)
-        if function is aten._unique2.default:
-            count = given.numel()
-            kinds = ((count, given.dtype), (given.shape, torch.long), (count, torch.long))
-            return tuple(given.new_zeros(shape, dtype=kind) for shape, kind in kinds)
+        if args and isinstance(args[0], FakeTensor):
+            if function in VERDICTS or (function in NUMBERS and args[0].dtype == torch.bool):
+                return self.truth
+            if function in MADE_UP:
+                return MADE_UP[function](args[0])
         return super().dispatch(function, types, args, kwargs)
+
+
+def _one(given):
+    return 1.0 if given.is_floating_point() else 1
+
+
+def _every_place(given):
+    return given.new_zeros((given.numel(), given.dim()), dtype=torch.long)
+
+
+def _unique(given):
+    count = given.numel()
+    kinds = ((count, given.dtype), (given.shape, torch.long), (count, torch.long))
+    return tuple(given.new_zeros(shape, dtype=kind) for shape, kind in kinds)
+
+
+MADE_UP = {
+    aten._local_scalar_dense.default: _one,
+    aten.item.default: _one,
+    aten.is_nonzero.default: lambda _: True,
+    aten.nonzero.default: _every_place,
+    aten._unique2.default: _unique,
+}
 
 
 def _require_one_place(function, args, kwargs):
