@@ -135,8 +135,8 @@ class Sampler:
             problem = "the language model's logits are NaN or infinite"
             raise UserError(f"{problem}; a higher precision may help")
         if bool(samples.log_q.isnan().any()):
-            problem = f"{self.truncation.in_words} leaves nothing to draw from"
-            raise UserError(f"{problem}; truncate less, or raise the temperature")
+            words = self.truncation.in_words
+            raise UserError(f"{words} leaves nothing to draw from; truncate less")
 
     def drawn(self, prefix: Any, samples: Any, uniforms: Tensor) -> LMSamples:
         """One chunk, on the device: ``samples`` just begun, ``uniforms`` (W, m, L), one for each
